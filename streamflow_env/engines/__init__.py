@@ -1,0 +1,45 @@
+"""The engines: two implementations of one model. Controls go in, telemetry comes out; nothing else crosses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from streamflow_env.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamflow_env.engines.telemetry import Telemetry
+    from streamflow_env.episode import Episode
+    from streamflow_env.system import System
+
+EngineName = Literal["compiled", "reference"]
+ENGINE_NAMES: tuple[EngineName, ...] = ("compiled", "reference")
+
+
+class Engine(Protocol):
+    """Simulates one system. An engine can be pickled at any moment and goes on identically."""
+
+    def reset(self, episode: Episode) -> Telemetry:
+        """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
+
+    def step(self, controls: NDArray[np.float64]) -> Telemetry:
+        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
+
+
+def make_engine(name: str, system: System, *, log: bool = False) -> Engine:
+    """The engine called `name` for `system`; with `log` its telemetry carries every visit and answer.
+
+    Raises:
+        ConfigError: there is no engine of this name.
+    """
+    if name == "compiled":
+        from streamflow_env.engines.compiled import CompiledEngine
+
+        return CompiledEngine(system, log=log)
+    if name == "reference":
+        from streamflow_env.engines.reference import ReferenceEngine
+
+        return ReferenceEngine(system, log=log)
+    raise ConfigError(f"engine {name!r}: must be one of {', '.join(ENGINE_NAMES)}")

@@ -1,0 +1,85 @@
+"""Counter-based random numbers: a draw is a function of what it is for, never of when it is made.
+
+The generator is SplitMix64 (Steele, Lea, Flood 2014; the constants are those of its reference implementation). The
+n-th output of SplitMix64 seeded with `key` is `mix(key + (n + 1) · GAMMA)`: a hash, so outputs can be had in any order.
+Each (seed, source of requests, request) has a key of its own, and (attempt, call, round, purpose) say which n. The
+results are the same bits with the JIT on and off.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2: Final = np.uint64(0x94D049BB133111EB)
+_S30: Final = np.uint64(30)
+_S27: Final = np.uint64(27)
+_S31: Final = np.uint64(31)
+_S12: Final = np.uint64(12)
+_ONE: Final = np.uint64(1)
+_TO_UNIT: Final = 2.0**-52
+
+# What a draw is for. The numbers are part of every trajectory's meaning: append, never renumber.
+INTERARRIVAL: Final = 0
+CLASS: Final = 1
+RETURNS: Final = 2
+RETURN_GAP: Final = 3
+RETURN_PICK: Final = 4
+POPULARITY: Final = 5
+PREMIUM: Final = 6
+SERVICE_TIME: Final = 7
+FAULT: Final = 8
+TTL: Final = 9
+CALL_LATENCY: Final = 10
+ATTEMPT_CPU: Final = 11
+BACKOFF: Final = 12
+ASK: Final = 13
+FALLBACK: Final = 14
+RETRY: Final = 15
+THINK: Final = 16
+INVALIDATED_KEY: Final = 17
+NUM_PURPOSES: Final = 64
+
+# Where a key's numbers come from: the arrival stream, a user, a request, a consumer's batch.
+ARRIVALS: Final = 0
+USERS: Final = 1
+REQUESTS: Final = 2
+BATCHES: Final = 3
+
+
+@njit(cache=True)
+def mix(z: np.uint64) -> np.uint64:
+    """SplitMix64's output function of a 64-bit state."""
+    z = (z ^ (z >> _S30)) * _MIX_1
+    z = (z ^ (z >> _S27)) * _MIX_2
+    return z ^ (z >> _S31)
+
+
+@njit(cache=True)
+def stream_key(seed: int, source: int, index: int) -> np.uint64:
+    """The key of item `index` of `source` under `seed` (all non-negative)."""
+    base = mix(np.uint64(seed) + (np.uint64(source) + _ONE) * GAMMA)
+    return mix(base + (np.uint64(index) + _ONE) * GAMMA)
+
+
+@njit(cache=True)
+def draw_index(purpose: int, attempt: int, call: int, round_: int) -> int:
+    """Which number of a key: attempt below 8, call below 2^16, round below 2^10."""
+    return ((attempt * 65536 + call) * 1024 + round_) * NUM_PURPOSES + purpose
+
+
+@njit(cache=True)
+def uniform(key: np.uint64, index: int) -> float:
+    """Number `index` of `key`, uniform on the open interval (0, 1): (52 bits + 1/2) · 2^-52."""
+    bits = mix(key + (np.uint64(index) + _ONE) * GAMMA)
+    return (np.float64(bits >> _S12) + 0.5) * _TO_UNIT
+
+
+@njit(cache=True)
+def raw(key: np.uint64, index: int) -> np.uint64:
+    """The 64 bits behind `uniform`; number `index` of SplitMix64 seeded with `key`."""
+    return mix(key + (np.uint64(index) + _ONE) * GAMMA)

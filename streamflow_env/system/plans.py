@@ -1,0 +1,150 @@
+"""Calls between services, and the call plans that request classes walk.
+
+A plan is a list of steps. `holding` and `on_miss` nest: a worker is held during what is under `holding`.
+
+| step | meaning |
+|---|---|
+| `call: POOL` (+ `holding: [...]`) | wait for a worker, be served, hold the worker through the nested steps, leave |
+| `query: CALL` | call a database, vector index or LLM endpoint under the policy named CALL |
+| `compute: {mean_s, cv}` | work on the CPU of the pool that is held |
+| `lookup: CACHE` (+ `on_miss: [...]`) | look the user's key up; a miss walks the nested steps |
+| `fill: CACHE` | write the answer to the cache |
+| `invalidate: CACHE` | the entries that a new item touches become invalid |
+| `emit: CONSUMER` | hand an event to an asynchronous consumer; takes no time |
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size, Text
+from streamflow_env.system.services import Duration
+
+
+class Breaker(Frozen):
+    """A count-based circuit breaker with resilience4j's semantics and names.
+
+    `threshold_fraction` is both the failure-rate and the slow-call-rate threshold; 1 or null is off.
+    Defaults: resilience4j's CircuitBreakerConfig, but for `slow_call_s` (theirs, 60 s, never acts here).
+    """
+
+    threshold_fraction: Annotated[Fraction, Field(gt=0)] | None = None
+    window_size: Count = 100
+    minimum_calls: Count = 100
+    slow_call_s: Positive = 60.0
+    open_s: Positive = 60.0
+    half_open_calls: Count = 10
+
+
+class CallPolicy(Frozen):
+    """How one service calls another: timeout, attempts with backoff, breaker, fallback.
+
+    Attempt k that failed is followed by a wait of `backoff_base_s` · 2^k · U(`backoff_jitter`), or the 429's
+    retry-after if that is longer. A share `ask_fraction` of requests makes the call at all, the others take the
+    fallback; a share `fallback_fraction` of failed attempts takes the fallback at once; a call refused by the breaker
+    takes the fallback, or else `exhausted_quality`; one whose attempts are used up takes `exhausted_quality`. A
+    quality of null where one is needed fails the request.
+    """
+
+    to: Text
+    max_attempts: Annotated[Count, Field(le=16)] = 1
+    backoff_base_s: NonNegative = 0.0
+    backoff_jitter: tuple[NonNegative, NonNegative] = (1.0, 1.0)
+    timeout_s: Positive | None = None
+    ask_fraction: Fraction = 1.0
+    fallback_fraction: Fraction = 0.0
+    fallback_quality: Fraction | None = None
+    exhausted_quality: Fraction | None = None
+    attempt_cpu: Duration | None = None
+    breaker: Breaker | None = None
+
+
+class CallStep(Frozen):
+    call: Text
+    holding: tuple[Step, ...] = ()
+
+
+class QueryStep(Frozen):
+    query: Text
+
+
+class ComputeStep(Frozen):
+    compute: Duration
+
+
+class LookupStep(Frozen):
+    lookup: Text
+    on_miss: tuple[Step, ...] = ()
+
+
+class FillStep(Frozen):
+    fill: Text
+
+
+class InvalidateStep(Frozen):
+    invalidate: Text
+
+
+class EmitStep(Frozen):
+    emit: Text
+
+
+STEP_KINDS = ("call", "query", "compute", "lookup", "fill", "invalidate", "emit")
+
+
+def _step_kind(value: Any) -> str | None:
+    keys = value if isinstance(value, dict) else type(value).model_fields
+    return next((kind for kind in STEP_KINDS if kind in keys), None)
+
+
+Step = Annotated[
+    Annotated[CallStep, Tag("call")]
+    | Annotated[QueryStep, Tag("query")]
+    | Annotated[ComputeStep, Tag("compute")]
+    | Annotated[LookupStep, Tag("lookup")]
+    | Annotated[FillStep, Tag("fill")]
+    | Annotated[InvalidateStep, Tag("invalidate")]
+    | Annotated[EmitStep, Tag("emit")],
+    Discriminator(
+        _step_kind,
+        custom_error_type="step",
+        custom_error_message=f"a step has exactly one of the keys {', '.join(STEP_KINDS)}",
+    ),
+]
+CallStep.model_rebuild()
+LookupStep.model_rebuild()
+
+
+class RequestClass(Frozen):
+    """A kind of request: how often it comes at normal load, and the plan it walks.
+
+    An interactive request has a user (a key, a priority, a deadline, retries) and holds a worker of `entry` from
+    admission to answer or deadline. A background request has none of these.
+    """
+
+    kind: Literal["interactive", "background"]
+    normal_rate_rps: NonNegative
+    plan: tuple[Step, ...] = Field(min_length=1)
+
+
+class Users(Frozen):
+    """Who asks: popularity and sessions of users, and what they do when the answer does not come.
+
+    A share `return_fraction` of interactive requests comes from a user who sent one a gap of exp(`return_gap_s`)
+    earlier (looked up within `lookback_s`); the rest are drawn by popularity, p(k) ∝ ∫ x^-`popularity_exponent`.
+    """
+
+    num_users: Count
+    popularity_exponent: NonNegative
+    return_fraction: Fraction
+    return_gap_s: Positive
+    lookback_s: Annotated[Size, Field(ge=1, le=3600)]
+    premium_fraction: Fraction
+    entry: Text
+    network_s: NonNegative
+    deadline_s: Positive
+    retry_fraction: Fraction
+    max_retries: Annotated[Size, Field(le=6)]
+    think_time_s: NonNegative

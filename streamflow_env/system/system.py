@@ -1,0 +1,202 @@
+"""A system: services, calls, request classes, users and controls, read from one YAML file and checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from streamflow_env.paths import config_path
+from streamflow_env.system.controls import PARAMETER_KINDS, Control, ControlTable
+from streamflow_env.system.plans import (
+    CallPolicy,
+    CallStep,
+    ComputeStep,
+    EmitStep,
+    FillStep,
+    InvalidateStep,
+    LookupStep,
+    QueryStep,
+    RequestClass,
+    Step,
+    Users,
+)
+from streamflow_env.system.schema import Frozen, NonNegative, Positive, Text, load
+from streamflow_env.system.services import Database, Service, WorkerPool
+
+
+class Sla(Frozen):
+    """An answer within `target_s` meets the SLA; lateness is graded from there to 1 at `worst_s`."""
+
+    target_s: Positive
+    worst_s: Positive
+
+    @model_validator(mode="after")
+    def _check(self) -> Sla:
+        if self.worst_s <= self.target_s:
+            raise ValueError(f"worst_s {self.worst_s} must be above target_s {self.target_s}")
+        return self
+
+
+class System(Frozen):
+    """Everything that is simulated, as data.
+
+    The quality of an answer is 1 unless calls of its plan took fallbacks: then the fallbacks' qualities multiply.
+    `llm_price_per_request` and the pools' prices are in the same arbitrary currency.
+    """
+
+    name: Text
+    control_interval_s: Positive
+    warmup_s: NonNegative
+    sla: Sla
+    users: Users
+    services: dict[Text, Service] = Field(min_length=1)
+    calls: dict[Text, CallPolicy] = Field(default_factory=dict)
+    classes: dict[Text, RequestClass] = Field(min_length=1)
+    controls: tuple[Control, ...] = Field(min_length=1)
+    llm_price_per_request: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _check_references(self) -> System:
+        self._check_calls()
+        for name, request_class in self.classes.items():
+            self._check_plan(f"classes.{name}.plan", request_class.plan, None, request_class.kind == "interactive")
+        entry = self.services.get(self.users.entry)
+        if not isinstance(entry, WorkerPool):
+            raise ValueError(f"users.entry = {self.users.entry!r}: must be a service of kind worker_pool")
+        if entry.serves_departed:
+            raise ValueError(f"services.{self.users.entry}.serves_departed: must be false for users.entry")
+        self._check_controls()
+        return self
+
+    def _check_calls(self) -> None:
+        for name, policy in self.calls.items():
+            kind = self._kind(f"calls.{name}.to", policy.to, {"database", "vector_index", "llm_endpoint"})
+            if kind == "database" and policy.timeout_s is not None:
+                raise ValueError(f"calls.{name}.timeout_s: a database call takes no timeout; leave it out")
+            if policy.fallback_quality is None and (policy.ask_fraction < 1 or policy.fallback_fraction > 0):
+                raise ValueError(f"calls.{name}: ask_fraction below 1 or fallback_fraction above 0 need a fallback_quality")
+
+    def _check_plan(self, where: str, plan: tuple[Step, ...], held: str | None, interactive: bool) -> None:
+        for index, step in enumerate(plan):
+            at = f"{where}[{index}]"
+            match step:
+                case CallStep():
+                    self._kind(f"{at}.call", step.call, {"worker_pool"})
+                    self._check_plan(f"{at}.holding", step.holding, step.call, interactive)
+                case QueryStep():
+                    self._check_query(at, step.query, held)
+                case ComputeStep():
+                    self._check_cpu(f"{at}.compute", held)
+                case LookupStep() | FillStep() if not interactive:
+                    raise ValueError(f"{at}: only an interactive class has a user whose key can be looked up or filled")
+                case LookupStep():
+                    self._kind(f"{at}.lookup", step.lookup, {"cache"})
+                    self._check_plan(f"{at}.on_miss", step.on_miss, held, interactive)
+                case FillStep():
+                    self._kind(f"{at}.fill", step.fill, {"cache"})
+                case InvalidateStep():
+                    self._kind(f"{at}.invalidate", step.invalidate, {"cache"})
+                case EmitStep():
+                    self._kind(f"{at}.emit", step.emit, {"consumer"})
+
+    def _check_query(self, at: str, name: str, held: str | None) -> None:
+        if name not in self.calls:
+            raise ValueError(f"{at}.query = {name!r}: must be one of {', '.join(self.calls)}")
+        if self.calls[name].attempt_cpu is not None:
+            self._check_cpu(f"{at}.query = {name!r} (attempt_cpu)", held)
+
+    def _check_cpu(self, at: str, held: str | None) -> None:
+        pool = self.services.get(held) if held is not None else None
+        if not isinstance(pool, WorkerPool) or pool.cores_per_replica == 0:
+            raise ValueError(f"{at}: must stand under `holding` of a worker_pool with cores_per_replica of at least 1")
+
+    def _check_controls(self) -> None:
+        names = [control.name for control in self.controls]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"controls: name {name!r} is given twice")
+        for index, control in enumerate(self.controls):
+            where = f"controls[{index}] ({control.name})"
+            needed = PARAMETER_KINDS[control.parameter]
+            if needed == "call":
+                if control.of not in self.calls:
+                    raise ValueError(f"{where}.of = {control.of!r}: must be a call, one of {', '.join(self.calls)}")
+                if control.parameter == "breaker_threshold_fraction" and self.calls[control.of].breaker is None:
+                    raise ValueError(f"{where}.of = {control.of!r}: this call has no breaker")
+                if control.parameter == "timeout_s" and self._kind_of(self.calls[control.of].to) == "database":
+                    raise ValueError(f"{where}.of = {control.of!r}: a database call takes no timeout")
+                needs_fallback = control.parameter in ("ask_fraction", "fallback_fraction")
+                if needs_fallback and self.calls[control.of].fallback_quality is None:
+                    raise ValueError(f"{where}.of = {control.of!r}: this call has no fallback_quality")
+            else:
+                self._kind(f"{where}.of", control.of, {needed})
+            value = self._found(control)
+            if not control.low <= value <= control.high:
+                raise ValueError(f"{where}: as found it is {value}, must be in [{control.low}, {control.high}]")
+
+    def _kind(self, where: str, name: str, allowed: set[str]) -> str:
+        kind = self._kind_of(name)
+        if kind not in allowed:
+            known = [n for n in self.services if self._kind_of(n) in allowed]
+            raise ValueError(f"{where} = {name!r}: must be a service of kind {' or '.join(sorted(allowed))}: {', '.join(known)}")
+        return kind
+
+    def _kind_of(self, name: str) -> str:
+        return str(self.services[name].kind) if name in self.services else ""
+
+    def _found(self, control: Control) -> float:
+        if control.parameter == "breaker_threshold_fraction":
+            breaker = self.calls[control.of].breaker
+            value = breaker.threshold_fraction if breaker is not None else None
+        else:
+            owner: Any = self.calls[control.of] if control.of in self.calls else self.services[control.of]
+            value = getattr(owner, control.parameter)
+        return float(control.high) if value is None and control.off_at_high else float(value)
+
+    @cached_property
+    def control_table(self) -> ControlTable:
+        """The controls with their as-found values, which are read off the services and calls themselves."""
+        return ControlTable(self.controls, np.array([self._found(control) for control in self.controls]))
+
+    @cached_property
+    def service_names(self) -> tuple[str, ...]:
+        return tuple(self.services)
+
+    @cached_property
+    def call_names(self) -> tuple[str, ...]:
+        return tuple(self.calls)
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.classes)
+
+    @cached_property
+    def interactive(self) -> tuple[bool, ...]:
+        """For each class, in order, whether users send it."""
+        return tuple(request_class.kind == "interactive" for request_class in self.classes.values())
+
+    def pools(self) -> Iterator[tuple[str, WorkerPool]]:
+        """The worker pools, by name."""
+        return ((name, service) for name, service in self.services.items() if isinstance(service, WorkerPool))
+
+    def databases(self) -> Iterator[tuple[str, Database]]:
+        """The databases, by name."""
+        return ((name, service) for name, service in self.services.items() if isinstance(service, Database))
+
+
+def load_system(source: str | Path | dict[str, Any] | System = "streamflow") -> System:
+    """A system by the name of a shipped one, by the path of a YAML file, or from its content.
+
+    Raises:
+        ConfigError: naming file, key, value and what is allowed.
+    """
+    if isinstance(source, System):
+        return source
+    if isinstance(source, dict):
+        return load(System, source)
+    return load(System, config_path("system", source))
