@@ -1,0 +1,55 @@
+# One command per task. `make train` is the place to start: it installs, trains and compares with the baselines.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+WORKERS ?= 2
+ARGS ?=
+
+# One thread a process: on a busy machine OpenMP's spinning threads cost far more than they give.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: help train evaluate tensorboard test lint format equivalence mutants clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.venv: $(INSTALLED)  ## the virtual environment, with the exact versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+train: $(INSTALLED)  ## train PPO, then compare it with the baselines on seeds it has never seen (ARGS="--seed 1")
+	$(BIN)/python scripts/train.py $(ARGS)
+
+evaluate: $(INSTALLED)  ## compare baselines and agents on held-out seeds (ARGS="--help")
+	$(BIN)/python scripts/evaluate.py $(ARGS)
+
+tensorboard: $(INSTALLED)  ## look at the runs: http://localhost:6006
+	$(BIN)/tensorboard --logdir runs
+
+test: lint  ## lint, then every test
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+lint: $(INSTALLED)  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## put the code in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+equivalence: $(INSTALLED)  ## hold the two engines against each other, event by event
+	$(BIN)/python scripts/equivalence.py $(ARGS)
+
+mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice
+	$(BIN)/python scripts/mutants.py $(ARGS)
+
+clean:  ## remove what was built; runs/ and results/ stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
