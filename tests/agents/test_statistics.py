@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.seeds import FIRST_EVALUATION_SEED, evaluation_seeds
+from agents.statistics import Estimate, estimate, interquartile_mean, mean, paired_difference
+from streamflow_env.errors import ConfigError
+
+
+def test_the_mean_lies_in_its_interval_which_narrows_with_more_samples() -> None:
+    rng = np.random.default_rng(1)
+    few, many = estimate(rng.normal(5, 1, 10)), estimate(rng.normal(5, 1, 1000))
+    for found in (few, many):
+        assert found.low < found.value < found.high
+    assert many.high - many.low < few.high - few.low
+    assert many.high - many.low == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.1)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    found = [estimate(rng.exponential(1.0, 40), num_resamples=400, seed=i) for i in range(300)]
+    covered = np.mean([e.low <= 1.0 <= e.high for e in found])
+    assert 0.88 <= covered <= 0.98
+
+
+def test_same_seed_same_interval() -> None:
+    samples = np.arange(20.0)
+    assert estimate(samples, seed=3) == estimate(samples, seed=3)
+    assert estimate(samples, seed=3) != estimate(samples, seed=4)
+
+
+def test_one_sample_is_its_own_interval() -> None:
+    assert estimate([2.5]) == Estimate(2.5, 2.5, 2.5)
+
+
+def test_pairing_sees_what_two_intervals_cannot() -> None:
+    luck = np.random.default_rng(5).normal(0, 100, 20)
+    better = luck + 1.0 + np.random.default_rng(6).normal(0, 0.5, 20)
+    difference = paired_difference(better, luck)
+    assert difference.excludes_zero
+    assert difference.value == pytest.approx(1.0, abs=0.4)
+    assert estimate(better).low < estimate(luck).high
+
+
+def test_interquartile_mean() -> None:
+    assert interquartile_mean([0.0, 1.0, 2.0, 1000.0]) == pytest.approx(1.5)
+    assert interquartile_mean([7.0]) == pytest.approx(7.0)
+    # five values: the middle half is 2.5 of them, 0.75 + 1 + 0.75
+    assert interquartile_mean([-99.0, 1.0, 2.0, 6.0, 99.0]) == pytest.approx((0.75 * 1 + 2 + 0.75 * 6) / 2.5)
+    assert interquartile_mean(np.ones((3, 8))).shape == (3,)
+
+
+def test_an_estimate_of_another_statistic() -> None:
+    samples = np.r_[np.ones(19), 1000.0]
+    assert estimate(samples, interquartile_mean).value == pytest.approx(1.0)
+    assert estimate(samples, mean).value > 50
+
+
+@pytest.mark.parametrize("samples", [[], [[1.0, 2.0]]])
+def test_samples_must_be_one_axis(samples: list[float]) -> None:
+    with pytest.raises(ConfigError, match="num_episodes"):
+        estimate(samples)
+
+
+def test_pairs_must_match() -> None:
+    with pytest.raises(ConfigError, match="the same"):
+        paired_difference([1.0, 2.0], [1.0])
+    with pytest.raises(ConfigError, match="confidence"):
+        estimate([1.0, 2.0], confidence=1.0)
+
+
+def test_evaluation_seeds_are_held_out() -> None:
+    assert evaluation_seeds(3) == (1_000_000, 1_000_001, 1_000_002)
+    assert FIRST_EVALUATION_SEED == 1_000_000
+    with pytest.raises(ConfigError):
+        evaluation_seeds(0)
