@@ -1,0 +1,67 @@
+"""Values that differ between episodes: in YAML a number or `[low, high]`, drawn uniformly from a named random stream.
+
+Each thing that is drawn (the traffic, each of its surges, each incident) has a stream of its own, so that adding one
+changes nothing about the others; a range narrowed to a number leaves the thing's other draws as they were.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Annotated, Any, Final
+
+import numpy as np
+from pydantic import BeforeValidator
+
+# The named streams. The numbers are part of every episode's meaning: append, never renumber.
+MIXTURE: Final = 1
+TRAFFIC: Final = 2
+SWING: Final = 3
+SURGE: Final = 4
+INCIDENT: Final = 5
+
+
+def stream(seed: int, name: int, index: int = 0) -> np.random.Generator:
+    """The random stream of the thing `name` (number `index` of its kind) in the episode of `seed`."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(name, index))))
+
+
+def draw(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+    """A number, uniform in [low, high]; always uses one draw."""
+    low, high = limits
+    return min(low + (high - low) * float(rng.random()), high)
+
+
+def draw_count(rng: np.random.Generator, limits: tuple[int, int]) -> int:
+    """A whole number, uniform in [low, high], both included; always uses one draw."""
+    low, high = limits
+    return low + int((high - low + 1) * float(rng.random()))
+
+
+def _pair(value: Any, *, allowed: str, low: float, high: float, above: bool = False, whole: bool = False) -> Any:
+    """(low, high) from a number or a list of two. Raises ValueError, which says what is `allowed`."""
+    listed = isinstance(value, (list, tuple))
+    pair = tuple(value) if listed else (value, value)
+    for number in pair:
+        valid = isinstance(number, int if whole else (int, float)) and not isinstance(number, bool)
+        if not (valid and math.isfinite(number) and low <= number <= high and not (above and number == low)):
+            break
+    else:
+        if len(pair) == 2 and pair[0] <= pair[1]:
+            return pair if whole else (float(pair[0]), float(pair[1]))
+    culprit = f"{list(value)!r} " if listed else ""
+    raise ValueError(f"{culprit}must be {allowed}, or [low, high] of such numbers with low <= high")
+
+
+_INF: Final = math.inf
+Range = tuple[float, float]
+NonNegativeRange = Annotated[Range, BeforeValidator(partial(_pair, allowed="a number of at least 0", low=0, high=_INF))]
+PositiveRange = Annotated[
+    Range, BeforeValidator(partial(_pair, allowed="a number above 0", low=0, high=_INF, above=True))
+]
+FractionRange = Annotated[Range, BeforeValidator(partial(_pair, allowed="a number in [0, 1]", low=0, high=1))]
+HourRange = Annotated[Range, BeforeValidator(partial(_pair, allowed="a number in [0, 24]", low=0, high=24))]
+CountRange = Annotated[
+    tuple[int, int],
+    BeforeValidator(partial(_pair, allowed="a whole number of at least 1", low=1, high=_INF, whole=True)),
+]

@@ -1,0 +1,202 @@
+"""Scenarios: a traffic and timed incidents as data, drawn from seeded ranges, so that no two episodes are alike.
+
+`load_scenario(name).episode(system, seed)` is all that the rest of the project needs: a pure function of system,
+scenario and seed. A `Timeline` says what happens; a `Mixture` draws one of several scenarios for each episode.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import abstractmethod
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from streamflow_env.episode import Episode, Mark
+from streamflow_env.errors import ConfigError
+from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
+from streamflow_env.paths import config_names, config_path
+from streamflow_env.ranges import INCIDENT, MIXTURE, stream
+from streamflow_env.system import System
+from streamflow_env.system.schema import Frozen, Positive, Text, parse, read_yaml
+from streamflow_env.traffic import Load, TraceTraffic, Traffic
+
+BIN_S: Final = 5.0
+"""Within a bin of traffic the rates are constant; a third of a control interval."""
+NANOSECONDS: Final = 1e9
+MAX_SEED: Final = 2**63 - 1
+
+
+class Scenario(Frozen):
+    """What may happen in an episode."""
+
+    name: Text
+    meaning: Text = Field(default="no description", description="one line for documentation and reports")
+
+    @abstractmethod
+    def episode(self, system: System, seed: int) -> Episode:
+        """The episode number `seed` of this scenario.
+
+        Raises:
+            ConfigError: the scenario names what the system does not have, or the seed is not a whole number from 0.
+        """
+
+    def with_trace(self, trace: str | Path, **options: Any) -> Scenario:
+        """This scenario under recorded traffic; see `Timeline.with_trace`."""
+        raise ConfigError(f"scenario {self.name}: a mixture takes no trace; give it to one of its members")
+
+
+class Timeline(Scenario):
+    """A traffic, and incidents in it, for `horizon_s` from t = 0."""
+
+    horizon_s: Positive
+    traffic: Traffic
+    incidents: tuple[Incident, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        self.traffic.check(self.horizon_s)
+        for index, incident in enumerate(self.incidents):
+            if incident.start_s[1] >= self.horizon_s:
+                raise ValueError(
+                    f"incidents.{index}.start_s = {incident.start_s[1]}: must be below horizon_s = {self.horizon_s}"
+                )
+        return self
+
+    def episode(self, system: System, seed: int) -> Episode:
+        seed = _checked_seed(seed)
+        self._check_system(system)
+        num_bins = int(np.ceil((system.warmup_s + self.horizon_s) / BIN_S))
+        middles_s = (np.arange(num_bins) + 0.5) * BIN_S - system.warmup_s
+        load = self.traffic.draw(seed, np.maximum(middles_s, 0.0), self.horizon_s)
+        outbreaks = [self._outbreak(index, seed) for index in range(len(self.incidents))]
+        effects = [effect for outbreak in outbreaks for effect in outbreak.effects]
+        extras = [extra for outbreak in outbreaks for extra in outbreak.extras]
+        marks = [*load.marks, *(mark for outbreak in outbreaks for mark in outbreak.marks)]
+        return Episode(
+            scenario=self.name,
+            seed=seed,
+            horizon_s=self.horizon_s,
+            start_hour=load.start_hour,
+            bin_ns=round(BIN_S * NANOSECONDS),
+            rates_rps=_rates(system, load, extras),
+            changes=changes_of(effects, system.warmup_s, self.horizon_s),
+            marks=_visible(marks, self.horizon_s),
+        )
+
+    def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
+        """This scenario with a recorded traffic instead of its own.
+
+        Args:
+            trace: path of a CSV of time and requests.
+            options: `horizon_s`, and those of a trace: `start`, `median_level`, `max_level`, `swings`, `surges`.
+
+        Raises:
+            ConfigError: as for the same keys in a file.
+        """
+        data = self.model_dump()
+        data["horizon_s"] = options.pop("horizon_s", self.horizon_s)
+        kept = data["traffic"] if isinstance(self.traffic, TraceTraffic) else {}
+        data["traffic"] = {**kept, "start": None, **options, "kind": "trace", "trace": str(trace)}
+        return parse(Timeline, data, f"scenario {self.name}")
+
+    def _check_system(self, system: System) -> None:
+        for index, incident in enumerate(self.incidents):
+            try:
+                incident.check(system)
+            except ValueError as error:
+                raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
+
+    def _outbreak(self, index: int, seed: int) -> Outbreak:
+        incident, rng = self.incidents[index], stream(seed, INCIDENT, index)
+        return incident.draw(rng) if rng.random() < incident.chance else Outbreak()
+
+
+class Mixture(Scenario):
+    """One of several scenarios for each episode: `members` gives their names (or files) and weights.
+
+    Its episode `seed` is the drawn member's own episode `seed`, and bears that member's name.
+    """
+
+    members: dict[Text, Positive] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_members(self) -> Self:
+        if self.scenarios:
+            return self
+        raise AssertionError("a mixture has members")
+
+    @cached_property
+    def scenarios(self) -> tuple[Timeline, ...]:
+        """The members, in order."""
+        return tuple(self._member(name) for name in self.members)
+
+    def episode(self, system: System, seed: int) -> Episode:
+        weights = np.array(list(self.members.values()))
+        pick = stream(_checked_seed(seed), MIXTURE).random() * weights.sum()
+        index = min(int(np.searchsorted(np.cumsum(weights), pick, side="right")), len(weights) - 1)
+        return self.scenarios[index].episode(system, seed)
+
+    def _member(self, name: str) -> Timeline:
+        path = config_path("scenarios", name)
+        data = read_yaml(path)
+        if isinstance(data, dict) and "members" in data:
+            raise ValueError(f"members.{name}: must not be a mixture itself")
+        return parse(Timeline, data, str(path))
+
+
+def load_scenario(source: str | Path | dict[str, Any] | Scenario) -> Scenario:
+    """A scenario by the name of a shipped one, by the path of a YAML file, or from its content.
+
+    Raises:
+        ConfigError: naming file, key, value and what is allowed.
+    """
+    if isinstance(source, Scenario):
+        return source
+    if isinstance(source, dict):
+        return _parse(source, f"scenario {source.get('name', '(no name)')}")
+    path = config_path("scenarios", source)
+    return _parse(read_yaml(path), str(path))
+
+
+def _parse(data: Any, name: str) -> Scenario:
+    is_mixture = isinstance(data, dict) and "members" in data
+    return parse(Mixture, data, name) if is_mixture else parse(Timeline, data, name)
+
+
+def scenario_names() -> list[str]:
+    """The names of the shipped scenarios."""
+    return config_names("scenarios")
+
+
+def _checked_seed(seed: int) -> int:
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= MAX_SEED:
+        raise ConfigError(f"seed = {seed!r}: must be a whole number in [0, {MAX_SEED}]")
+    return number
+
+
+def _rates(system: System, load: Load, extras: list[Extra]) -> NDArray[np.float64]:
+    """Shape (num_classes, num_bins). Background classes trickle at their normal rate, whatever the users' load."""
+    num_bins = load.levels.size
+    rates = np.empty((len(system.classes), num_bins))
+    for row, request_class in zip(rates, system.classes.values(), strict=True):
+        row[:] = request_class.normal_rate_rps * (load.levels if request_class.kind == "interactive" else 1.0)
+    edges_s = np.arange(num_bins + 1) * BIN_S - system.warmup_s
+    for extra in extras:
+        share = np.clip((edges_s - extra.start_s) / (extra.end_s - extra.start_s), 0.0, 1.0)
+        rates[system.class_names.index(extra.request_class)] += extra.num_requests * np.diff(share) / BIN_S
+    return rates
+
+
+def _visible(marks: list[Mark], horizon_s: float) -> tuple[Mark, ...]:
+    """The marks that lie in the episode, cut off at its end, in order of time."""
+    inside = [Mark(m.label, m.start_s, min(m.end_s, horizon_s)) for m in marks if m.start_s < horizon_s]
+    return tuple(sorted(inside, key=lambda mark: (mark.start_s, mark.end_s, mark.label)))
