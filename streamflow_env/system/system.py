@@ -29,6 +29,10 @@ from streamflow_env.system.schema import Frozen, NonNegative, Positive, Text, lo
 from streamflow_env.system.services import Database, Service, WorkerPool
 
 
+MAX_HELD = 4
+"""How many workers, the entry's aside, one request may hold at once."""
+
+
 class Sla(Frozen):
     """An answer within `target_s` meets the SLA; lateness is graded from there to 1 at `worst_s`."""
 
@@ -64,7 +68,10 @@ class System(Frozen):
     def _check_references(self) -> System:
         self._check_calls()
         for name, request_class in self.classes.items():
-            self._check_plan(f"classes.{name}.plan", request_class.plan, None, request_class.kind == "interactive")
+            where = f"classes.{name}.plan"
+            self._check_plan(where, request_class.plan, None, request_class.kind == "interactive")
+            if _depth(request_class.plan) > MAX_HELD:
+                raise ValueError(f"{where}: `holding` is nested {_depth(request_class.plan)} deep, must be at most {MAX_HELD}")
         entry = self.services.get(self.users.entry)
         if not isinstance(entry, WorkerPool):
             raise ValueError(f"users.entry = {self.users.entry!r}: must be a service of kind worker_pool")
@@ -187,6 +194,17 @@ class System(Frozen):
     def databases(self) -> Iterator[tuple[str, Database]]:
         """The databases, by name."""
         return ((name, service) for name, service in self.services.items() if isinstance(service, Database))
+
+
+def _depth(plan: tuple[Step, ...]) -> int:
+    """How deep calls are nested under `holding`."""
+    depths = [0]
+    for step in plan:
+        if isinstance(step, CallStep):
+            depths.append(1 + _depth(step.holding))
+        elif isinstance(step, LookupStep):
+            depths.append(_depth(step.on_miss))
+    return max(depths)
 
 
 def load_system(source: str | Path | dict[str, Any] | System = "streamflow") -> System:

@@ -1,0 +1,5 @@
+"""The compiled engine: the model of docs/model.md as a Numba event loop over arrays."""
+
+from streamflow_env.engines.compiled.engine import CompiledEngine
+
+__all__ = ["CompiledEngine"]

@@ -1,0 +1,182 @@
+"""The agenda of timed events, a binary heap; the FIFOs of waiting requests; the free list of request slots.
+
+An event is (time, order, slot): `order` packs kind, request, attempt and step, so that comparing two integers after
+the times compares them as docs/model.md orders simultaneous events. `slot` is what the kind of event is about.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from numba import njit
+
+CHANGE_EVENT: Final = 0
+READY_EVENT: Final = 1
+ARRIVAL_EVENT: Final = 2
+STEP_EVENT: Final = 3
+RELEASE_EVENT: Final = 4
+DEADLINE_EVENT: Final = 5
+BATCH_EVENT: Final = 6
+
+_KIND_SHIFT: Final = 59
+REQUEST_SHIFT: Final = 20
+ATTEMPT_SHIFT: Final = 16
+REQUEST_MASK: Final = (1 << 39) - 1
+ATTEMPT_MASK: Final = 15
+
+NOWHERE: Final = 0
+WORKER_QUEUE: Final = 1
+CORE_QUEUE: Final = 2
+
+
+@njit(cache=True)
+def order_of(kind: int, request: int, attempt: int, step: int) -> int:
+    """The tie-breaker of an event: kind, then request, attempt, step."""
+    return (kind << _KIND_SHIFT) | (request << REQUEST_SHIFT) | (attempt << ATTEMPT_SHIFT) | step
+
+
+@njit(cache=True)
+def kind_of(order: int) -> int:
+    """The kind of event in an order."""
+    return order >> _KIND_SHIFT
+
+
+@njit(cache=True)
+def schedule(w: Any, heap: Any, time: int, order: int, slot: int) -> None:
+    """Put an event on the agenda; the caller has made sure that there is room."""
+    i = w.heap_size
+    w.heap_size += 1
+    while i > 0:
+        parent = (i - 1) >> 1
+        if heap[parent, 0] < time or (heap[parent, 0] == time and heap[parent, 1] <= order):
+            break
+        heap[i, 0] = heap[parent, 0]
+        heap[i, 1] = heap[parent, 1]
+        heap[i, 2] = heap[parent, 2]
+        i = parent
+    heap[i, 0] = time
+    heap[i, 1] = order
+    heap[i, 2] = slot
+
+
+@njit(cache=True)
+def drop_first(w: Any, heap: Any) -> None:
+    """Take the first event off the agenda."""
+    w.heap_size -= 1
+    n = w.heap_size
+    time, order, slot = heap[n, 0], heap[n, 1], heap[n, 2]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= n:
+            break
+        right = child + 1
+        if right < n and (
+            heap[right, 0] < heap[child, 0] or (heap[right, 0] == heap[child, 0] and heap[right, 1] < heap[child, 1])
+        ):
+            child = right
+        if time < heap[child, 0] or (time == heap[child, 0] and order <= heap[child, 1]):
+            break
+        heap[i, 0] = heap[child, 0]
+        heap[i, 1] = heap[child, 1]
+        heap[i, 2] = heap[child, 2]
+        i = child
+    heap[i, 0] = time
+    heap[i, 1] = order
+    heap[i, 2] = slot
+
+
+@njit(cache=True)
+def wait(w: Any, heap: Any, r: Any, slot: int, delay_ns: int, number: int, phase: int) -> bool:
+    """Let a request wait; True if the wait is over at once, for there is nothing to wait for."""
+    r.phase = phase
+    if delay_ns <= 0:
+        return True
+    schedule(w, heap, w.now + delay_ns, order_of(STEP_EVENT, r.request, r.attempt, number), slot)
+    return False
+
+
+@njit(cache=True)
+def wake(w: Any, requests: Any, slot: int) -> None:
+    """Let a request go on when its turn comes, at this instant."""
+    requests[slot].queue = NOWHERE
+    requests[slot].next = -1
+    if w.wake_tail >= 0:
+        requests[w.wake_tail].next = slot
+    else:
+        w.wake_head = slot
+    w.wake_tail = slot
+
+
+@njit(cache=True)
+def next_awake(w: Any, requests: Any) -> int:
+    """The request whose turn it is, or -1."""
+    slot = w.wake_head
+    if slot >= 0:
+        w.wake_head = requests[slot].next
+        if w.wake_head < 0:
+            w.wake_tail = -1
+    return slot
+
+
+@njit(cache=True)
+def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
+    """Join the end of a service's queue."""
+    r = requests[slot]
+    r.queue = WORKER_QUEUE
+    r.next = -1
+    r.previous = s.tail
+    if s.tail >= 0:
+        requests[s.tail].next = slot
+    else:
+        s.head = slot
+    s.tail = slot
+    s.queue_length += 1
+
+
+@njit(cache=True)
+def leave_queue(s: Any, requests: Any, slot: int) -> None:
+    """Leave a service's queue, from wherever in it."""
+    r = requests[slot]
+    if r.previous >= 0:
+        requests[r.previous].next = r.next
+    else:
+        s.head = r.next
+    if r.next >= 0:
+        requests[r.next].previous = r.previous
+    else:
+        s.tail = r.previous
+    r.queue = NOWHERE
+    s.queue_length -= 1
+
+
+@njit(cache=True)
+def queue_for_core(s: Any, requests: Any, slot: int) -> None:
+    """Join the end of a pool's queue for CPU cores."""
+    r = requests[slot]
+    r.queue = CORE_QUEUE
+    r.next = -1
+    if s.cpu_tail >= 0:
+        requests[s.cpu_tail].next = slot
+    else:
+        s.cpu_head = slot
+    s.cpu_tail = slot
+    s.cpu_queue_length += 1
+
+
+@njit(cache=True)
+def new_slot(w: Any, requests: Any) -> int:
+    """A free request slot; the caller has made sure that there is one."""
+    slot = w.free_head
+    w.free_head = requests[slot].next
+    w.num_free -= 1
+    return slot
+
+
+@njit(cache=True)
+def free_slot(w: Any, requests: Any, slot: int) -> None:
+    """Give a request slot back."""
+    requests[slot].request = -1
+    requests[slot].next = w.free_head
+    w.free_head = slot
+    w.num_free += 1

@@ -1,0 +1,72 @@
+"""The circuit breaker: resilience4j's count-based one, over a ring of results in `memory`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
+
+
+@njit(cache=True)
+def permits(c: Any, now: int) -> bool:
+    """Whether a call may be made now; in HALF_OPEN it uses one of the probes."""
+    if c.breaker_on == 0 or c.breaker_state == CLOSED:
+        return True
+    if c.breaker_state == OPEN:
+        if now < c.opened_at_ns + c.open_ns:
+            return False
+        _change_state(c, HALF_OPEN)
+        c.permits = c.half_open_calls
+    if c.permits == 0:
+        return False
+    c.permits -= 1
+    return True
+
+
+@njit(cache=True)
+def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> None:
+    """Learn how a call went, and change state if that decides it."""
+    if c.breaker_on == 0 or c.breaker_state == OPEN:
+        return
+    half_open = c.breaker_state == HALF_OPEN
+    size = c.half_open_calls if half_open else c.window_size
+    at = c.window_at + c.window_next
+    if c.window_count == size:
+        c.failures -= memory[at] & 1
+        c.slow -= memory[at] >> 1
+    else:
+        c.window_count += 1
+    slow = duration_ns > c.slow_ns
+    memory[at] = (1 if failed else 0) | (2 if slow else 0)
+    c.failures += 1 if failed else 0
+    c.slow += 1 if slow else 0
+    c.window_next = (c.window_next + 1) % size
+    if c.window_count < (size if half_open else c.minimum_calls):
+        return
+    limit = c.threshold * c.window_count
+    if c.failures >= limit or c.slow >= limit:
+        _change_state(c, OPEN)
+        c.opened += 1
+        c.opened_at_ns = now
+    elif half_open:
+        _change_state(c, CLOSED)
+
+
+@njit(cache=True)
+def set_threshold(c: Any, threshold: float) -> None:
+    """Set the threshold; at 1 the breaker is off, closed and forgetful."""
+    c.threshold = threshold
+    c.breaker_on = 1 if threshold < 1.0 else 0
+    if c.breaker_on == 0:
+        _change_state(c, CLOSED)
+
+
+@njit(cache=True)
+def _change_state(c: Any, state: int) -> None:
+    c.breaker_state = state
+    c.window_count = 0
+    c.window_next = 0
+    c.failures = 0
+    c.slow = 0

@@ -1,0 +1,275 @@
+"""Calls under a policy: ask or not, breaker, attempt, failure, fallback or another round.
+
+Each function brings a request to its next wait: it sets `phase` and returns True if the request goes on at once,
+False if it rests. The phases are those of `life.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from numba import njit
+
+from streamflow_env.engines.compiled.agenda import (
+    RELEASE_EVENT,
+    order_of,
+    queue_for_core,
+    queue_for_worker,
+    schedule,
+    wait,
+)
+from streamflow_env.engines.compiled.breaker import permits, record
+from streamflow_env.engines.compiled.layout import DATABASE, LLM, TOKEN
+from streamflow_env.engines.compiled.services import admit, admit_to_cores, draw, leaf_visit, log_visit, touch
+from streamflow_env.engines.draws.distributions import duration_ns, to_ns
+from streamflow_env.engines.draws.hashing import ASK, ATTEMPT_CPU, BACKOFF, CALL_LATENCY, FALLBACK, SERVICE_TIME
+from streamflow_env.engines.telemetry import BREAKER_OPEN, OK, QUEUE_FULL, RATE_LIMITED, TIMEOUT
+
+NEXT_STEP: Final = 0
+WORKER_HAD: Final = 1
+WORK_DONE: Final = 2
+CORE_HAD: Final = 3
+CPU_DONE: Final = 4
+NEXT_ROUND: Final = 5
+SEND: Final = 6
+REJECTED: Final = 7
+TIMED_OUT: Final = 8
+CONNECTION_HAD: Final = 9
+ANSWERED: Final = 10
+LOOKED_UP: Final = 11
+FILLED: Final = 12
+STEP_FAILED: Final = 13
+REFUSED: Final = 14
+
+
+@njit(cache=True)
+def want_core(w: Any, s: Any, requests: Any, slot: int) -> bool:
+    """Ask for a core of the held pool."""
+    r = requests[slot]
+    r.arrived_ns = w.now
+    r.phase = CORE_HAD
+    touch(w.now, s)
+    if s.cpu_busy < s.cores:
+        s.cpu_busy += 1
+        return True
+    queue_for_core(s, requests, slot)
+    return False
+
+
+@njit(cache=True)
+def use_core(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any, c: Any, is_query: bool) -> bool:
+    """Work on the core that was had; queued requests slow it down."""
+    r.started_ns = w.now
+    pressure = 1.0 + s.cpu_pressure * s.queue_length / s.cpu_pressure_queue
+    factor = s.slowdown * pressure
+    if is_query:
+        delay = duration_ns(draw(r, ATTEMPT_CPU, step.number, r.round), c.cpu_family, c.cpu_a, c.cpu_b, factor)
+    else:
+        delay = duration_ns(draw(r, SERVICE_TIME, step.number, 0), step.family, step.a, step.b, factor)
+    return wait(w, heap, r, slot, delay, step.number, CPU_DONE)
+
+
+@njit(cache=True)
+def give_back_core(w: Any, s: Any, requests: Any, visits: Any, slot: int, step: Any) -> None:
+    """The CPU work is done."""
+    r = requests[slot]
+    touch(w.now, s)
+    s.cpu_busy -= 1
+    log_visit(w, visits, r, step.number, r.round, step.pool, r.arrived_ns, r.started_ns, OK)
+    admit_to_cores(w, s, requests)
+
+
+@njit(cache=True)
+def begin_call(c: Any, r: Any, number: int) -> None:
+    """A request has come to a call of its plan."""
+    c.requests += 1
+    r.round = 0
+    if draw(r, ASK, number, 0) >= c.ask_fraction:
+        c.not_asked += 1
+        take_fallback(c, r)
+    else:
+        r.phase = NEXT_ROUND
+
+
+@njit(cache=True)
+def begin_round(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
+    """Ask the breaker; go to the CPU or send at once."""
+    if permits(c, w.now):
+        r.phase = SEND
+        return
+    c.breaker_open += 1
+    s.arrivals += 1
+    s.breaker_open += 1
+    log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, BREAKER_OPEN)
+    if c.fallback_milli >= 0:
+        take_fallback(c, r)
+    else:
+        take_exhausted(c, r)
+
+
+@njit(cache=True)
+def take_fallback(c: Any, r: Any) -> None:
+    """Go on with the fallback's quality."""
+    c.fallbacks += 1
+    _take(r, c.fallback_milli)
+
+
+@njit(cache=True)
+def take_exhausted(c: Any, r: Any) -> None:
+    """Go on without an answer, or fail where that is not possible."""
+    c.exhausted += 1
+    if c.exhausted_milli < 0:
+        r.phase = STEP_FAILED
+    else:
+        _take(r, c.exhausted_milli)
+
+
+@njit(cache=True)
+def _take(r: Any, milli: int) -> None:
+    r.quality_milli = r.quality_milli * milli // 1000
+    r.personalised = 0
+    r.pc += 1
+    r.phase = NEXT_STEP
+
+
+@njit(cache=True)
+def send(
+    w: Any, c: Any, s: Any, requests: Any, heap: Any, visits: Any, classes: Any, slot: int, step: Any
+) -> bool:
+    """Send one attempt of a call to its service."""
+    r = requests[slot]
+    c.attempts += 1
+    if r.round > 0:
+        c.retries += 1
+    s.arrivals += 1
+    r.call_sent_ns = w.now
+    r.arrived_ns = w.now
+    if s.kind == DATABASE:
+        return _ask_database(w, c, s, requests, visits, slot, step)
+    u = draw(r, CALL_LATENCY, step.number, r.round)
+    if s.kind == LLM:
+        if not take_token(w.now, s, classes[r.row].interactive == 1, r.premium == 1):
+            c.rate_limited += 1
+            s.rate_limited += 1
+            log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, RATE_LIMITED)
+            return wait(w, heap, r, slot, s.rejection_ns, step.number, REJECTED)
+        latency = to_ns(s.floor_s * s.slowdown) + duration_ns(u, s.family, s.a, s.b, s.slowdown)
+        touch(w.now, s)
+        s.in_flight += 1
+    else:
+        touch(w.now, s)
+        s.in_flight += 1
+        x = s.in_flight / s.knee
+        mean = s.base_s + s.span_s * (x * x / (1.0 + x * x))
+        latency = duration_ns(u, s.family, s.a, s.b, mean * s.slowdown)
+    s.busy += 1
+    if latency > c.timeout_ns:
+        order = order_of(RELEASE_EVENT, r.request, r.attempt, step.number)
+        schedule(w, heap, w.now + latency, order, step.service)
+        return wait(w, heap, r, slot, c.timeout_ns, step.number, TIMED_OUT)
+    return wait(w, heap, r, slot, latency, step.number, ANSWERED)
+
+
+@njit(cache=True)
+def refill(now: int, s: Any) -> None:
+    """Bring an LLM's token bucket up to `now`."""
+    s.token_units = min(s.burst_units, s.token_units + (now - s.tokens_at) * s.quota_now)
+    s.tokens_at = now
+
+
+@njit(cache=True)
+def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
+    """Take a token if there is one and the reserves leave it to this request."""
+    refill(now, s)
+    reserve = 0.0
+    if not interactive:
+        reserve = max(s.interactive_reserve, s.premium_reserve)
+    elif not premium:
+        reserve = s.premium_reserve
+    floor = int(reserve * (s.burst_units - TOKEN))
+    if s.token_units - TOKEN < floor:
+        return False
+    s.token_units -= TOKEN
+    return True
+
+
+@njit(cache=True)
+def _ask_database(w: Any, c: Any, s: Any, requests: Any, visits: Any, slot: int, step: Any) -> bool:
+    r = requests[slot]
+    r.phase = CONNECTION_HAD
+    if s.busy < s.servers:
+        touch(w.now, s)
+        s.busy += 1
+        s.in_flight += 1
+        return True
+    if s.queue_length < s.queue_limit:
+        touch(w.now, s)
+        s.in_flight += 1
+        queue_for_worker(s, requests, slot)
+        return False
+    s.queue_full += 1
+    c.queue_full += 1
+    log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, QUEUE_FULL)
+    r.phase = REFUSED
+    return True
+
+
+@njit(cache=True)
+def use_connection(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> bool:
+    """Query over the connection that was had."""
+    r.started_ns = w.now
+    u = draw(r, CALL_LATENCY, step.number, r.round)
+    return wait(w, heap, r, slot, duration_ns(u, s.family, s.a, s.b, s.slowdown), step.number, ANSWERED)
+
+
+@njit(cache=True)
+def answered(
+    w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, visits: Any, slot: int, step: Any
+) -> None:
+    """The service has answered."""
+    r = requests[slot]
+    started = r.started_ns if s.kind == DATABASE else r.arrived_ns
+    leaf_visit(w, s, hists, visits, r, step.number, r.round, step.service, started)
+    if s.kind == DATABASE:
+        admit(w, s, requests)
+    c.successes += 1
+    record(c, memory, w.now, False, w.now - r.call_sent_ns)
+    r.pc += 1
+    r.phase = NEXT_STEP
+
+
+@njit(cache=True)
+def timed_out(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
+    """The caller no longer waits; the service does not know."""
+    s.timeouts += 1
+    c.timeouts += 1
+    log_visit(w, visits, r, step.number, r.round, step.service, r.arrived_ns, r.arrived_ns, TIMEOUT)
+
+
+@njit(cache=True)
+def attempt_failed(
+    w: Any, c: Any, s: Any, heap: Any, memory: Any, r: Any, slot: int, step: Any, rate_limited: bool
+) -> bool:
+    """An attempt has failed: fall back, give up, or wait and try again."""
+    record(c, memory, w.now, True, w.now - r.call_sent_ns)
+    if c.fallback_milli >= 0 and draw(r, FALLBACK, step.number, r.round) < c.fallback_fraction:
+        take_fallback(c, r)
+        return True
+    if r.round + 1 == c.max_attempts:
+        take_exhausted(c, r)
+        return True
+    jitter = c.jitter_low + (c.jitter_high - c.jitter_low) * draw(r, BACKOFF, step.number, r.round)
+    backoff_s = c.backoff_base_s * (1 << r.round) * jitter
+    if rate_limited:
+        backoff_s = max(backoff_s, s.retry_after_s, s.retry_after_now_s)
+    r.round += 1
+    return wait(w, heap, r, slot, to_ns(backoff_s), step.number, NEXT_ROUND)
+
+
+@njit(cache=True)
+def release(w: Any, s: Any) -> None:
+    """Work that nobody waits for any more is done."""
+    touch(w.now, s)
+    s.busy -= 1
+    s.in_flight -= 1
+    s.abandoned += 1

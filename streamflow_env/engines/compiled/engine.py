@@ -1,0 +1,175 @@
+"""The compiled engine: the model as an event loop over arrays, run by Numba one control interval at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamflow_env.engines.compiled.layout import (
+    CALL_STATE,
+    CHANGE,
+    CHANGES,
+    CLASS_STATE,
+    HOLD_COLUMNS,
+    REQUEST,
+    SERVICE_STATE,
+    Layout,
+    lay_out,
+)
+from streamflow_env.engines.compiled.life import empty_slots
+from streamflow_env.engines.compiled.loop import MORE_ROOM, put_in_force, run_interval
+from streamflow_env.engines.draws.arrivals import Arrivals
+from streamflow_env.engines.telemetry import (
+    ANSWER,
+    CALL,
+    CLASS,
+    NUM_BUCKETS,
+    SERVICE,
+    VISIT,
+    Telemetry,
+)
+from streamflow_env.engines.warm import ENTRY, warm_state
+from streamflow_env.episode import Episode
+from streamflow_env.system import System
+
+_GAUGES = {SERVICE: SERVICE.names.index("queue_length"), CLASS: CLASS.names.index("in_flight"), CALL: CALL.names.index("breaker_state")}  # type: ignore[union-attr]
+_FIRST_SLOTS = 512
+_FIRST_EVENTS = 4096
+
+
+class CompiledEngine:
+    """Simulates one system; see `streamflow_env.engines.Engine`. Its whole state is in arrays, and pickles as such."""
+
+    def __init__(self, system: System, *, log: bool = False) -> None:
+        self._system = system
+        self._log = log
+        self._found = lay_out(system)
+        self._state: Layout | None = None
+
+    def reset(self, episode: Episode) -> Telemetry:
+        """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
+        self._lay_out_state(episode)
+        warm = warm_state(self._system, episode.rates_rps[:, 0])
+        names = self._found.cache_names
+        self._entries = np.concatenate([warm.entries[name] for name in names]) if names else np.zeros(1, ENTRY)
+        users = self._system.users
+        self._arrivals = Arrivals(
+            episode.seed, episode.rates_rps, episode.bin_ns, self._system.interactive, users, (warm.users, warm.seconds)
+        )
+        as_found = self._system.control_table.as_found
+        telemetry = self._measure(0, 0, as_found)
+        for _ in range(self._found.num_warmup_intervals):
+            telemetry = self.step(as_found)
+        return telemetry
+
+    def step(self, controls: NDArray[np.float64]) -> Telemetry:
+        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
+        state = self._state
+        assert state is not None, "reset comes before step"
+        world = state.world[0]
+        start_ns = int(world["now"])
+        end_ns = start_ns + state.interval_ns
+        self._forget_counts()
+        put_in_force(world, state.services, state.calls, self._heap, state.memory, state.controls, controls)
+        arrivals = self._arrivals.until(end_ns - int(world["network_ns"]))
+        world["next_arrival"] = 0
+        while self._run(arrivals, end_ns) == MORE_ROOM:
+            self._make_room()
+        return self._measure(start_ns, end_ns, controls)
+
+    def _lay_out_state(self, episode: Episode) -> None:
+        found = self._found
+        self._state = Layout(
+            found.world.copy(), found.services.copy(), found.calls.copy(), found.classes.copy(), found.steps,
+            found.controls, found.memory.copy(), found.cache_names, found.interval_ns, found.num_warmup_intervals,
+        )  # fmt: skip
+        self._requests = np.zeros(_FIRST_SLOTS, REQUEST)
+        self._holds = np.zeros((_FIRST_SLOTS, HOLD_COLUMNS), dtype=np.int64)
+        self._heap = np.zeros((_FIRST_EVENTS, 3), dtype=np.int64)
+        empty_slots(self._requests, 0)
+        self._hists = np.zeros((len(found.services) + len(found.classes), NUM_BUCKETS), dtype=np.int32)
+        self._visits = np.zeros(1 << 16 if self._log else 1, VISIT)
+        self._answers = np.zeros(1 << 14 if self._log else 1, ANSWER)
+        world = self._state.world
+        world["seed"] = episode.seed
+        world["free_head"] = 0
+        world["num_free"] = _FIRST_SLOTS
+        world["logging"] = self._log
+        self._changes = np.zeros(len(episode.changes), CHANGE)
+        for record, change in zip(self._changes, episode.changes, strict=True):
+            service = self._system.service_names.index(change.service)
+            record["at_ns"], record["service"] = change.at_ns, service
+            record["kind"], record["value"] = CHANGES.index(change.kind), change.value
+
+    def _run(self, arrivals: NDArray[Any], end_ns: int) -> int:
+        state = self._state
+        assert state is not None
+        return int(
+            run_interval(
+                state.world[0], state.services, state.calls, state.classes, state.steps, self._requests, self._holds,
+                self._heap, self._entries, state.memory, self._hists, self._visits, self._answers, self._changes,
+                arrivals, end_ns,
+            )
+        )  # fmt: skip
+
+    def _make_room(self) -> None:
+        """Double what may be short. The kernel is between two events, so nothing is lost."""
+        assert self._state is not None
+        world = self._state.world[0]
+        size = self._requests.size
+        busy = size - int(world["num_free"]) + 1
+        if int(world["num_free"]) <= busy:
+            self._requests = np.concatenate([self._requests, np.zeros(size, REQUEST)])
+            self._holds = np.concatenate([self._holds, np.zeros_like(self._holds)])
+            empty_slots(self._requests, size)
+            self._requests[-1]["next"] = world["free_head"]
+            world["free_head"] = size
+            world["num_free"] += size
+        self._heap = np.concatenate([self._heap, np.zeros_like(self._heap)])
+        if self._log:
+            self._visits = np.concatenate([self._visits, np.zeros_like(self._visits)])
+            self._answers = np.concatenate([self._answers, np.zeros_like(self._answers)])
+
+    def _forget_counts(self) -> None:
+        state = self._state
+        assert state is not None
+        for array, dtype in ((state.services, SERVICE), (state.classes, CLASS), (state.calls, CALL)):
+            _columns(array)[:, : _GAUGES[dtype]] = 0
+        self._hists[:] = 0
+        state.world["num_visits"] = 0
+        state.world["num_answers"] = 0
+
+    def _measure(self, start_ns: int, end_ns: int, controls: NDArray[np.float64]) -> Telemetry:
+        state = self._state
+        assert state is not None
+        world = state.world[0]
+        num_services = len(state.services)
+        return Telemetry(
+            start_ns,
+            end_ns,
+            _measured(state.services, SERVICE),
+            _measured(state.classes, CLASS).reshape(-1, 2),
+            _measured(state.calls, CALL),
+            self._hists[:num_services].copy(),
+            self._hists[num_services:].reshape(-1, 2, NUM_BUCKETS).copy(),
+            np.array(controls, dtype=np.float64),
+            self._visits[: int(world["num_visits"])].copy(),
+            self._answers[: int(world["num_answers"])].copy(),
+        )
+
+
+def _columns(records: NDArray[Any]) -> NDArray[np.int64]:
+    """Records of 8-byte fields as a table, shape (num_records, num_fields)."""
+    return records.view(np.int64).reshape(len(records), -1)
+
+
+def _measured(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The telemetry record with which each record of the state begins, copied."""
+    names = dtype.names
+    assert names is not None
+    return np.ascontiguousarray(_columns(records)[:, : len(names)]).view(dtype)[:, 0]
+
+
+assert {len({d.fields[n][0].itemsize for n in d.names}) for d in (SERVICE_STATE, CALL_STATE, CLASS_STATE)} == {1}  # type: ignore[index,union-attr]

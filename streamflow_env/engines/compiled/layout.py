@@ -1,0 +1,383 @@
+"""The arrays in which the compiled engine holds a system: records of fixed types, whatever the system's size.
+
+`services`, `calls` and `classes` begin with the fields of their telemetry record, which therefore is a slice of the
+state. All fields are 8 bytes wide. Times are ns on the engine's clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamflow_env.engines.draws.distributions import duration_code, to_ns
+from streamflow_env.engines.draws.sweeps import sweep_multiplier
+from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, SERVICE_FIELDS
+from streamflow_env.engines.warm import INVALID
+from streamflow_env.system import (
+    Cache,
+    CallStep,
+    ComputeStep,
+    Consumer,
+    Database,
+    Duration,
+    EmitStep,
+    FillStep,
+    InvalidateStep,
+    LlmEndpoint,
+    LookupStep,
+    QueryStep,
+    Step,
+    System,
+    VectorIndex,
+    WorkerPool,
+)
+from streamflow_env.system.system import MAX_HELD
+
+POOL: Final = 0
+DATABASE: Final = 1
+VECTOR: Final = 2
+LLM: Final = 3
+CACHE: Final = 4
+CONSUMER: Final = 5
+
+ENTER: Final = 0
+LEAVE: Final = 1
+QUERY: Final = 2
+COMPUTE: Final = 3
+LOOKUP: Final = 4
+FILL: Final = 5
+INVALIDATE: Final = 6
+EMIT: Final = 7
+END: Final = 8
+
+PARAMETERS: Final = (
+    "replicas",
+    "queue_limit",
+    "interactive_reserve_fraction",
+    "premium_reserve_fraction",
+    "invalidation_rate_keys_per_s",
+    "breaker_threshold_fraction",
+    "timeout_s",
+    "ask_fraction",
+    "fallback_fraction",
+)
+CHANGES: Final = ("slowdown_factor", "quota_factor", "retry_after_s", "invalidate_fraction")
+
+TOKEN: Final = 60_000_000_000
+"""Units of one LLM token: a quota of q per minute refills q units a nanosecond."""
+KEY: Final = 1_000_000_000
+"""Units of one key in a sweep: a rate of r keys/s reaches r units a nanosecond."""
+NEVER: Final = 2**62
+
+
+def _record(telemetry: dict[str, str], integers: str, floats: str) -> np.dtype[Any]:
+    fields = [(name, "i8") for name in telemetry] + [(name, "i8") for name in integers.split()]
+    return np.dtype(fields + [(name, "f8") for name in floats.split()])
+
+
+SERVICE_STATE: Final = _record(
+    SERVICE_FIELDS,
+    "kind touched_ns servers head tail"
+    " workers cores_each queue_limit serves_departed startup_ns cores cpu_busy cpu_head cpu_tail cpu_pressure_queue"
+    " cohorts_at num_cohorts desired_at num_desired family"
+    " quota quota_now burst_units token_units tokens_at rejection_ns"
+    " entries_at multiplier keys_per_item sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
+    " batch_size batch_length batch_number",
+    "mean a b fault_fraction cpu_pressure slowdown base_s span_s knee floor_s retry_after_s retry_after_now_s"
+    " interactive_reserve premium_reserve ttl_s ttl_jitter",
+)
+CALL_STATE: Final = _record(
+    CALL_FIELDS,
+    "to max_attempts timeout_ns fallback_milli exhausted_milli has_cpu cpu_family"
+    " breaker_on window_at window_size minimum_calls slow_ns open_ns half_open_calls"
+    " window_count window_next failures slow permits opened_at_ns",
+    "backoff_base_s jitter_low jitter_high ask_fraction fallback_fraction cpu_a cpu_b threshold",
+)
+CLASS_STATE: Final = _record(CLASS_FIELDS, "interactive first_step", "")
+STEP: Final = np.dtype([(n, "i8") for n in "op number service call pool top jump family".split()] + [("a", "f8"), ("b", "f8")])
+"""One instruction of a plan. `pool`: the pool whose worker is held; `top`: the service of its outermost step."""
+REQUEST: Final = np.dtype(
+    [("key", "u8")]
+    + [
+        (n, "i8")
+        for n in (
+            "request attempt class_ premium user sent_ns row pc phase round quality_milli held entry_held departed"
+            " ended source personalised next previous queue arrived_ns started_ns call_sent_ns"
+        ).split()
+    ]
+)
+HOLD: Final = 4
+"""Columns of one held worker: arrived, started, service, step."""
+HOLD_COLUMNS: Final = HOLD * (MAX_HELD + 1)
+CONTROL: Final = np.dtype([("parameter", "i8"), ("of", "i8"), ("off_at_high", "i8"), ("high", "f8")])
+CHANGE: Final = np.dtype([("at_ns", "i8"), ("service", "i8"), ("kind", "i8"), ("value", "f8")])
+WORLD: Final = np.dtype(
+    [
+        (n, "i8")
+        for n in (
+            "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users control_step"
+            " heap_size free_head num_free wake_head wake_tail next_arrival next_change logging num_visits num_answers events"
+        ).split()
+    ]
+    + [(n, "f8") for n in ("retry_fraction", "think_time_s")]
+)
+
+
+@dataclass
+class Layout:
+    """A system in arrays, as found and at rest; `memory` holds breakers' windows and pools' cohorts and settings."""
+
+    world: NDArray[Any]
+    services: NDArray[Any]
+    calls: NDArray[Any]
+    classes: NDArray[Any]
+    steps: NDArray[Any]
+    controls: NDArray[Any]
+    memory: NDArray[np.int64]
+    cache_names: tuple[str, ...]
+    interval_ns: int
+    num_warmup_intervals: int
+
+
+def lay_out(system: System) -> Layout:
+    """The arrays of `system`."""
+    memory = _Memory()
+    services = np.zeros(len(system.services), SERVICE_STATE)
+    for record, service in zip(services, system.services.values(), strict=True):
+        _lay_out_service(record, service, system, memory)
+    cache_names = tuple(name for name, service in system.services.items() if isinstance(service, Cache))
+    for position, name in enumerate(cache_names):
+        services[system.service_names.index(name)]["entries_at"] = position * system.users.num_users
+    calls = np.zeros(len(system.calls), CALL_STATE)
+    for record, name in zip(calls, system.calls, strict=True):
+        _lay_out_call(record, system, name, memory)
+    steps, first = _flatten(system)
+    classes = np.zeros(len(system.classes) * 2, CLASS_STATE)
+    classes["interactive"] = np.repeat(system.interactive, 2)
+    classes["first_step"] = np.repeat(first, 2)
+    interval_ns = to_ns(system.control_interval_s)
+    return Layout(
+        _lay_out_world(system), services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
+        interval_ns, round(system.warmup_s / system.control_interval_s),
+    )  # fmt: skip
+
+
+class _Memory:
+    """Hands out stretches of one int64 array."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[int]] = []
+        self._size = 0
+
+    def take(self, values: list[int]) -> int:
+        self._parts.append(values)
+        self._size += len(values)
+        return self._size - len(values)
+
+    def array(self) -> NDArray[np.int64]:
+        return np.array([value for part in self._parts for value in part] or [0], dtype=np.int64)
+
+
+def _lay_out_world(system: System) -> NDArray[Any]:
+    world = np.zeros(1, WORLD)
+    users = system.users
+    world["network_ns"] = to_ns(users.network_s)
+    world["deadline_ns"] = to_ns(users.deadline_s)
+    world["sla_ns"] = to_ns(system.sla.target_s)
+    world["worst_ns"] = to_ns(system.sla.worst_s)
+    world["max_retries"] = users.max_retries
+    world["num_users"] = users.num_users
+    world["retry_fraction"] = users.retry_fraction
+    world["think_time_s"] = users.think_time_s
+    world["wake_head"] = world["wake_tail"] = world["free_head"] = -1
+    return world
+
+
+def _set_duration(record: Any, duration: Duration) -> None:
+    record["family"], record["a"], record["b"] = duration_code(duration.mean_s, duration.cv, duration.distribution)
+
+
+def _lay_out_service(record: Any, service: Any, system: System, memory: _Memory) -> None:
+    for name in ("head", "tail", "cpu_head", "cpu_tail"):
+        record[name] = -1
+    record["slowdown"] = 1.0
+    match service:
+        case WorkerPool():
+            _lay_out_pool(record, service, system, memory)
+        case Database():
+            record["kind"] = DATABASE
+            record["servers"] = service.connections
+            record["queue_limit"] = service.queue_limit
+            _set_duration(record, service.service_time)
+        case VectorIndex():
+            record["kind"] = VECTOR
+            record["base_s"] = service.base_latency_s
+            record["span_s"] = service.saturated_latency_s - service.base_latency_s
+            record["knee"] = service.knee_in_flight
+            _set_duration(record, Duration(mean_s=1.0, cv=service.cv))
+        case LlmEndpoint():
+            _lay_out_llm(record, service)
+        case Cache():
+            _lay_out_cache(record, service, system.users.num_users)
+        case Consumer():
+            record["kind"] = CONSUMER
+            record["servers"] = 1
+            record["queue_limit"] = service.queue_limit
+            record["batch_size"] = service.batch_size
+            _set_duration(record, service.batch_time)
+
+
+def _lay_out_pool(record: Any, pool: WorkerPool, system: System, memory: _Memory) -> None:
+    record["kind"] = POOL
+    record["ready_replicas"] = pool.replicas
+    record["workers"] = pool.workers_per_replica
+    record["cores_each"] = pool.cores_per_replica
+    record["servers"] = pool.replicas * pool.workers_per_replica
+    record["cores"] = pool.replicas * pool.cores_per_replica
+    record["queue_limit"] = pool.queue_limit
+    record["serves_departed"] = pool.serves_departed
+    record["startup_ns"] = to_ns(pool.startup_delay_s)
+    record["cpu_pressure"] = pool.cpu_pressure
+    record["cpu_pressure_queue"] = pool.cpu_pressure_queue
+    record["fault_fraction"] = pool.fault_fraction
+    _set_duration(record, pool.service_time)
+    num_cohorts = math.ceil(pool.startup_delay_s / system.control_interval_s) + 2
+    record["num_cohorts"] = num_cohorts
+    record["cohorts_at"] = memory.take([0] * num_cohorts)
+    held = math.ceil(pool.removal_hold_s / system.control_interval_s)
+    record["num_desired"] = held + 1
+    record["desired_at"] = memory.take([pool.replicas] * (held + 1))
+
+
+def _lay_out_llm(record: Any, llm: LlmEndpoint) -> None:
+    record["kind"] = LLM
+    record["quota"] = record["quota_now"] = llm.quota_per_minute
+    record["burst_units"] = record["token_units"] = llm.burst * TOKEN
+    record["rejection_ns"] = to_ns(llm.rejection_time_s)
+    record["retry_after_s"] = llm.retry_after_s
+    record["floor_s"] = llm.floor_latency_s
+    record["interactive_reserve"] = llm.interactive_reserve_fraction
+    record["premium_reserve"] = llm.premium_reserve_fraction
+    _set_duration(record, llm.tail)
+
+
+def _lay_out_cache(record: Any, cache: Cache, num_users: int) -> None:
+    record["kind"] = CACHE
+    record["multiplier"] = sweep_multiplier(num_users)
+    record["keys_per_item"] = cache.keys_per_item
+    record["sweep_start"] = INVALID
+    record["sweep_rate"] = int(cache.invalidation_rate_keys_per_s or 0)
+    record["ttl_s"] = cache.ttl_s
+    record["ttl_jitter"] = cache.ttl_jitter_fraction
+    _set_duration(record, cache.lookup_time)
+
+
+def _milli(quality: float | None) -> int:
+    return -1 if quality is None else round(1000 * quality)
+
+
+def _lay_out_call(record: Any, system: System, name: str, memory: _Memory) -> None:
+    policy = system.calls[name]
+    record["to"] = system.service_names.index(policy.to)
+    record["max_attempts"] = policy.max_attempts
+    record["timeout_ns"] = NEVER if policy.timeout_s is None else to_ns(policy.timeout_s)
+    record["fallback_milli"] = _milli(policy.fallback_quality)
+    record["exhausted_milli"] = _milli(policy.exhausted_quality)
+    record["backoff_base_s"] = policy.backoff_base_s
+    record["jitter_low"], record["jitter_high"] = policy.backoff_jitter
+    record["ask_fraction"] = policy.ask_fraction
+    record["fallback_fraction"] = policy.fallback_fraction
+    if policy.attempt_cpu is not None:
+        cpu = policy.attempt_cpu
+        record["has_cpu"] = 1
+        record["cpu_family"], record["cpu_a"], record["cpu_b"] = duration_code(cpu.mean_s, cpu.cv, cpu.distribution)
+    if policy.breaker is not None:
+        breaker = policy.breaker
+        threshold = 1.0 if breaker.threshold_fraction is None else breaker.threshold_fraction
+        record["threshold"] = threshold
+        record["breaker_on"] = threshold < 1.0
+        record["window_size"] = breaker.window_size
+        record["minimum_calls"] = min(breaker.minimum_calls, breaker.window_size)
+        record["slow_ns"] = to_ns(breaker.slow_call_s)
+        record["open_ns"] = to_ns(breaker.open_s)
+        record["half_open_calls"] = breaker.half_open_calls
+        record["window_at"] = memory.take([0] * max(breaker.window_size, breaker.half_open_calls))
+
+
+def _lay_out_controls(system: System) -> NDArray[Any]:
+    controls = np.zeros(len(system.controls), CONTROL)
+    for record, control in zip(controls, system.controls, strict=True):
+        record["parameter"] = PARAMETERS.index(control.parameter)
+        of_call = control.of in system.calls and PARAMETERS.index(control.parameter) >= PARAMETERS.index("breaker_threshold_fraction")
+        record["of"] = (system.call_names if of_call else system.service_names).index(control.of)
+        record["off_at_high"] = control.off_at_high
+        record["high"] = control.high
+    return controls
+
+
+def _flatten(system: System) -> tuple[NDArray[Any], list[int]]:
+    """All plans as one array of instructions, and where each class begins."""
+    instructions: list[dict[str, Any]] = []
+    first = []
+    for request_class in system.classes.values():
+        first.append(len(instructions))
+        if request_class.kind == "interactive":
+            entry = system.service_names.index(system.users.entry)
+            instructions.append({"op": ENTER, "number": 0, "service": entry, "top": entry})
+        _Flattener(system, instructions).plan(request_class.plan, pool=-1, top=-1)
+        instructions.append({"op": END})
+    steps = np.zeros(len(instructions), STEP)
+    for record, instruction in zip(steps, instructions, strict=True):
+        for name, value in instruction.items():
+            record[name] = value
+    return steps, first
+
+
+class _Flattener:
+    """Writes one class's plan out as instructions, numbering its steps depth-first from 1."""
+
+    def __init__(self, system: System, instructions: list[dict[str, Any]]) -> None:
+        self._system = system
+        self._out = instructions
+        self._number = 0
+
+    def plan(self, plan: tuple[Step, ...], pool: int, top: int) -> None:
+        for step in plan:
+            self._step(step, pool, top)
+
+    def _step(self, step: Step, pool: int, top: int) -> None:
+        self._number += 1
+        number = self._number
+        index = self._system.service_names.index
+        match step:
+            case CallStep():
+                service = index(step.call)
+                outermost = service if top < 0 else top
+                common = {"number": number, "service": service, "top": outermost}
+                self._out.append({"op": ENTER, **common})
+                self.plan(step.holding, service, outermost)
+                self._out.append({"op": LEAVE, **common})
+            case QueryStep():
+                to = index(self._system.calls[step.query].to)
+                call = self._system.call_names.index(step.query)
+                self._out.append({"op": QUERY, "number": number, "call": call, "service": to, "pool": pool, "top": to if top < 0 else top})
+            case ComputeStep(compute=work):
+                family, a, b = duration_code(work.mean_s, work.cv, work.distribution)
+                self._out.append({"op": COMPUTE, "number": number, "pool": pool, "top": top, "family": family, "a": a, "b": b})
+            case LookupStep():
+                service = index(step.lookup)
+                instruction = {"op": LOOKUP, "number": number, "service": service, "top": service if top < 0 else top}
+                self._out.append(instruction)
+                self.plan(step.on_miss, pool, top)
+                instruction["jump"] = len(self._out)
+            case FillStep():
+                service = index(step.fill)
+                self._out.append({"op": FILL, "number": number, "service": service, "top": service if top < 0 else top})
+            case InvalidateStep():
+                self._out.append({"op": INVALIDATE, "number": number, "service": index(step.invalidate), "top": top})
+            case EmitStep():
+                self._out.append({"op": EMIT, "number": number, "service": index(step.emit), "top": top})

@@ -1,0 +1,181 @@
+"""The event loop: what happens next, until the control interval ends."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from numba import njit
+
+from streamflow_env.engines.compiled.agenda import (
+    ARRIVAL_EVENT,
+    ATTEMPT_MASK,
+    ATTEMPT_SHIFT,
+    DEADLINE_EVENT,
+    READY_EVENT,
+    RELEASE_EVENT,
+    REQUEST_MASK,
+    REQUEST_SHIFT,
+    STEP_EVENT,
+    drop_first,
+    kind_of,
+    next_awake,
+    order_of,
+)
+from streamflow_env.engines.compiled.breaker import set_threshold
+from streamflow_env.engines.compiled.caching import begin_sweep, settle_sweep
+from streamflow_env.engines.compiled.calls import refill, release
+from streamflow_env.engines.compiled.layout import CACHE, LLM, NEVER, TOKEN
+from streamflow_env.engines.compiled.life import advance, begin, begin_first, deadline, is_waiting_for
+from streamflow_env.engines.compiled.services import batch_done, replicas_ready, set_replicas, touch
+from streamflow_env.engines.draws.distributions import to_ns
+
+INTERVAL_OVER: Final = 0
+MORE_ROOM: Final = 1
+VISITS_PER_SLOT: Final = 8
+
+
+@njit(cache=True, nogil=True)
+def run_interval(
+    w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
+    entries: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any, arrivals: Any, end_ns: int,
+) -> int:  # fmt: skip
+    """Handle every event before `end_ns`; MORE_ROOM, at a moment between two events, if an array may overflow."""
+    while True:
+        if _is_short(w, requests, heap, visits, answers):
+            return MORE_ROOM
+        time, order, is_arrival = _next_event(w, heap, arrivals)
+        if w.next_change < changes.size and changes[w.next_change].at_ns <= min(time, end_ns - 1):
+            _apply_change(w, services, entries, changes[w.next_change])
+            w.next_change += 1
+            continue
+        if time >= end_ns:
+            _close(w, services, end_ns)
+            return INTERVAL_OVER
+        w.now = time
+        w.events += 1
+        slot = -1
+        if is_arrival:
+            slot = begin_first(w, classes, steps, requests, heap, arrivals[w.next_arrival])
+            w.next_arrival += 1
+        else:
+            about = heap[0, 2]
+            drop_first(w, heap)
+            kind = kind_of(order)
+            if kind == STEP_EVENT:
+                slot = about
+            elif kind == DEADLINE_EVENT:
+                request, attempt = _attempt_of(order)
+                if is_waiting_for(requests[about], request, attempt):
+                    deadline(w, services, classes, steps, requests, holds, heap, hists, visits, answers, about)
+            elif kind == ARRIVAL_EVENT:
+                slot = about
+                classes[requests[slot].row].thinking -= 1
+                begin(w, classes, heap, requests[slot], slot)
+            elif kind == RELEASE_EVENT:
+                release(w, services[about])
+            elif kind == READY_EVENT:
+                replicas_ready(w, services, requests, memory, about)
+            else:
+                batch_done(w, services, heap, about)
+        if slot < 0:
+            slot = next_awake(w, requests)
+        while slot >= 0:
+            advance(
+                w, services, policies, classes, steps, requests, holds, heap,
+                entries, memory, hists, visits, answers, slot,
+            )  # fmt: skip
+            slot = next_awake(w, requests)
+
+
+@njit(cache=True)
+def _is_short(w: Any, requests: Any, heap: Any, visits: Any, answers: Any) -> bool:
+    """Whether one event, with all that it wakes, might not find room."""
+    busy = requests.size - w.num_free + 1
+    if w.num_free <= busy or heap.shape[0] - w.heap_size <= 4 * busy:
+        return True
+    if w.logging == 0:
+        return False
+    return visits.size - w.num_visits <= VISITS_PER_SLOT * busy or answers.size - w.num_answers <= busy
+
+
+@njit(cache=True)
+def _next_event(w: Any, heap: Any, arrivals: Any) -> Any:
+    """(time, order, whether it is the next first attempt) of the next event but for changes."""
+    time, order, is_arrival = NEVER, 0, False
+    if w.heap_size > 0:
+        time, order = heap[0, 0], heap[0, 1]
+    if w.next_arrival < arrivals.size:
+        arrival = arrivals[w.next_arrival]
+        at = arrival.sent_ns + w.network_ns
+        if at <= time:
+            arrival_order = order_of(ARRIVAL_EVENT, arrival.request, 0, 0)
+            if at < time or arrival_order < order:
+                time, order, is_arrival = at, arrival_order, True
+    return time, order, is_arrival
+
+
+@njit(cache=True)
+def _attempt_of(order: int) -> Any:
+    return (order >> REQUEST_SHIFT) & REQUEST_MASK, (order >> ATTEMPT_SHIFT) & ATTEMPT_MASK
+
+
+@njit(cache=True)
+def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
+    """Something happens to a service from outside."""
+    w.now = change.at_ns
+    s = services[change.service]
+    if change.kind == 0:
+        s.slowdown = change.value
+    elif change.kind == 1:
+        refill(w.now, s)
+        s.quota_now = int(s.quota * change.value)
+    elif change.kind == 2:
+        s.retry_after_now_s = change.value
+    else:
+        begin_sweep(s, entries, w.now, w.num_users, change.value)
+
+
+@njit(cache=True)
+def _close(w: Any, services: Any, end_ns: int) -> None:
+    """Bring integrals and gauges up to the end of the interval."""
+    w.now = end_ns
+    for i in range(services.size):
+        s = services[i]
+        touch(end_ns, s)
+        s.draining_replicas = (s.busy - s.servers + s.workers - 1) // s.workers if s.workers and s.busy > s.servers else 0
+        if s.kind == LLM:
+            refill(end_ns, s)
+            s.tokens_milli = s.token_units * 1000 // TOKEN
+        elif s.kind == CACHE:
+            settle_sweep(s, end_ns)
+
+
+@njit(cache=True)
+def put_in_force(w: Any, services: Any, policies: Any, heap: Any, memory: Any, controls: Any, values: Any) -> None:
+    """Put one setting of all controls in force, at the start of an interval; numbers are those of `PARAMETERS`."""
+    for i in range(controls.size):
+        control, value = controls[i], values[i]
+        off = control.off_at_high == 1 and value >= control.high
+        parameter = control.parameter
+        if parameter == 0:
+            set_replicas(w, services[control.of], heap, memory, control.of, int(value))
+        elif parameter == 1:
+            services[control.of].queue_limit = int(value)
+        elif parameter == 2:
+            services[control.of].interactive_reserve = value
+        elif parameter == 3:
+            services[control.of].premium_reserve = value
+        elif parameter == 4:
+            s = services[control.of]
+            settle_sweep(s, w.now)
+            s.sweep_rate = 0 if off else int(value)
+            settle_sweep(s, w.now)
+        elif parameter == 5:
+            set_threshold(policies[control.of], 1.0 if off else value)
+        elif parameter == 6:
+            policies[control.of].timeout_ns = NEVER if off else to_ns(value)
+        elif parameter == 7:
+            policies[control.of].ask_fraction = value
+        else:
+            policies[control.of].fallback_fraction = value
+    w.control_step += 1
