@@ -147,7 +147,7 @@ def test_the_default_rates() -> None:
 
 def rules(*policies: tuple[str, int, float], select: str = "Max", window_s: float = 0.0) -> ScalingRules:
     made = tuple(ScalingPolicy(type=t, value=v, period_s=p) for t, v, p in policies)
-    return ScalingRules(policies=made, stabilization_window_s=window_s, select_policy=select)  # type: ignore[arg-type]
+    return ScalingRules(policies=made, stabilization_window_s=window_s, select_policy=select)
 
 
 @pytest.mark.parametrize(("select", "up", "down"), [("Max", 17, 5), ("Min", 13, 9), ("Disabled", 10, 10)])
