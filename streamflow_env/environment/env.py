@@ -1,0 +1,169 @@
+"""The Gymnasium environment: an engine behind an action, an observation and a reward."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from streamflow_env.engines import make_engine
+from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.environment.metrics import interval_metrics
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.environment.rewards import RewardWeights, load_reward, reward_terms
+from streamflow_env.episode import Episode
+from streamflow_env.errors import ConfigError
+from streamflow_env.scenarios import Scenario, load_scenario
+from streamflow_env.system import System, load_system
+
+NUM_EPISODE_SEEDS = 2**31
+HOUR_S = 3600.0
+
+
+class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
+    """An AI recommendation system under load, operated by an agent.
+
+    ## Description
+    StreamFlow recommends videos: 11 services, a rate-limited LLM among them, answer users who want an answer within
+    200 ms, leave after 5 s and come again. Load swings, services slow down, content is invalidated, and small
+    troubles cascade. Each step is one control interval (15 s) for which the agent sets replicas, limits, timeouts,
+    breakers and shares. `docs/model.md` says exactly what is simulated.
+
+    ## Action Space
+    `Box(-1, 1, (num_controls,), float32)`. Each number is one control, mapped linearly or logarithmically onto its
+    range (`docs/environment.md`). `as_found_action` leaves the system as it was found.
+
+    ## Observation Space
+    `Box(low, high, (num_fields,), float32)`: what an operator could read, normalised, with the time of day and the
+    last action (`docs/environment.md`). `observation_table.decode` gives natural values by name.
+
+    ## Rewards
+    Minus the weighted sum of lateness, failures, loss of quality, staleness, backlog, churn and cost. Every term is
+    in `info["reward_terms"]`; the weights and their reasons are in `configs/reward`.
+
+    ## Starting State
+    An episode of the scenario, drawn from its episode seed: traffic and incidents. The system is warm (caches
+    filled, warm-up simulated as found). The episode seed is drawn from `reset`'s seed, or is
+    `options={"episode_seed": int}`; the same episode seed is the same traffic and incidents for every policy.
+
+    ## Episode End
+    Truncated at the episode's horizon; never terminated.
+
+    ## Arguments
+    `scenario`: name, path or `Scenario`. `engine`: `"compiled"`, or `"reference"`, which gives the same numbers
+    slowly. `system`: name, path, content or `System`. `reward`: name, path, `RewardWeights`, or a dictionary of
+    changes of the default weights. `trace`: a CSV file of time and requests that the scenario follows instead.
+
+    ## Version History
+    * v0: first version.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium declares it so
+
+    def __init__(
+        self,
+        scenario: str | Path | dict[str, Any] | Scenario = "mixed",
+        engine: str = "compiled",
+        system: str | Path | dict[str, Any] | System = "streamflow",
+        reward: str | Path | dict[str, Any] | RewardWeights = "default",
+        trace: str | Path | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode is not None:
+            raise ConfigError(f"render_mode {render_mode!r}: must be None; pictures are made by the evaluation")
+        self.render_mode = None
+        self.system = load_system(system)
+        self.scenario = load_scenario(scenario)
+        if trace is not None:
+            self.scenario = self.scenario.with_trace(trace)
+        self.weights = load_reward(reward)
+        self.control_table = self.system.control_table
+        self.observation_table = ObservationTable(self.system)
+        self.as_found_action = self.control_table.action(self.control_table.as_found)
+        self.action_space = Box(-1.0, 1.0, (len(self.control_table),), np.float32)
+        self.observation_space = Box(self.observation_table.low, self.observation_table.high, dtype=np.float32)
+        self._engine = make_engine(engine, self.system)
+        self._episode: Episode | None = None
+        self._telemetry: Telemetry | None = None
+        self._start_ns = 0
+        self._last_action = self.as_found_action
+        self._truncated = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode; `options={"episode_seed": int}` says exactly which. Returns observation and info."""
+        super().reset(seed=seed)
+        drawn_seed = int(self.np_random.integers(NUM_EPISODE_SEEDS))
+        self._episode = self.scenario.episode(self.system, _episode_seed(options, drawn_seed))
+        self._telemetry = self._engine.reset(self._episode)
+        self._start_ns = self._telemetry.end_ns
+        self._last_action = self.as_found_action
+        self._truncated = False
+        return self._observation(), self._info()
+
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Put `action` in force for one control interval. Returns observation, reward, terminated, truncated, info.
+
+        Raises:
+            ConfigError: the action has another shape, or is NaN or infinite somewhere.
+            ResetNeeded: there is no episode, or it has been truncated.
+        """
+        if self._episode is None or self._truncated:
+            raise ResetNeeded("call reset(): there is no episode, or it has come to its horizon")
+        controls = self.control_table.natural(action)
+        previous_controls = self.telemetry.controls
+        self._telemetry = self._engine.step(controls)
+        self._last_action = np.clip(action, -1.0, 1.0).astype(np.float32)
+        self._truncated = self.time_s >= self._episode.horizon_s
+        terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights)
+        info = self._info() | {"reward_terms": terms}
+        return self._observation(), sum(terms.values()), False, self._truncated, info
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """The measurements of the last control interval. Raises ResetNeeded before the first reset."""
+        if self._telemetry is None:
+            raise ResetNeeded("call reset() first")
+        return self._telemetry
+
+    @property
+    def episode(self) -> Episode:
+        """The episode that runs. Raises ResetNeeded before the first reset."""
+        if self._episode is None:
+            raise ResetNeeded("call reset() first")
+        return self._episode
+
+    @property
+    def time_s(self) -> float:
+        """Time since the start of the episode, in whole control intervals."""
+        return (self.telemetry.end_ns - self._start_ns) / 1e9
+
+    def _observation(self) -> NDArray[np.float32]:
+        time_of_day_h = (self.episode.start_hour + self.time_s / HOUR_S) % 24.0
+        return self.observation_table.encode(self.telemetry, time_of_day_h, self._last_action)
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "episode_seed": self.episode.seed,
+            "scenario": self.episode.scenario,
+            "time_s": self.time_s,
+            "controls": dict(zip(self.control_table.names, self.telemetry.controls.tolist(), strict=True)),
+            "metrics": interval_metrics(self.telemetry, self.system),
+        }
+
+
+def _episode_seed(options: dict[str, Any] | None, drawn: int) -> int:
+    """The episode seed that the options ask for, or else the one drawn."""
+    unknown = set(options or {}) - {"episode_seed"}
+    if unknown:
+        raise ConfigError(f"options {sorted(unknown)}: unknown; known: episode_seed")
+    seed = (options or {}).get("episode_seed", drawn)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise ConfigError(f"options['episode_seed'] = {seed!r}: must be an integer in [0, 2**63)")
+    return int(seed)
