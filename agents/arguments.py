@@ -1,0 +1,42 @@
+"""A flat dataclass is a command line: its fields are the options, their metadata the help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, field, fields
+from typing import Any, TypeVar, get_args, get_type_hints
+
+Arguments = TypeVar("Arguments")
+
+
+def argument(default: Any, help_text: str, choices: Sequence[str] | None = None) -> Any:
+    """A dataclass field with `help_text` for the command line, and the values allowed where they are few."""
+    return field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+def parse_arguments(kind: type[Arguments], argv: Sequence[str] | None = None) -> Arguments:
+    """A `kind`, a dataclass of scalars, filled from `argv` (the process's own when None)."""
+    summary = (kind.__doc__ or "").strip().splitlines()[0]
+    parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    hints = get_type_hints(kind)
+    for item in fields(kind):  # type: ignore[arg-type]
+        _add(parser, item, hints[item.name])
+    return kind(**vars(parser.parse_args(argv)))
+
+
+def _add(parser: argparse.ArgumentParser, item: Field[Any], hint: Any) -> None:
+    option, help_text = "--" + item.name.replace("_", "-"), item.metadata.get("help", "")
+    scalar = next((part for part in get_args(hint) if part is not type(None)), hint)
+    if scalar is bool:
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, default=item.default, help=help_text)
+        return
+    default = None if item.default is MISSING else item.default
+    parser.add_argument(
+        option,
+        type=scalar,
+        default=default,
+        required=item.default is MISSING,
+        choices=item.metadata.get("choices"),
+        help=help_text or " ",
+    )

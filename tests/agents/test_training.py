@@ -1,0 +1,185 @@
+"""Training on a cell without a simulator: where the policy starts, what a run leaves, what wrong settings say."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecNormalize
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents.policy import AsFoundPolicy, ToBox
+from agents.training import PpoSettings, Task, TrainingArguments, build_ppo, load_settings, make_run_folder, train
+from agents.vec_env import ThreadedVecEnv
+from streamflow_env.errors import ConfigError
+from streamflow_env.paths import config_path
+from streamflow_env.system.schema import load, read_yaml
+from tests.agents.fake_cell import AS_FOUND, CONTROLS, FakeCell
+
+
+class Constant:
+    """A baseline that leaves all as found."""
+
+    def predict(self, observation: NDArray[np.float32], *_: Any, **__: Any) -> tuple[NDArray[np.float32], None]:
+        return np.array(AS_FOUND, dtype=np.float32), None
+
+
+def judge(policy: Any) -> dict[str, float]:
+    returns = []
+    for seed in (1_000_000, 1_000_001):
+        cell = FakeCell()
+        observation, _ = cell.reset(seed=seed)
+        total, truncated = 0.0, False
+        while not truncated:
+            action, _ = policy.predict(observation, deterministic=True)
+            observation, reward, _, truncated, _ = cell.step(action)
+            total += reward
+        returns.append(total)
+    return {"return": float(np.mean(returns)), "sla_fraction": 0.5}
+
+
+TASK = Task(
+    make_cell=FakeCell,
+    start_action=AS_FOUND,
+    judge=judge,
+    reference_policies={"as_found": Constant()},
+    seed_limit=1_000_000,
+    description={"system": {"name": "fake"}},
+)
+
+
+def arguments(out: Path, total_steps: int = 512) -> TrainingArguments:
+    return TrainingArguments(
+        total_steps=total_steps, num_cells=4, evaluate_every=256, out=str(out), progress=False, scenario="fake"
+    )
+
+
+def settings(**changes: Any) -> PpoSettings:
+    return load(
+        PpoSettings, {**read_yaml(config_path("training", "ppo")), "num_steps": 32, "batch_size": 64, **changes}
+    )
+
+
+def untrained(std: float = 0.1) -> PPO:
+    cells = ThreadedVecEnv([FakeCell] * 64, seed_limit=1_000_000)
+    return build_ppo(settings(start_std=std), VecNormalize(cells, norm_obs=False), AS_FOUND, seed=0)
+
+
+def test_untrained_policy_leaves_the_system_as_found() -> None:
+    model = untrained()
+    observations = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    chosen, _ = model.predict(observations, deterministic=True)
+    np.testing.assert_allclose(chosen, np.tile(AS_FOUND, (100, 1)), atol=0.03)
+
+
+def test_exploration_starts_at_the_configured_size() -> None:
+    model = untrained(std=0.05)
+    observations = torch.as_tensor(FakeCell().reset(seed=0)[0]).repeat(64, 1)
+    model.policy.reset_noise(64)
+    with torch.no_grad():
+        sampled, _, _ = model.policy(observations)
+    assert sampled.std(dim=0).numpy() == pytest.approx(0.05, rel=0.4)
+
+
+def test_exploration_noise_persists_between_draws() -> None:
+    model = untrained()
+    observations = torch.as_tensor(FakeCell().reset(seed=0)[0]).repeat(64, 1)
+    model.policy.reset_noise(64)
+    with torch.no_grad():
+        first, second = model.policy(observations)[0], model.policy(observations)[0]
+    torch.testing.assert_close(first, second)
+
+
+def test_means_at_an_end_of_the_axis_can_come_back_but_not_leave() -> None:
+    means = torch.tensor([1.4, 1.4, -1.4, -1.4, 0.3, 0.3], requires_grad=True)
+    bounded = ToBox()(means)
+    assert bounded.detach().numpy() == pytest.approx([1.0, 1.0, -1.0, -1.0, 0.3, 0.3])
+    bounded.backward(torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]))
+    assert means.grad is not None
+    assert means.grad.tolist() == [1.0, 0.0, 0.0, -1.0, 1.0, -1.0]
+
+
+def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
+    folder = train(arguments(tmp_path), TASK, settings())
+    assert {"best_model.zip", "final_model.zip", "checkpoints", "config.yaml", "versions.txt"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert len(list((folder / "checkpoints").glob("*.zip"))) == 2
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["arguments"]["total_steps"] == 512
+    assert config["hyperparameters"]["num_steps"] == 32
+    assert config["system"] == {"name": "fake"}
+    assert "torch==" in (folder / "versions.txt").read_text()
+    model = PPO.load(folder / "best_model.zip", device="cpu")
+    assert isinstance(model.policy, AsFoundPolicy)
+    assert model.predict(np.zeros(4, dtype=np.float32))[0].shape == (len(CONTROLS),)
+
+
+def test_tensorboard_shows_the_run(tmp_path: Path) -> None:
+    folder = train(arguments(tmp_path), TASK, settings())
+    log = EventAccumulator(str(folder))
+    log.Reload()
+    tags = set(log.Tags()["scalars"])
+    expected = {
+        "eval/return",
+        "eval/baseline_as_found",
+        "metrics/sla_fraction",
+        "metrics/sla_miss_fraction",
+        "metrics/errors_429",
+        "reward/lateness",
+        "controls/threshold",
+        "action_mean/threshold",
+        "action_std/threshold",
+        "rollout/ep_rew_mean",
+        "train/value_loss",
+    }
+    assert expected <= tags
+    assert "metrics/response_p95_s" not in tags  # never finite here
+    assert [event.step for event in log.Scalars("eval/return")] == [0, 256, 512]
+    assert len({event.value for event in log.Scalars("eval/baseline_as_found")}) == 1
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    folder = train(arguments(tmp_path, 12_000), TASK, settings(learning_rate=3e-3, start_std=0.2, discount=0.9))
+    trained = judge(PPO.load(folder / "best_model.zip", device="cpu"))["return"]
+    assert trained > judge(Constant())["return"] + 0.5
+
+
+def test_same_seed_same_policy(tmp_path: Path) -> None:
+    folders = [train(arguments(tmp_path), TASK, settings()) for _ in range(2)]
+    first, second = (PPO.load(folder / "final_model.zip", device="cpu").policy.state_dict() for folder in folders)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_two_runs_at_once_do_not_collide(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(make_run_folder, [arguments(tmp_path)] * 16))
+    assert len(set(folders)) == 16
+    assert all(folder.is_dir() for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rte": 1e-3}, "learning_rte: unknown key"),
+        ({"discount": 1.5}, "discount = 1.5"),
+        ({"num_steps": 0}, "num_steps = 0"),
+        ({"num_steps": "64"}, "num_steps = '64'"),
+        ({"hidden_layers": []}, "hidden_layers"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        settings(**changes)
+
+
+def test_an_unknown_algorithm_lists_the_known() -> None:
+    with pytest.raises(ConfigError, match="ppo"):
+        load_settings("ppq")
