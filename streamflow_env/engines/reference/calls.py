@@ -1,0 +1,145 @@
+"""Calls from one service to another: breaker, attempts with backoff, timeout, fallback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from streamflow_env.engines.draws.distributions import to_ns
+from streamflow_env.engines.draws.hashing import ASK, ATTEMPT_CPU, BACKOFF, FALLBACK
+from streamflow_env.engines.reference.breaker import Breaker
+from streamflow_env.engines.reference.pools import WorkerPool
+from streamflow_env.engines.reference.service import Visit
+from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, StepError, Waiting
+from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, CLOSED, FAILED, OK, RATE_LIMITED
+from streamflow_env.system import CallPolicy
+from streamflow_env.system.controls import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import simpy
+
+    from streamflow_env.engines.reference.attempt import Attempt
+
+
+class Endpoint(Protocol):
+    """What a call queries: a database, a vector index or an LLM endpoint."""
+
+    counts: dict[str, int]
+
+    @property
+    def retry_after_ns(self) -> int:
+        """How long a caller must wait at least after a 429."""
+
+    def serve(self, visit: Visit, call: Call) -> Generator[simpy.Event, None, int]:
+        """One attempt of a call, sent now; returns its outcome when the caller knows it."""
+
+    def log_visit(self, visit: Visit, outcome: int) -> None:
+        """A visit ends now."""
+
+
+class Call:
+    """A call under its policy."""
+
+    def __init__(self, sim: Simulation, policy: CallPolicy, endpoint: Endpoint) -> None:
+        self._sim = sim
+        self._policy = policy
+        self._endpoint = endpoint
+        self.counts = dict.fromkeys(CALL_FIELDS, 0)
+        self.timeout_ns = None if policy.timeout_s is None else int(to_ns(policy.timeout_s))
+        self._ask_fraction = policy.ask_fraction
+        self._fallback_fraction = policy.fallback_fraction
+        self._breaker = None if policy.breaker is None else Breaker(policy.breaker)
+        self._attempt_cpu = None if policy.attempt_cpu is None else DurationDraw.of(policy.attempt_cpu)
+
+    def query(self, attempt: Attempt, step: int, pool: WorkerPool | None) -> Waiting:
+        """Make the call, on the CPU of `pool`; the attempt's quality suffers where it is not answered in earnest."""
+        self.counts["requests"] += 1
+        if attempt.u(ASK, step) >= self._ask_fraction:
+            self.counts["not_asked"] += 1
+            self._fall_back(attempt)
+            return
+        for k in range(self._policy.max_attempts):
+            if self._breaker is not None and not self._breaker.permits(self._sim.now):
+                self._refuse(attempt, step, k)
+                return
+            if self._attempt_cpu is not None:
+                assert pool is not None
+                yield from pool.compute(attempt, step, k, ATTEMPT_CPU, self._attempt_cpu)
+            outcome = yield from self._send(attempt, step, k)
+            if outcome == OK:
+                self.counts["successes"] += 1
+                return
+            if self._gives_up_early(attempt, step, k):
+                self._fall_back(attempt)
+                return
+            if k + 1 < self._policy.max_attempts:
+                yield from attempt.pause(self._backoff_ns(attempt, step, k, outcome), step)
+        self._exhaust(attempt)
+
+    def _send(self, attempt: Attempt, step: int, k: int) -> Generator[simpy.Event, None, int]:
+        """Attempt `k`: send it, wait for its outcome, tell the breaker."""
+        self.counts["attempts"] += 1
+        if k > 0:
+            self.counts["retries"] += 1
+        self._endpoint.counts["arrivals"] += 1
+        visit = Visit(attempt, step, k)
+        outcome = yield from self._endpoint.serve(visit, self)
+        if self._breaker is not None:
+            now = self._sim.now
+            opened = self._breaker.record(outcome != OK, now - visit.arrived_ns, now)
+            self.counts["opened"] += opened
+        return outcome
+
+    def _refuse(self, attempt: Attempt, step: int, k: int) -> None:
+        """The breaker is open: attempt `k` is not sent."""
+        self.counts["breaker_open"] += 1
+        self._endpoint.counts["arrivals"] += 1
+        self._endpoint.counts["breaker_open"] += 1
+        self._endpoint.log_visit(Visit(attempt, step, k), BREAKER_OPEN)
+        if self._policy.fallback_quality is not None:
+            self._fall_back(attempt)
+        else:
+            self._exhaust(attempt)
+
+    def _gives_up_early(self, attempt: Attempt, step: int, k: int) -> bool:
+        if self._policy.fallback_quality is None or self._fallback_fraction == 0:
+            return False
+        return attempt.u(FALLBACK, step, k) < self._fallback_fraction
+
+    def _backoff_ns(self, attempt: Attempt, step: int, k: int, outcome: int) -> int:
+        low, high = self._policy.backoff_jitter
+        jitter = low + (high - low) * attempt.u(BACKOFF, step, k)
+        backoff_ns = int(to_ns(self._policy.backoff_base_s * 2**k * jitter))
+        return max(backoff_ns, self._endpoint.retry_after_ns) if outcome == RATE_LIMITED else backoff_ns
+
+    def _fall_back(self, attempt: Attempt) -> None:
+        self.counts["fallbacks"] += 1
+        assert self._policy.fallback_quality is not None
+        attempt.take_quality(self._policy.fallback_quality)
+
+    def _exhaust(self, attempt: Attempt) -> None:
+        self.counts["exhausted"] += 1
+        if self._policy.exhausted_quality is None:
+            raise StepError(FAILED)
+        attempt.take_quality(self._policy.exhausted_quality)
+
+    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
+        """A control: from now on `parameter` is `value`; None is off."""
+        if parameter == "timeout_s":
+            self.timeout_ns = None if value is None else int(to_ns(value))
+        elif parameter == "breaker_threshold_fraction":
+            assert self._breaker is not None
+            self._breaker.set_threshold(value)
+        elif parameter == "ask_fraction":
+            assert value is not None
+            self._ask_fraction = value
+        else:
+            assert value is not None
+            self._fallback_fraction = value
+
+    def measure(self) -> dict[str, int]:
+        """The counters of the interval that ends now; new ones begin."""
+        counts, self.counts = self.counts, dict.fromkeys(CALL_FIELDS, 0)
+        counts["breaker_state"] = CLOSED if self._breaker is None else self._breaker.state
+        return counts

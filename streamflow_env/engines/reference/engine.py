@@ -1,0 +1,169 @@
+"""The reference engine: builds the simulation of an episode, runs it interval by interval, and measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamflow_env import system as config
+from streamflow_env.engines.draws.arrivals import Arrivals
+from streamflow_env.engines.draws.distributions import to_ns
+from streamflow_env.engines.reference.attempt import Attempt, ClassOfRequests, Population, Sender
+from streamflow_env.engines.reference.cache import Cache
+from streamflow_env.engines.reference.calls import Call
+from streamflow_env.engines.reference.consumer import Consumer
+from streamflow_env.engines.reference.endpoints import Database, LlmEndpoint, VectorIndex
+from streamflow_env.engines.reference.plan import PlanBuilder
+from streamflow_env.engines.reference.pools import WorkerPool
+from streamflow_env.engines.reference.service import Service
+from streamflow_env.engines.reference.simulation import CHANGE, Simulation
+from streamflow_env.engines.telemetry import ANSWER, CALL, CLASS, SERVICE, VISIT, Telemetry
+from streamflow_env.engines.warm import WarmState, warm_state
+from streamflow_env.episode import Change, Episode
+from streamflow_env.system.controls import PARAMETER_KINDS, Control
+
+CAN_BE_OFF = frozenset({"timeout_s", "breaker_threshold_fraction", "invalidation_rate_keys_per_s"})
+"""Parameters that may be None."""
+
+
+class ReferenceEngine:
+    """Simulates one system with SimPy, one process per attempt. With `log`, telemetry carries visits and answers."""
+
+    def __init__(self, system: config.System, *, log: bool = False) -> None:
+        self._system = system
+        self._log = log
+        self._episode: Episode | None = None
+        self._past_controls: list[NDArray[np.float64]] = []
+        self._running: RunningEpisode | None = None
+
+    def reset(self, episode: Episode) -> Telemetry:
+        """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
+        self._episode = episode
+        self._past_controls = []
+        self._running = RunningEpisode(self._system, episode, self._log)
+        return self._running.warm_up()
+
+    def step(self, controls: NDArray[np.float64]) -> Telemetry:
+        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
+        if self._running is None:
+            raise RuntimeError("step before reset")
+        controls = np.array(controls, dtype=np.float64)
+        self._past_controls.append(controls)
+        return self._running.simulate_interval(controls)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Generators cannot be pickled; but what happened can be told, and happens again identically."""
+        return self._system, self._log, self._episode, self._past_controls
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        system, log, episode, past_controls = state
+        self.__init__(system, log=log)  # type: ignore[misc]
+        if episode is not None:
+            self.reset(episode)
+            for controls in past_controls:
+                self.step(controls)
+
+
+class RunningEpisode:
+    """The simulation of one episode. A control interval is one call of `simulate_interval`."""
+
+    def __init__(self, system: config.System, episode: Episode, log: bool) -> None:
+        self._system = system
+        self._interval_ns = int(to_ns(system.control_interval_s))
+        self._sim = Simulation(episode.seed, log)
+        warm = warm_state(system, episode.rates_rps[:, 0])
+        self._services = {name: self._build_service(name, warm) for name in system.services}
+        self._calls = {
+            name: Call(self._sim, policy, self._services[policy.to])  # type: ignore[arg-type]
+            for name, policy in system.calls.items()
+        }
+        self._classes = [self._build_class(index, name) for index, name in enumerate(system.classes)]
+        entry = self._services[system.users.entry]
+        assert isinstance(entry, WorkerPool)
+        self._population = Population(system.users, system.sla, entry)
+        history = (warm.users, warm.seconds)
+        self._arrivals = Arrivals(
+            episode.seed, episode.rates_rps, episode.bin_ns, system.interactive, system.users, history
+        )
+        for index, change in enumerate(episode.changes):
+            self._schedule_change(index, change)
+
+    def _build_service(self, name: str, warm: WarmState) -> Service:
+        sim, index, service = self._sim, self._system.service_names.index(name), self._system.services[name]
+        match service:
+            case config.WorkerPool():
+                return WorkerPool(sim, index, service, self._interval_ns)
+            case config.Database():
+                return Database(sim, index, service)
+            case config.VectorIndex():
+                return VectorIndex(sim, index, service)
+            case config.LlmEndpoint():
+                return LlmEndpoint(sim, index, service)
+            case config.Cache():
+                return Cache(sim, index, service, warm.entries[name])
+            case config.Consumer():
+                return Consumer(sim, index, service)
+
+    def _build_class(self, index: int, name: str) -> ClassOfRequests:
+        plan = PlanBuilder(self._system, self._services, self._calls).build(self._system.classes[name].plan)
+        return ClassOfRequests(index, self._system.interactive[index], plan)
+
+    def _schedule_change(self, index: int, change: Change) -> None:
+        service = self._services[change.service]
+        event = self._sim.wake(change.at_ns, CHANGE, index)
+        event.callbacks.append(lambda _: service.change(change.kind, change.value))
+
+    # Running
+
+    def warm_up(self) -> Telemetry:
+        """Simulate the warm-up, in whole control intervals; the telemetry of the last."""
+        as_found = self._system.control_table.as_found
+        num_intervals = -(-int(to_ns(self._system.warmup_s)) // self._interval_ns)
+        if num_intervals == 0:
+            return self._measure(0, as_found)
+        return [self.simulate_interval(as_found) for _ in range(num_intervals)][-1]
+
+    def simulate_interval(self, controls: NDArray[np.float64]) -> Telemetry:
+        """Put `controls` in force, let first attempts arrive, run to the end of the interval, and measure."""
+        start_ns = self._sim.now
+        end_ns = start_ns + self._interval_ns
+        for control, value in zip(self._system.controls, controls.tolist(), strict=True):
+            self._put_in_force(control, value)
+        self._send_first_attempts(end_ns)
+        self._sim.run(until=end_ns)
+        return self._measure(start_ns, controls)
+
+    def _put_in_force(self, control: Control, value: float) -> None:
+        is_off = control.off_at_high and value >= control.high and control.parameter in CAN_BE_OFF
+        owners: dict[str, Any] = self._calls if PARAMETER_KINDS[control.parameter] == "call" else self._services
+        owners[control.of].put_in_force(control.parameter, None if is_off else value)
+
+    def _send_first_attempts(self, end_ns: int) -> None:
+        """Those that reach the system before `end_ns`."""
+        sent_before_ns = max(0, end_ns - self._population.network_ns)
+        for sent_ns, request, user, class_, premium in self._arrivals.until(sent_before_ns).tolist():
+            sender = Sender(request, user, premium)
+            self._sim.process(Attempt(self._sim, self._population, self._classes[class_], sender, 0, sent_ns).life())
+
+    def _measure(self, start_ns: int, controls: NDArray[np.float64]) -> Telemetry:
+        sim, services = self._sim, list(self._services.values())
+        visits, sim.visits = sim.visits, []
+        answers, sim.answers = sim.answers, []
+        return Telemetry(
+            start_ns=start_ns,
+            end_ns=sim.now,
+            services=_records([service.measure() for service in services], SERVICE),
+            classes=np.stack([_records(class_.measure(), CLASS) for class_ in self._classes]),
+            calls=_records([call.measure() for call in self._calls.values()], CALL),
+            sojourn=np.array([service.measure_sojourn() for service in services], dtype=np.int32),
+            response=np.array([class_.measure_response() for class_ in self._classes], dtype=np.int32),
+            controls=controls.copy(),
+            visits=np.array(visits, dtype=VISIT),
+            answers=np.array(answers, dtype=ANSWER),
+        )
+
+
+def _records(counts: list[dict[str, int]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.array([tuple(count.values()) for count in counts], dtype=dtype)

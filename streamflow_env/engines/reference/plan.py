@@ -1,0 +1,174 @@
+"""The steps of a call plan, as an attempt walks them.
+
+Every step has its number in the plan, the service at which it happens, and `walk`: the events an attempt waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from streamflow_env import system
+from streamflow_env.engines.draws.hashing import SERVICE_TIME
+from streamflow_env.engines.reference.cache import Cache
+from streamflow_env.engines.reference.calls import Call
+from streamflow_env.engines.reference.consumer import Consumer
+from streamflow_env.engines.reference.pools import WorkerPool
+from streamflow_env.engines.reference.service import Service
+from streamflow_env.engines.reference.simulation import DurationDraw, Waiting, Waits
+
+if TYPE_CHECKING:
+    from streamflow_env.engines.reference.attempt import Attempt
+
+S = TypeVar("S", bound=Service)
+
+
+class Step(Protocol):
+    """A step of a plan; `service` is where it happens."""
+
+    @property
+    def service(self) -> Service: ...
+
+    def walk(self, attempt: Attempt) -> Waits: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallStep:
+    """Get a worker of a pool, be served, hold the worker through the nested steps, leave."""
+
+    number: int
+    service: WorkerPool
+    holding: tuple[Step, ...]
+
+    def walk(self, attempt: Attempt) -> Waiting:
+        pool = self.service
+        visit = pool.enter(attempt, self.number)
+        if visit.grant is not None:
+            attempt.queued_at = pool, visit
+            yield visit.grant
+            attempt.queued_at = None
+        attempt.held.append((pool, visit))
+        yield from attempt.pause(pool.work_ns(attempt, self.number), self.number)
+        for step in self.holding:
+            yield from step.walk(attempt)
+        attempt.held.pop()
+        pool.finish(visit)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStep:
+    """Call a database, vector index or LLM endpoint, holding a worker of `pool`."""
+
+    number: int
+    service: Service
+    call: Call
+    pool: WorkerPool | None
+
+    def walk(self, attempt: Attempt) -> Waits:
+        return self.call.query(attempt, self.number, self.pool)
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeStep:
+    """Work on the CPU of the pool whose worker is held."""
+
+    number: int
+    service: WorkerPool
+    work: DurationDraw
+
+    def walk(self, attempt: Attempt) -> Waits:
+        return self.service.compute(attempt, self.number, 0, SERVICE_TIME, self.work)
+
+
+@dataclass(frozen=True, slots=True)
+class LookupStep:
+    """Look the user's key up; on a miss walk the nested steps."""
+
+    number: int
+    service: Cache
+    on_miss: tuple[Step, ...]
+
+    def walk(self, attempt: Attempt) -> Waiting:
+        hit = yield from self.service.lookup(attempt, self.number)
+        attempt.has_hit |= hit
+        attempt.last_missed = not hit
+        if not hit:
+            for step in self.on_miss:
+                yield from step.walk(attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class FillStep:
+    """Write the answer to the cache."""
+
+    number: int
+    service: Cache
+
+    def walk(self, attempt: Attempt) -> Waits:
+        return self.service.fill(attempt, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidateStep:
+    """The cache entries that a new item touches become invalid. Takes no time."""
+
+    number: int
+    service: Cache
+
+    def walk(self, attempt: Attempt) -> Waits:
+        self.service.invalidate(attempt, self.number)
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmitStep:
+    """Hand an event to an asynchronous consumer. Takes no time."""
+
+    number: int
+    service: Consumer
+
+    def walk(self, attempt: Attempt) -> Waits:
+        self.service.emit()
+        return ()
+
+
+class PlanBuilder:
+    """Numbers the steps of one plan depth-first from 1, and binds them to services and calls."""
+
+    def __init__(self, config: system.System, services: Mapping[str, Service], calls: Mapping[str, Call]) -> None:
+        self._config = config
+        self._services = services
+        self._calls = calls
+        self._last_number = 0
+
+    def build(self, plan: tuple[system.Step, ...], held: WorkerPool | None = None) -> tuple[Step, ...]:
+        """The steps of `plan`, whose requests hold a worker of `held`."""
+        return tuple(self._step(step, held) for step in plan)
+
+    def _step(self, step: system.Step, held: WorkerPool | None) -> Step:
+        self._last_number += 1
+        number = self._last_number
+        match step:
+            case system.CallStep():
+                pool = self._at(WorkerPool, step.call)
+                return CallStep(number, pool, self.build(step.holding, pool))
+            case system.QueryStep():
+                to = self._services[self._config.calls[step.query].to]
+                return QueryStep(number, to, self._calls[step.query], held)
+            case system.ComputeStep():
+                assert held is not None
+                return ComputeStep(number, held, DurationDraw.of(step.compute))
+            case system.LookupStep():
+                return LookupStep(number, self._at(Cache, step.lookup), self.build(step.on_miss, held))
+            case system.FillStep():
+                return FillStep(number, self._at(Cache, step.fill))
+            case system.InvalidateStep():
+                return InvalidateStep(number, self._at(Cache, step.invalidate))
+            case system.EmitStep():
+                return EmitStep(number, self._at(Consumer, step.emit))
+
+    def _at(self, kind: type[S], name: str) -> S:
+        service = self._services[name]
+        assert isinstance(service, kind)
+        return service
