@@ -1,6 +1,6 @@
 """What goes wrong, and when: incidents as data, and the changes of the system that they come to.
 
-An incident of a new kind is a class with `kind`, `check` and `draw`, added to `Incident`. Each is drawn into an
+An incident of a new kind is a class with `kind`, `check` and `sample`, added to `Incident`. Each is drawn into an
 `Outbreak`: effects (a value of a service for a while), extra first attempts, and marks for pictures.
 
 Effects that overlap on the same kind of change of the same service combine: slowdown and quota factors multiply, of
@@ -77,7 +77,7 @@ class BaseIncident(Frozen):
         """Raises ValueError, naming the key, where the incident does not fit the system."""
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator) -> Outbreak:
         """The incident as it happens in one episode (if it does: `chance` is decided elsewhere)."""
 
 
@@ -100,7 +100,7 @@ class Slowdown(BaseIncident):
     def check(self, system: System) -> None:
         _check_service(system, "service", self.service)
 
-    def draw(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator) -> Outbreak:
         start_s, end_s = _stretch(rng, self.start_s, self.duration_s)
         factor = draw(rng, self.factor)
         effect = Effect(self.service, "slowdown_factor", factor, start_s, end_s)
@@ -123,7 +123,7 @@ class LlmDegradation(BaseIncident):
     def check(self, system: System) -> None:
         _check_service(system, "service", self.service, "llm_endpoint")
 
-    def draw(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator) -> Outbreak:
         start_s, end_s = _stretch(rng, self.start_s, self.duration_s)
         quota, latency = draw(rng, self.quota_factor), draw(rng, self.latency_factor)
         retry_after_s = draw(rng, self.retry_after_s)
@@ -154,7 +154,7 @@ class ContentDrop(BaseIncident):
             known = ", ".join(background) or "none"
             raise ValueError(f"items_class = {self.items_class!r}: must be a background class of the system: {known}")
 
-    def draw(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator) -> Outbreak:
         start_s, end_s = _stretch(rng, self.start_s, self.spread_s)
         num_items = draw_count(rng, self.num_items)
         fraction = draw(rng, self.invalidate_fraction)

@@ -38,30 +38,33 @@ def draw_count(rng: np.random.Generator, limits: tuple[int, int]) -> int:
     return low + int((high - low + 1) * float(rng.random()))
 
 
-def _pair(value: Any, *, allowed: str, low: float, high: float, above: bool = False, whole: bool = False) -> Any:
-    """(low, high) from a number or a list of two. Raises ValueError, which says what is `allowed`."""
+def as_range(
+    value: Any, *, allowed: str, low: float, high: float = math.inf, above: bool = False, whole: bool = False
+) -> tuple[float, float]:
+    """(low, high) of a number, or of a list of two, each in [low, high] (or `above` low; or a `whole` number).
+
+    Raises:
+        ValueError: saying what is `allowed`.
+    """
     listed = isinstance(value, (list, tuple))
     pair = tuple(value) if listed else (value, value)
-    for number in pair:
-        valid = isinstance(number, int if whole else (int, float)) and not isinstance(number, bool)
-        if not (valid and math.isfinite(number) and low <= number <= high and not (above and number == low)):
-            break
-    else:
-        if len(pair) == 2 and pair[0] <= pair[1]:
-            return pair if whole else (float(pair[0]), float(pair[1]))
+    if len(pair) == 2 and all(_is_within(number, low, high, above, whole) for number in pair) and pair[0] <= pair[1]:
+        return pair if whole else (float(pair[0]), float(pair[1]))
     culprit = f"{list(value)!r} " if listed else ""
-    raise ValueError(f"{culprit}must be {allowed}, or [low, high] of such numbers with low <= high")
+    raise ValueError(f"{culprit}must be {allowed}, or [low, high] of these with low <= high")
 
 
-_INF: Final = math.inf
+def _is_within(number: Any, low: float, high: float, above: bool, whole: bool) -> bool:
+    if isinstance(number, bool) or not isinstance(number, int if whole else (int, float)):
+        return False
+    return math.isfinite(number) and low <= number <= high and not (above and number == low)
+
+
 Range = tuple[float, float]
-NonNegativeRange = Annotated[Range, BeforeValidator(partial(_pair, allowed="a number of at least 0", low=0, high=_INF))]
-PositiveRange = Annotated[
-    Range, BeforeValidator(partial(_pair, allowed="a number above 0", low=0, high=_INF, above=True))
-]
-FractionRange = Annotated[Range, BeforeValidator(partial(_pair, allowed="a number in [0, 1]", low=0, high=1))]
-HourRange = Annotated[Range, BeforeValidator(partial(_pair, allowed="a number in [0, 24]", low=0, high=24))]
+NonNegativeRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number of at least 0", low=0))]
+PositiveRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number above 0", low=0, above=True))]
+FractionRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number in [0, 1]", low=0, high=1))]
+HourRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number in [0, 24]", low=0, high=24))]
 CountRange = Annotated[
-    tuple[int, int],
-    BeforeValidator(partial(_pair, allowed="a whole number of at least 1", low=1, high=_INF, whole=True)),
+    tuple[int, int], BeforeValidator(partial(as_range, allowed="a whole number of at least 1", low=1, whole=True))
 ]

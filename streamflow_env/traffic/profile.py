@@ -88,7 +88,7 @@ class CurvedTraffic(Frozen):
     swings: tuple[Swing, ...] = ()
     surges: tuple[Surge, ...] = ()
 
-    def draw(self, seed: int, times_s: Array, horizon_s: float) -> Load:
+    def sample(self, seed: int, times_s: Array, horizon_s: float) -> Load:
         """The traffic of one episode at `times_s`, seconds from t = 0."""
         levels, start_hour = self._base(stream(seed, TRAFFIC), times_s, horizon_s)
         marks: tuple[Mark, ...] = ()

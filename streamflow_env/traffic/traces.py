@@ -8,14 +8,14 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, Self
+from typing import Annotated, Any, Final, Literal, NoReturn, Self
 
 import numpy as np
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
-from streamflow_env.ranges import NonNegativeRange, Range, draw
+from streamflow_env.ranges import Range, as_range, draw
 from streamflow_env.system.schema import Positive, Text
 from streamflow_env.traffic.profile import DAY_HOURS, HOUR_S, Array, CurvedTraffic
 
@@ -57,7 +57,8 @@ class Trace:
 def read_trace(path: str | Path) -> Trace:
     """Read a CSV of two columns, time and requests, with or without a header line; blank lines are skipped.
 
-    A time is `YYYY-MM-DD HH:MM:SS` (any ISO 8601 form), or a number of seconds since a midnight.
+    A time is `YYYY-MM-DD HH:MM:SS` (any ISO 8601 form; with an offset, hours of the day are UTC's), or a number of
+    seconds since a midnight. The interval is that between the first two rows; every row must keep to it.
 
     Raises:
         ConfigError: naming file, line, value and what is allowed.
@@ -136,6 +137,15 @@ def _number(text: str) -> float | None:
         return None
 
 
+def _as_start(value: Any) -> Any:
+    """The forms of `start`; hours become a range."""
+    if isinstance(value, datetime.datetime):  # what YAML makes of an unquoted date
+        return value.isoformat(" ")
+    if isinstance(value, str) and _seconds(value) is None:
+        raise ValueError("must be YYYY-MM-DD HH:MM:SS, or hours after the first row: a number or [low, high]")
+    return value if value is None or isinstance(value, str) else as_range(value, allowed="hours of at least 0", low=0)
+
+
 class TraceTraffic(CurvedTraffic):
     """A window of a recorded trace; its median request rate becomes `median_level` times the normal load.
 
@@ -148,22 +158,14 @@ class TraceTraffic(CurvedTraffic):
 
     kind: Literal["trace"]
     trace: Text
-    start: str | NonNegativeRange | None = None
+    start: Annotated[str | Range | None, BeforeValidator(_as_start)] = None
     median_level: Positive = 1.0
     max_level: Positive | None = None
-
-    @field_validator("start", mode="before")
-    @classmethod
-    def _from_yaml_date(cls, value: Any) -> Any:
-        """YAML reads an unquoted date as one."""
-        return value.isoformat(" ") if isinstance(value, datetime.datetime) else value
 
     @model_validator(mode="after")
     def _check_trace(self) -> Self:
         if self.recorded.median == 0:
             raise ValueError(f"{self.trace}: the median of its requests is 0: must be above 0, to be rescaled")
-        if isinstance(self.start, str) and _seconds(self.start) is None:
-            raise ValueError(f"start = {self.start!r}: must be YYYY-MM-DD HH:MM:SS, or hours after the first row")
         return self
 
     @cached_property

@@ -1,0 +1,200 @@
+"""Recorded traffic: what is read, what is refused and where, and how it becomes the load of an episode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamflow_env.errors import ConfigError
+from streamflow_env.paths import CONFIGS
+from streamflow_env.system.schema import parse
+from streamflow_env.traffic import Load, TraceTraffic, read_trace
+from streamflow_env.traffic.example import example_counts, example_csv
+
+SHARED_TRACES = Path(__file__).resolve().parents[3] / "shared" / "traces"
+
+
+@pytest.fixture
+def csv_of(tmp_path: Path) -> Any:
+    """A function that writes a CSV and gives its path."""
+
+    def write(text: str, encoding: str = "utf-8") -> Path:
+        path = tmp_path / "trace.csv"
+        path.write_text(text, encoding=encoding)
+        return path
+
+    return write
+
+
+def load(trace: Path | str, times_s: Any, horizon_s: float = 60.0, seed: int = 0, **data: Any) -> Load:
+    traffic = parse(TraceTraffic, {"kind": "trace", "trace": str(trace), **data}, "test")
+    traffic.check(horizon_s)
+    return traffic.sample(seed, np.asarray(times_s, dtype=np.float64), horizon_s)
+
+
+def ten_minutes(counts: Any) -> str:
+    return "".join(f"{60 * i},{count}\n" for i, count in enumerate(counts))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "time,requests\n2024-02-28 23:59:00,5\n2024-02-29 00:00:00,7\n2024-02-29 00:01:00,0\n",
+        "2024-02-28 23:59:00,5\r\n2024-02-29 00:00:00,7\r\n2024-02-29 00:01:00,0",
+        "\n2024-02-28T23:59, 5\n\n2024-02-29 00:00:00,7.0\n2024-02-29 00:01:00,0e0\n\n",
+        "1709164740,5\n1709164800,7\n1709164860,0\n",
+    ],
+)
+def test_a_trace_is_read_in_all_its_forms(csv_of: Any, text: str) -> None:
+    trace = read_trace(csv_of(text))
+    assert trace.counts.tolist() == [5.0, 7.0, 0.0]
+    assert trace.interval_s == 60.0
+    assert trace.duration_s == 180.0
+    assert trace.times_s.tolist() == [1709164740.0, 1709164800.0, 1709164860.0]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_cell(csv_of: Any) -> None:
+    assert read_trace(csv_of("0,1\n60,2\n", encoding="utf-8-sig")).counts.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has 0 rows of data: must have at least two"),
+        ("time,requests\n", "has 0 rows of data: must have at least two"),
+        ("time,requests\n0,1\n", "has 1 rows of data: must have at least two"),
+        ("0,1\n60\n", "line 2: has 1 columns: must have two"),
+        ("0,1\n60,1,1\n", "line 2: has 3 columns: must have two"),
+        ("t,n\n0,1\n60,many\n", "line 3: requests = 'many': must be a finite number of at least 0"),
+        ("0,many\n60,1\n", "line 1: requests = 'many': must be"),
+        ("soon,1\n60,1\n", "line 1: time = 'soon': must be YYYY-MM-DD HH:MM:SS or a finite number of seconds"),
+        ("0,1\n2024-13-01 00:00:00,1\n", "line 2: time = '2024-13-01 00:00:00': must be"),
+        ("0,1\ninf,1\n", "line 2: time = 'inf': must be"),
+        ("0,1\n60,\n", "line 2: requests = '': must be"),
+        ("0,1\n60,-1\n", "line 2: requests = '-1': must be"),
+        ("0,1\n60,nan\n", "line 2: requests = 'nan': must be"),
+        ("0,1\n60,inf\n", "line 2: requests = 'inf': must be"),
+        ("0,1\n60,1\n120,1\n240,1\n", "line 4: a gap: it is 120 s after the row before: must be 60 s"),
+        ("0,1\n60,1\n\n90,1\n", "line 4: it is 30 s after the row before: must be 60 s"),
+        ("0,1\n60,1\n60,1\n", "line 3: its time repeats that of the row before: times must ascend"),
+        ("0,1\n0,1\n", "line 2: its time repeats that of the row before"),
+        ("0,1\n60,1\n30,1\n", "line 3: its time is 30 s before that of the row before: times must ascend"),
+    ],
+)
+def test_a_bad_line_is_one_error_that_names_it(csv_of: Any, text: str, message: str) -> None:
+    path = csv_of(text)
+    with pytest.raises(ConfigError) as error:
+        read_trace(path)
+    assert str(error.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read as a CSV"):
+        read_trace(tmp_path / "trace.csv")
+    with pytest.raises(ConfigError, match="cannot be read as a CSV"):
+        read_trace(tmp_path)
+
+
+def test_the_total_of_a_trace_is_kept(csv_of: Any) -> None:
+    counts = np.random.default_rng(1).integers(0, 1000, size=50)
+    trace = read_trace(csv_of(ten_minutes(counts)))
+    middles_s = np.arange(0.5, 50 * 12) * 5.0  # of bins of 5 s, 12 to a row
+    assert trace.counts_at(middles_s).sum() / 12 == pytest.approx(counts.sum())
+    rows = trace.counts_at(middles_s).reshape(50, 12).mean(axis=1)
+    curvature = np.diff(counts, n=2)
+    assert rows[1:-1] == pytest.approx(counts[1:-1] + curvature / 8)
+
+
+def test_the_median_becomes_the_normal_load(csv_of: Any) -> None:
+    path = csv_of(ten_minutes([50, 100, 100, 100, 400]))
+    assert load(path, [150], start=0).levels == pytest.approx([1.0])
+    assert load(path, [150, 270], start=0, median_level=1.5).levels == pytest.approx([1.5, 6.0])
+    assert load(path, [150, 270], start=0, max_level=3.0).levels == pytest.approx([1.0, 3.0])
+
+
+def test_an_episode_is_a_window_of_the_trace(csv_of: Any) -> None:
+    path = csv_of("".join(f"2024-01-01 10:{i:02}:00,{100 + i}\n" for i in range(21)))
+    by_time = load(path, [30], start="2024-01-01 10:05:00")
+    by_hours = load(path, [30], start=5 / 60)
+    assert by_time.levels == by_hours.levels == pytest.approx([105 / 110])
+    assert by_time.start_hour == by_hours.start_hour == pytest.approx(10 + 5 / 60)
+
+
+def test_seconds_count_from_midnight(csv_of: Any) -> None:
+    assert load(csv_of("93600,1\n93660,1\n"), [0], start=0).start_hour == pytest.approx(2.0)
+
+
+def test_without_a_start_the_window_lies_anywhere(csv_of: Any) -> None:
+    path = csv_of(ten_minutes(range(1, 102)))
+    levels = [load(path, [30, 3030], horizon_s=3060, seed=seed).levels * 51 for seed in range(200)]
+    first, last = np.array(levels).T
+    assert 1 <= first.min() < 2
+    assert 50 < first.max() <= 51
+    assert last == pytest.approx(first + 50)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"start": "soon"}, "start = 'soon': must be YYYY-MM-DD HH:MM:SS, or hours"),
+        ({"start": -1}, "start = -1: must be hours of at least 0"),
+        ({"start": [2, 1]}, r"start: \[2, 1\] must be hours of at least 0, or \[low, high\]"),
+        ({"start": 23.5}, "start = .*must lie within trace example_day: start between 0 h .* and 23 h"),
+        ({"start": "2024-12-31 23:00:00"}, "start = .*must lie within .*2025-01-01 00:00:00.*2025-01-01 23:00:00"),
+        ({"horizon_s": 90000.0}, "horizon_s = 90000: must be at most 86400"),
+        ({"max_level": 0}, "max_level = 0: must be greater than 0"),
+        ({"median_level": -1}, "median_level = -1: must be greater than 0"),
+        ({"trace": "no_such_day"}, "trace = 'no_such_day': must be the path of a CSV file, or one in"),
+        ({"trace": ""}, "trace = '': .*at least 1 character"),
+    ],
+)
+def test_what_is_wrong_is_named(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(**{"trace": "example_day", "times_s": [0], "horizon_s": 3600.0, **data})
+
+
+def test_a_trace_that_is_mostly_empty_cannot_be_rescaled(csv_of: Any) -> None:
+    with pytest.raises(ConfigError, match="the median of its requests is 0"):
+        load(csv_of("0,0\n60,0\n120,7\n"), [0])
+
+
+def test_a_bad_line_is_named_in_the_scenarios_error(csv_of: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^test: .*trace.csv: line 2: requests = '-1'"):
+        load(csv_of("0,1\n60,-1\n"), [0])
+
+
+def test_the_shipped_day_is_as_its_script_makes_it() -> None:
+    assert (CONFIGS / "traces" / "example_day.csv").read_text() == example_csv()
+    counts = example_counts()
+    assert counts.shape == (1440,)
+    assert 1.0 < counts.max() / np.median(counts) < 4.0
+
+
+@pytest.mark.parametrize(
+    ("name", "num_rows", "interval_s", "first_hour"),
+    [("worldcup98_june24-30", 10080, 60.0, 0.0), ("nyc_taxi_half_hourly", 10320, 1800.0, 0.0)],
+)
+def test_real_traces_are_read(name: str, num_rows: int, interval_s: float, first_hour: float) -> None:
+    path = SHARED_TRACES / f"{name}.csv"
+    if not path.is_file():
+        pytest.skip(f"the real trace {path} is not in this checkout")
+    trace = read_trace(path)
+    assert (trace.counts.size, trace.interval_s) == (num_rows, interval_s)
+    traffic = load(path, np.arange(0, 86400.0, 5.0), horizon_s=86400.0, start=0)
+    assert traffic.start_hour == first_hour
+    day = trace.counts[: int(86400 / interval_s)]
+    assert traffic.levels.mean() * trace.median == pytest.approx(day.mean(), rel=0.01)
+    assert np.isfinite(traffic.levels).all()
+
+
+def test_event_logs_are_refused_with_their_line() -> None:
+    path = SHARED_TRACES / "azure_llm_inference_2023_conv.csv"
+    if not path.is_file():
+        pytest.skip(f"the real trace {path} is not in this checkout")
+    with pytest.raises(ConfigError, match="line 2: has 3 columns: must have two, time and requests"):
+        read_trace(path)
