@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,16 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from tqdm import tqdm
 
-Judge = Callable[[Any], dict[str, float]]
-"""Scores a policy (anything with SB3's `predict`): named figures, `return` among them."""
+from agents.policies import Policy
+from agents.task import Judge
 
 GROUPS = {"metrics": "metrics", "reward_terms": "reward", "controls": "controls"}
 """Dictionaries of numbers in a step's info, and the heading under which TensorBoard shows their means."""
+
+
+def say(line: str) -> None:
+    """Print `line` on the error stream, above the progress bar; the output stream is kept for results."""
+    tqdm.write(line, file=sys.stderr)
 
 
 class Means:
@@ -87,17 +91,15 @@ class EvaluationLog(BaseCallback):
     def __init__(
         self,
         judge: Judge,
-        reference_policies: dict[str, Any],
+        reference_policies: dict[str, Policy],
         every_calls: int,
         best_model: Path,
-        say: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._judge = judge
         self._reference_policies = reference_policies
         self._every_calls = every_calls
         self._best_model = best_model
-        self._say = say
         self._references: dict[str, float] = {}
         self._best_return = -math.inf
         self._evaluated_at = -1
@@ -106,7 +108,7 @@ class EvaluationLog(BaseCallback):
         for name, policy in self._reference_policies.items():
             self._references[name] = self._judge(policy)["return"]
         levels = ", ".join(f"{name} {value:.1f}" for name, value in self._references.items())
-        self._say(f"return of the baselines on the evaluation's episodes: {levels or 'none given'}")
+        say(f"return of the baselines on the evaluation's episodes: {levels or 'none given'}")
         self._evaluate()
 
     def _on_step(self) -> bool:
@@ -125,7 +127,7 @@ class EvaluationLog(BaseCallback):
         if better:
             self._best_return = figures["return"]
             self.model.save(self._best_model)
-        self._say(
+        say(
             f"step {self.num_timesteps:>9,}: return {figures['return']:.1f}"
             + (f", SLA {figures['sla_fraction']:.1%}" if "sla_fraction" in figures else "")
             + (" (best so far)" if better else "")
@@ -140,14 +142,8 @@ class Progress(BaseCallback):
 
     def __init__(self, total_steps: int, *, shown: bool) -> None:
         super().__init__()
-        self._shown = shown
         self._bar = tqdm(total=total_steps, unit=" steps", unit_scale=True, disable=not shown, dynamic_ncols=True)
         self._sla = Means()
-
-    def say(self, line: str) -> None:
-        """Print `line` above the bar."""
-        if self._shown:
-            self._bar.write(line)
 
     def close(self) -> None:
         self._bar.close()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import torch
@@ -20,9 +19,10 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from agents.arguments import argument
-from agents.callbacks import EvaluationLog, Judge, Progress, TrainingLog
+from agents.callbacks import EvaluationLog, Progress, TrainingLog, say
 from agents.policy import AsFoundPolicy
-from agents.vec_env import Cell, ThreadedVecEnv
+from agents.task import Task
+from agents.vec_env import ThreadedVecEnv
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Positive, load
@@ -70,22 +70,6 @@ class PpoSettings(Frozen):
     noise_steps: Count
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is trained on: how to make a cell, where the policy starts, and who judges it.
-
-    `start_action` has shape (num_controls,). `judge` scores a policy on episodes that are never trained on;
-    `reference_policies` are the baselines it is compared with. No training seed reaches `seed_limit`.
-    """
-
-    make_cell: Callable[[], Cell]
-    start_action: tuple[float, ...]
-    judge: Judge
-    reference_policies: dict[str, Any]
-    seed_limit: int
-    description: dict[str, Any]
-
-
 def train(arguments: TrainingArguments, task: Task, settings: PpoSettings | None = None) -> Path:
     """Train on `task`; the run's folder, with `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
 
@@ -107,7 +91,7 @@ def train(arguments: TrainingArguments, task: Task, settings: PpoSettings | None
         model.set_logger(configure(str(folder), ["tensorboard"]))
         _learn(model, arguments, task, folder)
         model.save(folder / "final_model")
-        normalised.save(str(folder / "reward_normalisation.pkl"))
+        normalised.save(str(folder / "vecnormalize.pkl"))
     finally:
         normalised.close()
     return folder
@@ -177,14 +161,14 @@ def _learn(model: PPO, arguments: TrainingArguments, task: Task, folder: Path) -
         [
             progress,
             TrainingLog(),
-            EvaluationLog(task.judge, task.reference_policies, every_calls, folder / "best_model", progress.say),
+            EvaluationLog(task.judge, task.reference_policies, every_calls, folder / "best_model"),
             CheckpointCallback(every_calls, str(folder / "checkpoints"), name_prefix="model"),
         ]
     )
     try:
         model.learn(arguments.total_steps, callback=callbacks, log_interval=1, tb_log_name="training")
     except KeyboardInterrupt:
-        progress.say("interrupted: what was learned is kept")
+        say("interrupted: what was learned is kept")
     finally:
         progress.close()
 

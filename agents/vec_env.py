@@ -25,8 +25,9 @@ StepReturn = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], 
 class ThreadedVecEnv(VecEnv):
     """`len(make_cells)` environments stepped by `num_threads` threads, each reset by itself when its episode ends.
 
-    Every episode has a seed of its own in [0, `seed_limit`), drawn from the cell's child stream of `seed`: the
-    trajectories do not depend on the number of threads, and no episode repeats one with a seed of `seed_limit` or more.
+    Every episode has an `episode_seed` of its own in [0, `seed_limit`), drawn from the cell's child stream of `seed`:
+    the trajectories do not depend on the number of threads, and no episode with a seed of `seed_limit` or more is ever
+    seen. `set_options` can name the episode seeds of the next `reset` instead.
     """
 
     def __init__(
@@ -105,8 +106,8 @@ class ThreadedVecEnv(VecEnv):
             future.result()
 
     def _reset_cell(self, index: int) -> None:
-        seed = int(self._streams[index].integers(self._seed_limit))
-        observation, self.reset_infos[index] = self.cells[index].reset(seed=seed, options=self._options[index] or None)
+        options = self._options[index] or {"episode_seed": int(self._streams[index].integers(self._seed_limit))}
+        observation, self.reset_infos[index] = self.cells[index].reset(options=options)
         self._observations[index] = observation
 
     def _step_cell(self, index: int) -> None:

@@ -24,6 +24,7 @@ class FakeCell(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        seed = (options or {}).get("episode_seed", seed)
         super().reset(seed=seed)
         self.seeds.append(seed)
         self._step, self._load = 0, 0.0

@@ -16,7 +16,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.policy import AsFoundPolicy, ToBox
-from agents.training import PpoSettings, Task, TrainingArguments, build_ppo, load_settings, make_run_folder, train
+from agents.task import Task
+from agents.training import PpoSettings, TrainingArguments, build_ppo, load_settings, make_run_folder, train
 from agents.vec_env import ThreadedVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path

@@ -1,0 +1,107 @@
+"""What an agent is trained on: cells of a scenario, the action it starts from, and the judge of what it has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Timer
+from typing import Any, Final
+
+import numpy as np
+
+from agents.baselines import BASELINE_NAMES, make_baseline
+from agents.policies import Policy
+from agents.seeds import FIRST_EVALUATION_SEED
+from agents.vec_env import Cell, ThreadedVecEnv
+from streamflow_env.environment.env import StreamFlowEnv
+
+FIRST_VALIDATION_SEED: Final = FIRST_EVALUATION_SEED // 2
+"""Training draws its episode seeds below this number. From here up to the evaluation's seeds lie the episodes that
+choose the best model of a run: neither trained on, nor the ones it is compared on in the end."""
+
+COMPILE_NOTICE_S: Final = 2.0
+COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about a minute ..."
+
+SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "quality")
+
+Judge = Callable[[Any], dict[str, float]]
+"""Scores a `Policy` or an SB3 model: named figures, `return` among them."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Cells to train on, the policy's first action, shape (num_controls,), and how what it learns is judged.
+
+    No training episode's seed reaches `seed_limit`. `reference_policies` are the baselines it is compared with;
+    `description` is what the run's folder says of the task.
+    """
+
+    make_cell: Callable[[], Cell]
+    start_action: tuple[float, ...]
+    judge: Judge
+    reference_policies: dict[str, Policy]
+    seed_limit: int
+    description: dict[str, Any]
+
+
+def streamflow_task(
+    scenario: str, system: str, engine: str, *, num_episodes: int, num_threads: int, say: Callable[[str], None]
+) -> Task:
+    """The task of operating `system` in `scenario`, judged on `num_episodes` episodes that are never trained on.
+
+    Raises:
+        ConfigError: as `StreamFlowEnv` does.
+    """
+    env = StreamFlowEnv(scenario, engine=engine, system=system)
+    make_cell = partial(StreamFlowEnv, env.scenario, engine=engine, system=env.system)
+    _compile(env, say)
+    seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + num_episodes)
+    return Task(
+        make_cell=make_cell,
+        start_action=tuple(env.as_found_action.tolist()),
+        judge=partial(judge, make_cell=make_cell, seeds=seeds, num_threads=num_threads),
+        reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in BASELINE_NAMES},
+        seed_limit=FIRST_VALIDATION_SEED,
+        description={
+            "scenario": env.scenario.model_dump(mode="json"),
+            "reward": env.weights.model_dump(mode="json"),
+            "system": env.system.model_dump(mode="json"),
+        },
+    )
+
+
+def judge(policy: Any, *, make_cell: Callable[[], Cell], seeds: Sequence[int], num_threads: int) -> dict[str, float]:
+    """Mean return of the deterministic `policy` over the episodes `seeds`, run side by side; shares of all attempts.
+
+    `sla_fraction`, `error_fraction`, `hit_fraction` and `quality` are the intervals' values weighed by their attempts.
+    """
+    cells = ThreadedVecEnv([make_cell] * len(seeds), num_threads=num_threads, seed_limit=FIRST_VALIDATION_SEED)
+    cells.set_options([{"episode_seed": seed} for seed in seeds])
+    observations, state = cells.reset(), None
+    starts, running = np.ones(len(seeds), dtype=bool), np.ones(len(seeds), dtype=bool)
+    returns = np.zeros(len(seeds))
+    shares, attempts = np.zeros(len(SHARES)), 0.0
+    while running.any():
+        actions, state = policy.predict(observations, state=state, episode_start=starts, deterministic=True)
+        observations, rewards, starts, infos = cells.step(actions)  # type: ignore[assignment]
+        returns += np.where(running, rewards, 0.0)
+        for index in np.flatnonzero(running):
+            metrics = infos[index]["metrics"]
+            shares += metrics["offered_rps"] * np.array([metrics[name] for name in SHARES])
+            attempts += metrics["offered_rps"]
+        running &= ~starts
+    cells.close()
+    weighed = shares / max(attempts, 1e-9)
+    return {"return": float(returns.mean()), **dict(zip(SHARES, weighed.tolist(), strict=True))}
+
+
+def _compile(env: StreamFlowEnv, say: Callable[[str], None]) -> None:
+    """Run `env` for a step, so that the engine is compiled before threads use it; says so where that takes time."""
+    notice = Timer(COMPILE_NOTICE_S, say, [COMPILE_NOTICE])
+    notice.start()
+    try:
+        env.reset(seed=0)
+        env.step(env.as_found_action)
+    finally:
+        notice.cancel()
