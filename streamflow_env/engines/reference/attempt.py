@@ -72,8 +72,8 @@ class Attempt:
     """One attempt, sent at `sent_ns`. `life` is its SimPy process."""
 
     __slots__ = (
-        "_entry_visit", "_has_ended", "_running", "_sender", "class_", "departed", "has_hit", "held", "is_generic",
-        "key", "last_missed", "number", "population", "premium", "quality", "queued_at", "request", "sent_ns", "sim",
+        "_entry_visit", "_has_ended", "_running", "_sender", "class_", "departed", "held", "is_generic",
+        "key", "last_hit", "last_missed", "number", "population", "premium", "quality", "queued_at", "request", "sent_ns", "sim",
         "user",
     )  # fmt: skip
 
@@ -97,7 +97,7 @@ class Attempt:
         self.sent_ns = sent_ns
         self.key = np.uint64(stream_key(sim.seed, REQUESTS, sender.request))
         self.quality = 1000  # thousandths
-        self.has_hit = False  # a lookup found an entry
+        self.last_hit = False  # the last lookup found an entry
         self.last_missed = False  # the last lookup found none
         self.is_generic = False  # a call took a fallback, or was exhausted
         self.departed = False  # its user has gone, its work goes on
@@ -132,7 +132,7 @@ class Attempt:
         try:
             if self.class_.interactive:
                 yield from self._be_admitted()
-            yield from self._walk_plan()
+            yield from self.walk(self.class_.plan)
         except StepError as failure:
             self._unwind()
             if not self.departed:
@@ -163,11 +163,13 @@ class Attempt:
         self._entry_visit = visit
         yield from self.pause(entry.work_ns(self, ENTRY_STEP), ENTRY_STEP)
 
-    def _walk_plan(self) -> Waiting:
-        for step in self.class_.plan:
-            if self.departed:
-                return
-            self._running = step.service
+    def walk(self, steps: tuple[Step, ...]) -> Waiting:
+        """Walk steps in turn. The entry begins none for a departed user; what a nested pool holds goes on."""
+        for step in steps:
+            if not self.held:
+                if self.departed:
+                    return
+                self._running = step.service
             yield from step.walk(self)
 
     def _unwind(self) -> None:
@@ -188,7 +190,7 @@ class Attempt:
             counts["lateness_ns"] += min(response_ns, population.worst_ns) - population.target_ns
         counts["quality_milli"] += self.quality
         counts["intents_answered"] += 1
-        if self.has_hit:
+        if self.last_hit:
             counts["hit_answers"] += 1
             counts["hit_response_ns"] += response_ns
         if self.last_missed:

@@ -50,8 +50,7 @@ class CallStep:
             attempt.queued_at = None
         attempt.held.append((pool, visit))
         yield from attempt.pause(pool.work_ns(attempt, self.number), self.number)
-        for step in self.holding:
-            yield from step.walk(attempt)
+        yield from attempt.walk(self.holding)
         attempt.held.pop()
         pool.finish(visit)
 
@@ -91,11 +90,10 @@ class LookupStep:
 
     def walk(self, attempt: Attempt) -> Waiting:
         hit = yield from self.service.lookup(attempt, self.number)
-        attempt.has_hit |= hit
+        attempt.last_hit = hit
         attempt.last_missed = not hit
         if not hit:
-            for step in self.on_miss:
-                yield from step.walk(attempt)
+            yield from attempt.walk(self.on_miss)
 
 
 @dataclass(frozen=True, slots=True)
