@@ -12,9 +12,13 @@ from streamflow_env.engines.telemetry import Telemetry
 SERVICE_ENDS: Final = (
     "completions", "queue_full", "rate_limited", "breaker_open", "departed", "faults", "failed", "abandoned", "lost",
 )  # fmt: skip
-ATTEMPT_ENDS: Final = (
-    "within_sla", "late", "failed_deadline", "failed_queue_full", "failed_fault", "failed_dependency",
-)  # fmt: skip
+FAILURES: Final = {
+    "failed_deadline": "that ended at the user's deadline: a 504",
+    "failed_queue_full": "that ended at a full queue",
+    "failed_fault": "that ended by a service's own fault",
+    "failed_dependency": "that ended because a call failed",
+}
+ATTEMPT_ENDS: Final = ("within_sla", "late", *FAILURES)
 
 
 def accounting_errors(previous: Telemetry | None, current: Telemetry) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import Telemetry
-from streamflow_env.environment.metrics import interval_metrics
+from streamflow_env.environment.metrics import MetricTable
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.environment.rewards import RewardWeights, load_reward, reward_terms
 from streamflow_env.episode import Episode
@@ -84,6 +84,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.weights = load_reward(reward)
         self.control_table = self.system.control_table
         self.observation_table = ObservationTable(self.system)
+        self.metric_table = MetricTable(self.system)
         self.as_found_action = self.control_table.action(self.control_table.as_found)
         self.action_space = Box(-1.0, 1.0, (len(self.control_table),), np.float32)
         self.observation_space = Box(self.observation_table.low, self.observation_table.high, dtype=np.float32)
@@ -119,7 +120,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         controls = self.control_table.natural(action)
         previous_controls = self.telemetry.controls
         self._telemetry = self._engine.step(controls)
-        self._last_action = np.clip(action, -1.0, 1.0).astype(np.float32)
+        self._last_action = np.array(action, dtype=np.float32)
         self._truncated = self.time_s >= self._episode.horizon_s
         terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights)
         info = self._info() | {"reward_terms": terms}
@@ -154,7 +155,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             "scenario": self.episode.scenario,
             "time_s": self.time_s,
             "controls": dict(zip(self.control_table.names, self.telemetry.controls.tolist(), strict=True)),
-            "metrics": interval_metrics(self.telemetry, self.system),
+            "metrics": self.metric_table.of(self.telemetry),
         }
 
 

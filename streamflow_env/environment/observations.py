@@ -10,6 +10,7 @@ A measured field is normalised to [0, 1], a control's setting to [-1, 1], the ti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.engines.telemetry import PERCENTILE_ERROR, PREMIUM, STANDARD, Telemetry
-from streamflow_env.environment.readings import NUM_PRIORITIES, Count, Percentile, Ratio, Reading, Readings
+from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
+from streamflow_env.environment.readings import (
+    NUM_PRIORITIES,
+    Count,
+    Percentile,
+    Ratio,
+    Reading,
+    Readings,
+    class_counts,
+)
 from streamflow_env.system import (
     Cache,
     CallPolicy,
@@ -97,15 +107,12 @@ class ObservationTable:
         self, telemetry: Telemetry, time_of_day_h: float, last_action: NDArray[np.floating]
     ) -> NDArray[np.float32]:
         """The observation, shape (size,). `last_action` has shape (num_controls,), in [-1, 1]."""
-        values = np.minimum(self._readings.evaluate(telemetry), self._high)
-        angle = 2.0 * np.pi * time_of_day_h / HOURS_A_DAY
-        observation = np.empty(self.size, dtype=np.float32)
-        observation[: self._num_measured] = np.where(
-            self._log, np.log1p(values / self._knee) / self._norm, values / self._high
-        )
-        observation[self._num_measured : self._num_measured + 2] = np.sin(angle), np.cos(angle)
-        observation[self._num_measured + 2 :] = last_action
-        return np.clip(observation, self.low, self.high, out=observation)
+        values = np.minimum(np.maximum(self._readings.evaluate(telemetry), 0.0), self._high)
+        angle = 2.0 * math.pi * time_of_day_h / HOURS_A_DAY
+        scaled = np.where(self._log, np.log1p(values / self._knee) / self._norm, values / self._high)
+        clock = (math.sin(angle), math.cos(angle))
+        action = np.minimum(np.maximum(last_action, -1.0), 1.0)
+        return np.concatenate((scaled, clock, action), dtype=np.float32)
 
     def decode(self, observation: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
         """Natural values by name, each of shape () or (n,), of an observation of shape (size,) or (n, size).
@@ -185,7 +192,7 @@ def _vector_index(row: int, name: str, index: VectorIndex) -> Iterator[Field]:
 def _llm(row: int, name: str, llm: LlmEndpoint) -> Iterator[Field]:
     read, quota = _Row("services", row), float(llm.quota_per_minute)
     sent = read.counts("arrivals") + read.counts("breaker_open", weight=-1.0)
-    per_min = tuple(Count(c.record, c.row, c.field, c.weight * 60.0 * NS) for c in sent)
+    per_min = tuple(count.times(60 * NS) for count in sent)
     tokens = Ratio(read.counts("tokens_milli", weight=1e-3))
     refused = Ratio(read.counts("rate_limited"), sent)
     rate = Ratio(per_min, per_ns=True)
@@ -199,7 +206,7 @@ def _cache(system: System, row: int, name: str, cache: Cache) -> Iterator[Field]
     read = _Row("services", row)
     lookups = read.counts("completions") + read.counts("fills", weight=-1.0)
     oldest, keys = cache.ttl_s * (1 + cache.ttl_jitter_fraction), float(system.users.num_users)
-    age = Ratio(read.counts("age_ns", weight=1 / NS), read.counts("hits"))
+    age = Ratio(read.counts("age_ns"), read.counts("hits", weight=NS))
     yield _share(f"{name}.hit_fraction", "lookups that hit", Ratio(read.counts("hits"), lookups, empty=1.0))
     yield _share(f"{name}.stale_fraction", "hits on entries to be invalidated", read.ratio(("stale_hits",), ("hits",)))
     sweep = read.gauge("sweep_backlog")
@@ -240,37 +247,25 @@ def _class(system: System, row: int, name: str, request_class: RequestClass) -> 
         rank = NUM_PRIORITIES * row + priority
         read, where = _Row("classes", rank), f"{name}.{label}"
         yield _rate(system, f"{where}.attempt_rate_rps", "attempts that came", read.per_s("attempts"))
-        yield _share(f"{where}.sla_fraction", "ended within the SLA", read.ratio(("within_sla",), ENDED, empty=1.0))
-        yield _share(f"{where}.error_fraction", "ended in an error", read.ratio(FAILED, ENDED))
+        yield _share(
+            f"{where}.sla_fraction", "ended within the SLA", read.ratio(("within_sla",), ATTEMPT_ENDS, empty=1.0)
+        )
+        yield _share(f"{where}.error_fraction", "ended in an error", read.ratio(tuple(FAILURES), ATTEMPT_ENDS))
         for percent in (50, 95, 99):
             high = system.users.deadline_s * (1 + 2 * PERCENTILE_ERROR)
-            reading = Percentile("response", rank, percent / 100)
+            reading = Percentile("response", (rank,), percent / 100)
             yield Field(f"{where}.p{percent}_s", "s", 0.0, high, "log", "response time", reading, system.sla.target_s)
 
 
 def _overall(system: System) -> Iterator[Field]:
-    rows = [NUM_PRIORITIES * c + p for c, user in enumerate(system.interactive) if user for p in range(NUM_PRIORITIES)]
-
-    def over(*fields: str, weight: float = 1.0) -> tuple[Count, ...]:
-        return tuple(Count("classes", row, field, weight) for field in fields for row in rows)
-
-    users = SURGE * sum(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
-    retries = Ratio(over("attempts") + over("intents", weight=-1.0), over("attempts"))
+    attempts, ended = class_counts(system, "attempts"), class_counts(system, *ATTEMPT_ENDS)
+    retries = Ratio(attempts + class_counts(system, "intents", weight=-1.0), attempts)
+    normal_rps = sum(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
+    most = max(1.0, SURGE * normal_rps * system.users.think_time_s)
     yield _share("users.retry_fraction", "attempts that are users' retries", retries)
-    thinking = users * max(1.0, system.users.think_time_s)
-    yield _gauge("users.thinking", "users", thinking, "about to retry", Ratio(over("thinking")))
-    for cause in FAILED:
-        yield _share(f"users.{cause}_fraction", FAILURES[cause], Ratio(over(cause), over(*ENDED)))
-
-
-FAILURES = {
-    "failed_deadline": "ended by the user's deadline, a 504",
-    "failed_queue_full": "ended at a full queue",
-    "failed_fault": "ended by a service's own fault",
-    "failed_dependency": "ended because a call failed",
-}
-FAILED = tuple(FAILURES)
-ENDED = ("within_sla", "late", *FAILED)
+    yield _gauge("users.thinking", "users", most, "about to retry", Ratio(class_counts(system, "thinking")))
+    for cause, meaning in FAILURES.items():
+        yield _share(f"users.{cause}_fraction", f"attempts {meaning}", Ratio(class_counts(system, cause), ended))
 
 
 def _clock() -> Iterator[Field]:
@@ -321,7 +316,7 @@ def _rate(system: System, name: str, meaning: str, reading: Ratio) -> Field:
 
 
 def _p95(row: int, name: str) -> Field:
-    reading = Percentile("sojourn", row, 0.95)
+    reading = Percentile("sojourn", (row,), 0.95)
     return Field(f"{name}.p95_s", "s", 0.0, SERVICE_P95_HIGH_S, "log", "sojourn time", reading, knee=0.05)
 
 

@@ -6,8 +6,10 @@ evaluates them together in a few array operations.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,10 @@ class Count:
     field: str
     weight: float = 1.0
 
+    def times(self, factor: float) -> Count:
+        """The same counter, weighing `factor` times as much."""
+        return Count(self.record, self.row, self.field, self.weight * factor)
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -51,7 +57,7 @@ class Ratio:
     """
 
     numerator: tuple[Count, ...]
-    denominator: tuple[Count, ...] = ()
+    denominator: tuple[Count, ...] | None = None
     per_ns: bool = False
     empty: float = 0.0
 
@@ -61,15 +67,15 @@ class Ratio:
         above = _sum_formula(self.numerator)
         if self.per_ns:
             return f"{above} / interval"
-        return f"{above} / ({_sum_formula(self.denominator)})" if self.denominator else above
+        return above if self.denominator is None else f"{above} / ({_sum_formula(self.denominator)})"
 
 
 @dataclass(frozen=True)
 class Percentile:
-    """A percentile of the sojourn times of service `row`, or of the response times of class and priority `row`."""
+    """A percentile of the sojourn times of services, or of the response times of classes and priorities `rows`."""
 
     histogram: Literal["sojourn", "response"]
-    row: int
+    rows: tuple[int, ...]
     fraction: float
 
     @property
@@ -84,31 +90,23 @@ Reading = Ratio | Percentile
 class Readings:
     """Many readings, evaluated together."""
 
-    def __init__(self, system: System, readings: list[Reading]) -> None:
+    def __init__(self, system: System, readings: Sequence[Reading]) -> None:
         self._starts = _record_starts(system)
         ratios = [reading for reading in readings if isinstance(reading, Ratio)]
         percentiles = [reading for reading in readings if isinstance(reading, Percentile)]
         self._order = np.argsort([*_places(readings, Ratio), *_places(readings, Percentile)])
-        self._above = _Sums([self._indices(ratio.numerator) for ratio in ratios])
-        self._below = _Sums([self._denominator(ratio) for ratio in ratios])
+        above = [self._indices(ratio.numerator) for ratio in ratios]
+        self._sums = _Sums(above + [self._denominator(ratio) for ratio in ratios])
         self._empty = np.array([ratio.empty for ratio in ratios], dtype=np.float64)
-        sources = sorted(
-            dict.fromkeys((p.histogram, p.row) for p in percentiles), key=lambda source: source[0] == "response"
-        )
-        self._sojourn_rows = np.array([row for name, row in sources if name == "sojourn"], dtype=np.intp)
-        self._response_rows = np.array([row for name, row in sources if name == "response"], dtype=np.intp)
-        self._histogram = np.array([sources.index((p.histogram, p.row)) for p in percentiles], dtype=np.intp)
-        self._fractions = np.array([p.fraction for p in percentiles], dtype=np.float64)
+        self._percentiles = _Percentiles(percentiles) if percentiles else None
 
     def evaluate(self, telemetry: Telemetry) -> NDArray[np.float64]:
         """Every reading of `telemetry` in order, percentiles in s; shape (num_readings,)."""
-        raw = _flat(telemetry)
-        below = self._below.of(raw)
-        ratios = np.divide(self._above.of(raw), below, out=self._empty.copy(), where=below > 0)
-        response = telemetry.response.reshape(-1, NUM_BUCKETS)
-        histograms = np.concatenate((telemetry.sojourn[self._sojourn_rows], response[self._response_rows]))
-        percentiles = percentiles_s(histograms, self._histogram, self._fractions)
-        return np.concatenate((ratios, percentiles))[self._order]
+        above, below = self._sums.of(_flat(telemetry)).reshape(2, -1)
+        ratios = np.divide(above, below, out=self._empty.copy(), where=below > 0)
+        if self._percentiles is None:
+            return ratios
+        return np.concatenate((ratios, self._percentiles.of(telemetry)))[self._order]
 
     def _indices(self, counts: tuple[Count, ...]) -> list[tuple[int, float]]:
         return [
@@ -119,7 +117,46 @@ class Readings:
     def _denominator(self, ratio: Ratio) -> list[tuple[int, float]]:
         if ratio.per_ns:
             return [(_DURATION, 1.0)]
-        return self._indices(ratio.denominator) or [(_ONE, 1.0)]
+        return [(_ONE, 1.0)] if ratio.denominator is None else self._indices(ratio.denominator)
+
+
+def service_counts(system: System, kind: type[Any], *fields: str, weight: float = 1.0) -> tuple[Count, ...]:
+    """The counters `fields` of every service of a kind."""
+    rows = [row for row, service in enumerate(system.services.values()) if isinstance(service, kind)]
+    return tuple(Count("services", row, field, weight) for field in fields for row in rows)
+
+
+def class_counts(
+    system: System,
+    *fields: str,
+    weight: float = 1.0,
+    priority: int | None = None,
+    kind: Literal["interactive", "background"] = "interactive",
+) -> tuple[Count, ...]:
+    """The counters `fields` of every request class of a kind, of one priority or of both."""
+    priorities = range(NUM_PRIORITIES) if priority is None else (priority,)
+    classes = [index for index, request_class in enumerate(system.classes.values()) if request_class.kind == kind]
+    rows = [NUM_PRIORITIES * index + p for index in classes for p in priorities]
+    return tuple(Count("classes", row, field, weight) for field in fields for row in rows)
+
+
+Built = TypeVar("Built")
+NUM_REMEMBERED: Final = 8
+
+
+def once_per_system(build: Callable[[System], Built]) -> Callable[[System], Built]:
+    """`build`, remembering what it built for the last few systems; a system is known by identity."""
+    remembered: dict[int, tuple[System, Built]] = {}
+
+    @functools.wraps(build)
+    def built(system: System) -> Built:
+        if id(system) not in remembered:
+            while len(remembered) >= NUM_REMEMBERED:
+                remembered.pop(next(iter(remembered)))
+            remembered[id(system)] = (system, build(system))
+        return remembered[id(system)][1]
+
+    return built
 
 
 def percentiles_s(
@@ -129,16 +166,16 @@ def percentiles_s(
 
     `histograms` has shape (num_histograms, NUM_BUCKETS). One cumulated sum over all of them, one search.
     """
-    cumulated = np.cumsum(histograms)
-    ends = cumulated[NUM_BUCKETS - 1 :: NUM_BUCKETS]
-    before = np.concatenate((_ZERO, ends[:-1]))[rows]
-    totals = ends[rows] - before
+    cumulated = histograms.cumsum()
+    bounds = np.concatenate((_ZERO, cumulated[NUM_BUCKETS - 1 :: NUM_BUCKETS]))
+    before = bounds.take(rows)
+    totals = bounds.take(rows + 1) - before
     ranks = np.maximum(1, np.ceil(fractions * totals).astype(np.int64))
-    buckets = np.searchsorted(cumulated, before + ranks) - rows * NUM_BUCKETS
-    return np.where(totals > 0, MIDDLES_S[np.minimum(buckets, NUM_BUCKETS - 1)], 0.0)
+    buckets = cumulated.searchsorted(before + ranks) - rows * NUM_BUCKETS
+    return np.asarray(MIDDLES_S.take(buckets, mode="clip") * (totals > 0), dtype=np.float64)
 
 
-def _places(readings: list[Reading], kind: type[Reading]) -> list[int]:
+def _places(readings: Sequence[Reading], kind: type[Reading]) -> list[int]:
     return [place for place, reading in enumerate(readings) if isinstance(reading, kind)]
 
 
@@ -147,21 +184,45 @@ _ZERO = np.zeros(1, dtype=np.int64)
 
 
 class _Sums:
-    """Sums of weighted picks out of a flat vector, each of at least one pick."""
+    """Sums of weighted picks out of a flat vector; a sum of nothing is 0."""
 
     def __init__(self, picks: list[list[tuple[int, float]]]) -> None:
+        picks = [pick or [(_ONE, 0.0)] for pick in picks]
         self._index = np.array([index for pick in picks for index, _ in pick], dtype=np.intp)
         self._weight = np.array([weight for pick in picks for _, weight in pick], dtype=np.float64)
         self._offset = np.cumsum([0] + [len(pick) for pick in picks[:-1]])
 
     def of(self, raw: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray(np.add.reduceat(raw[self._index] * self._weight, self._offset), dtype=np.float64)
+        sums: NDArray[np.float64] = np.add.reduceat(raw.take(self._index) * self._weight, self._offset)
+        return sums
+
+
+class _Percentiles:
+    """Percentiles of histograms, some of them sums over several rows."""
+
+    def __init__(self, percentiles: list[Percentile]) -> None:
+        sources = list(dict.fromkeys((p.histogram, p.rows) for p in percentiles))
+        sources.sort(key=lambda source: source[0] == "response")
+        self._sojourn = np.array([row for name, rows in sources if name == "sojourn" for row in rows], dtype=np.intp)
+        self._response = np.array([row for name, rows in sources if name == "response" for row in rows], dtype=np.intp)
+        self._starts = np.cumsum([0] + [len(rows) for _, rows in sources[:-1]])
+        self._is_pooled = any(len(rows) > 1 for _, rows in sources)
+        self._histogram = np.array([sources.index((p.histogram, p.rows)) for p in percentiles], dtype=np.intp)
+        self._fractions = np.array([p.fraction for p in percentiles], dtype=np.float64)
+
+    def of(self, telemetry: Telemetry) -> NDArray[np.float64]:
+        response = telemetry.response.reshape(-1, NUM_BUCKETS)
+        histograms = np.concatenate((telemetry.sojourn[self._sojourn], response[self._response]))
+        if self._is_pooled:
+            histograms = np.add.reduceat(histograms, self._starts, axis=0)
+        return percentiles_s(histograms, self._histogram, self._fractions)
 
 
 def _flat(telemetry: Telemetry) -> NDArray[np.int64]:
     """[1, interval in ns, services, classes, calls], flattened in the order of the fields."""
-    header = np.array([1, telemetry.end_ns - telemetry.start_ns], dtype=np.int64)
-    return np.concatenate((header, *(as_matrix(getattr(telemetry, name)).ravel() for name in FIELDS)))
+    header = np.array((1, telemetry.end_ns - telemetry.start_ns), dtype=np.int64)
+    records = (telemetry.services, telemetry.classes, telemetry.calls)
+    return np.concatenate((header, *(np.ascontiguousarray(part).reshape(-1).view(np.int64) for part in records)))
 
 
 def as_matrix(records: NDArray[Any]) -> NDArray[np.int64]:

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.engines.telemetry import PREMIUM, Telemetry
+from streamflow_env.environment.accounting import FAILURES
 from streamflow_env.environment.metrics import (
-    Counts,
-    answered,
-    as_found_cost_per_hour,
-    background_backlog,
-    failed,
-    interactive_counts,
+    MINUTE_NS,
+    NS,
+    background_in_flight,
     llm_accepted,
-    replicas_cost_per_hour,
+    replicas_price_ns,
 )
+from streamflow_env.environment.readings import Count, Ratio, Readings, class_counts, once_per_system, service_counts
 from streamflow_env.paths import config_path
 from streamflow_env.system import Cache, LlmEndpoint, System
 from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, load, parse, read_yaml
@@ -76,56 +75,70 @@ def reward_terms(
     `previous_controls` are the natural values in force before, shape (num_controls,). What users and answers cost is
     per first attempt of the interval, at least 1.
     """
-    standard, premium = interactive_counts(telemetry, system)
-    users = {name: standard[name] + premium[name] for name in standard}
-    attempts = max(1, users["intents"])
-    costs = {
-        "late": weights.late * _lateness(users, system, weights) / attempts,
-        "failed": weights.failed * failed(users) / attempts,
-        "premium": weights.premium * _missed(premium, system, weights) / attempts,
-        "quality": weights.quality * (answered(users) - users["quality_milli"] / 1000) / attempts,
-        "staleness": weights.staleness * int(telemetry.services["stale_hits"].sum()) / attempts,
-        "age": weights.age * _age(telemetry, system) / attempts,
-        "ingest_backlog": weights.ingest_backlog * background_backlog(telemetry, system) / weights.backlog_scale,
-        "churn": weights.churn * _movement(previous_controls, telemetry.controls, system),
-        "replicas": weights.replicas * _fleet(telemetry, system),
-        "llm": weights.llm * _quota_used(telemetry, system),
+    read = dict(zip(MEASURES, _readings(system).evaluate(telemetry).tolist(), strict=True))
+    late, premium_late = ("lateness", "premium_lateness") if weights.graded else ("late", "premium_late")
+    premium = weights.late * read[premium_late] + weights.failed * read["premium_failed"]
+    attempts = max(1.0, read["intents"])
+    return {
+        "late": -weights.late * read[late] / attempts,
+        "failed": -weights.failed * read["failed"] / attempts,
+        "premium": -weights.premium * premium / attempts,
+        "quality": -weights.quality * read["quality_loss_milli"] / 1000.0 / attempts,
+        "staleness": -weights.staleness * read["stale_hits"] / attempts,
+        "age": -weights.age * read["age"] / attempts,
+        "ingest_backlog": -weights.ingest_backlog * read["backlog"] / weights.backlog_scale,
+        "churn": -weights.churn * _movement(previous_controls, telemetry.controls, system),
+        "replicas": -weights.replicas * read["fleet"],
+        "llm": -weights.llm * read["quota"],
     }
-    return {name: -cost for name, cost in costs.items()}
 
 
-def _missed(counts: Counts, system: System, weights: RewardWeights) -> float:
-    """Weighed lateness and failures."""
-    return weights.late * _lateness(counts, system, weights) + weights.failed * failed(counts)
+def _measures(system: System) -> dict[str, Ratio]:
+    """What the terms weigh, sums over the interval."""
+    worst_ns = (system.sla.worst_s - system.sla.target_s) * NS
+    services = system.services.values()
+    usual = sum(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
+    quota_per_ns = sum(s.quota_per_minute for s in services if isinstance(s, LlmEndpoint)) / MINUTE_NS
+    answers = class_counts(system, "within_sla", "late", weight=1000.0)
+    return {
+        "intents": Ratio(class_counts(system, "intents")),
+        "late": Ratio(class_counts(system, "late")),
+        "lateness": Ratio(class_counts(system, "lateness_ns", weight=1 / worst_ns)),
+        "failed": Ratio(class_counts(system, *FAILURES)),
+        "premium_late": Ratio(class_counts(system, "late", priority=PREMIUM)),
+        "premium_lateness": Ratio(class_counts(system, "lateness_ns", weight=1 / worst_ns, priority=PREMIUM)),
+        "premium_failed": Ratio(class_counts(system, *FAILURES, priority=PREMIUM)),
+        "quality_loss_milli": Ratio(answers + class_counts(system, "quality_milli", weight=-1.0)),
+        "stale_hits": Ratio(service_counts(system, Cache, "stale_hits")),
+        "age": Ratio(_relative_age(system)),
+        "backlog": Ratio(background_in_flight(system)),
+        "fleet": Ratio(replicas_price_ns(system, 1 / usual if usual > 0 else 0.0), per_ns=True),
+        "quota": Ratio(llm_accepted(system, 1 / quota_per_ns if quota_per_ns > 0 else 0.0), per_ns=True),
+    }
 
 
-def _lateness(counts: Counts, system: System, weights: RewardWeights) -> float:
-    if not weights.graded:
-        return counts["late"]
-    return counts["lateness_ns"] / ((system.sla.worst_s - system.sla.target_s) * 1e9)
+MEASURES = (
+    "intents", "late", "lateness", "failed", "premium_late", "premium_lateness", "premium_failed",
+    "quality_loss_milli", "stale_hits", "age", "backlog", "fleet", "quota",
+)  # fmt: skip
 
 
-def _age(telemetry: Telemetry, system: System) -> float:
-    """Sum over hits of the entry's age relative to the TTL of its cache."""
-    age_ns = telemetry.services["age_ns"].tolist()
-    caches = ((row, s.ttl_s) for row, s in enumerate(system.services.values()) if isinstance(s, Cache))
-    return float(sum(age_ns[row] / (ttl_s * 1e9) for row, ttl_s in caches))
+@once_per_system
+def _readings(system: System) -> Readings:
+    measures = _measures(system)
+    return Readings(system, [measures[name] for name in MEASURES])
+
+
+def _relative_age(system: System) -> tuple[Count, ...]:
+    """Ages of the entries that hit, relative to the TTL of their cache."""
+    return tuple(
+        Count("services", row, "age_ns", 1 / (service.ttl_s * NS))
+        for row, service in enumerate(system.services.values())
+        if isinstance(service, Cache)
+    )
 
 
 def _movement(before: NDArray[np.floating], now: NDArray[np.floating], system: System) -> float:
     """Mean over the controls of |difference of actions| / 2, so that 1 is from one end to the other."""
     actions = system.control_table.action(np.stack((before, now)))
     return float(np.abs(actions[1] - actions[0]).mean()) / 2.0
-
-
-def _fleet(telemetry: Telemetry, system: System) -> float:
-    usual = as_found_cost_per_hour(system)
-    duration_ns = telemetry.end_ns - telemetry.start_ns
-    now = replicas_cost_per_hour(telemetry.services["replica_ns"].tolist(), system, duration_ns)
-    return now / usual if usual > 0 else 0.0
-
-
-def _quota_used(telemetry: Telemetry, system: System) -> float:
-    quota_per_minute = sum(s.quota_per_minute for s in system.services.values() if isinstance(s, LlmEndpoint))
-    quota = quota_per_minute * telemetry.interval_s / 60.0
-    return llm_accepted(telemetry, system) / quota if quota > 0 else 0.0

@@ -1,0 +1,100 @@
+"""Writes the tables of docs/environment.md from the code: `python -m streamflow_env.environment.document [--check]`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from streamflow_env import ENV_IDS, SCENARIOS
+from streamflow_env.environment.metrics import MetricTable
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.environment.rewards import REWARD_TERMS
+from streamflow_env.paths import config_path
+from streamflow_env.scenarios import load_scenario
+from streamflow_env.system import System, load_system
+
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "environment.md"
+SECTION: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+WEIGHT: Final = re.compile(r"^(\w+): *(\S+) *# *(.+)$", re.MULTILINE)
+
+
+def documented(page: str, system: System) -> str:
+    """`page` with each table between `<!-- table: NAME -->` and `<!-- end -->` as the code has it now."""
+    tables = {
+        "ids": _ids(),
+        "actions": _actions(system),
+        "observations": _observations(system),
+        "rewards": _rewards(),
+        "metrics": _metrics(system),
+    }
+    return SECTION.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
+
+
+def _ids() -> str:
+    scenarios = ("mixed", *SCENARIOS)
+    rows = [(f"`{i}`", s, load_scenario(s).meaning) for i, s in zip(ENV_IDS, scenarios, strict=True)]
+    return _table(("id", "scenario", "what happens"), rows)
+
+
+def _actions(system: System) -> str:
+    found = system.control_table.as_found
+    rows = [
+        (c.name, c.unit, f"{c.low:g}", f"{c.high:g}", c.scale, f"{value:g}", c.meaning)
+        for c, value in zip(system.controls, found, strict=True)
+    ]
+    return _table(("control", "unit", "at -1", "at +1", "scale", "as found", "meaning"), rows)
+
+
+def _observations(system: System) -> str:
+    rows = [
+        (str(index), f.name, f.unit, f"{f.low:g}", f"{f.high:g}", f.scale, f.meaning, f"`{f.formula}`")
+        for index, f in enumerate(ObservationTable(system).fields)
+    ]
+    return _table(("#", "field", "unit", "low", "high", "scale", "meaning", "read off"), rows)
+
+
+def _rewards() -> str:
+    weights = WEIGHT.findall(config_path("reward", "default").read_text(encoding="utf-8"))
+    rows = [(name, value, REWARD_TERMS.get(name, "setting"), reason) for name, value, reason in weights]
+    return _table(("weight", "default", "what it weighs", "why"), rows)
+
+
+def _metrics(system: System) -> str:
+    """One row a metric; metrics of services that differ in the service alone share one."""
+    services: dict[tuple[str, str, str, str], list[str]] = {}
+    for metric in MetricTable(system).metrics:
+        stem, _, service = metric.name.partition(".")
+        name = f"{stem}.SERVICE" if service in system.services else metric.name
+        key = (name, metric.unit, metric.meaning, f"`{metric.reading.formula}`")
+        services.setdefault(key, []).extend([service] if service in system.services else [])
+    return _table(
+        ("metric", "unit", "meaning", "read off", "services"),
+        [(*key, ", ".join(names)) for key, names in services.items()],
+    )
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+def main() -> int:
+    """Write the page, or with `--check` only say whether it is up to date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is out of date")
+    arguments = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    new = documented(page, load_system())
+    if arguments.check:
+        print(f"{PAGE}: {'up to date' if new == page else 'out of date'}")
+        return int(new != page)
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
