@@ -72,9 +72,9 @@ class Attempt:
     """One attempt, sent at `sent_ns`. `life` is its SimPy process."""
 
     __slots__ = (
-        "_entry_visit", "_has_ended", "_running", "_sender", "class_", "departed", "held", "is_generic",
-        "key", "last_hit", "last_missed", "number", "population", "premium", "quality", "queued_at", "request", "sent_ns", "sim",
-        "user",
+        "_entry_visit", "_has_ended", "_running", "_sender", "class_", "departed", "held", "is_generic", "key",
+        "last_hit", "last_missed", "number", "population", "premium", "quality", "queued_at", "request", "sent_ns",
+        "sim", "user",
     )  # fmt: skip
 
     def __init__(

@@ -87,8 +87,7 @@ class Call:
         outcome = yield from self._endpoint.serve(visit, self)
         if self._breaker is not None:
             now = self._sim.now
-            opened = self._breaker.record(outcome != OK, now - visit.arrived_ns, now)
-            self.counts["opened"] += opened
+            self.counts["opened"] += self._breaker.record(outcome != OK, now - visit.arrived_ns, now)
         return outcome
 
     def _refuse(self, attempt: Attempt, step: int, k: int) -> None:
