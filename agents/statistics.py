@@ -6,6 +6,7 @@ Edge of the Statistical Precipice" (Agarwal et al. 2021) recommends it. Every fu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +24,7 @@ Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic of a sample with its interval [`low`, `high`]; of a single value the interval is that value."""
+    """A statistic of a sample with its interval [`low`, `high`]; one value alone has none, and NaN for both."""
 
     value: float
     low: float
@@ -67,6 +68,8 @@ def estimate(
         raise ConfigError(f"samples have shape {values.shape}, must be (num_episodes,) with at least one")
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence {confidence}: must be between 0 and 1")
+    if values.size == 1:
+        return Estimate(float(statistic(values)), math.nan, math.nan)
     drawn = np.random.default_rng(seed).integers(values.size, size=(num_resamples, values.size))
     tail = (1.0 - confidence) / 2
     low, high = np.quantile(statistic(values[drawn]), [tail, 1.0 - tail])

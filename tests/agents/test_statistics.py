@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents.seeds import FIRST_EVALUATION_SEED, evaluation_seeds
-from agents.statistics import Estimate, estimate, interquartile_mean, mean, paired_difference
+from agents.statistics import estimate, interquartile_mean, mean, paired_difference
 from streamflow_env.errors import ConfigError
 
 
@@ -30,8 +30,11 @@ def test_same_seed_same_interval() -> None:
     assert estimate(samples, seed=3) != estimate(samples, seed=4)
 
 
-def test_one_sample_is_its_own_interval() -> None:
-    assert estimate([2.5]) == Estimate(2.5, 2.5, 2.5)
+def test_one_sample_has_no_interval() -> None:
+    found = estimate([2.5])
+    assert found.value == 2.5
+    assert np.isnan([found.low, found.high]).all()
+    assert not found.excludes_zero
 
 
 def test_pairing_sees_what_two_intervals_cannot() -> None:

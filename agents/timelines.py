@@ -1,0 +1,174 @@
+"""Pictures: one episode of a scenario under each policy, panel below panel over the same time, incidents shaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agents.evaluation import EpisodeResult, Recording
+from streamflow_env.episode import Mark
+from streamflow_env.paths import config_path
+from streamflow_env.system.schema import Frozen, Number, Text, load
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS: Final = ("#4d4d4d", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b")
+"""Told apart by the colour-blind too (Okabe and Ito 2008); the first for the first policy, and so on."""
+INCIDENT_COLOURS: Final = ("#f6d5c5", "#f9edc2", "#d9e6f5", "#e3dcef")
+BEHIND: Final = "#b8b8b8"
+PANEL_HEIGHT: Final = 1.3
+MARK_HEIGHT: Final = 0.22
+WIDTH: Final = 12.0
+"""Inches, as the heights."""
+
+
+class Panel(Frozen):
+    """One panel: what it shows, on which axis; `limit` is a dashed line, `behind` a metric drawn once in grey."""
+
+    title: Text
+    unit: Text
+    metric: Text
+    scale: Literal["linear", "log", "symlog"] = "linear"
+    low: Number | None = None
+    high: Number | None = None
+    limit: Number | None = None
+    limit_label: str = ""
+    behind: Text | None = None
+    behind_label: str = ""
+
+
+class Panels(Frozen):
+    panels: tuple[Panel, ...] = Field(min_length=1)
+
+
+def load_panels(name: str = "panels") -> tuple[Panel, ...]:
+    """The panels of `configs/evaluation/<name>.yaml`, or of the file `name`. Raises ConfigError."""
+    return load(Panels, config_path("evaluation", name)).panels
+
+
+def write_timelines(results: Sequence[EpisodeResult], folder: Path, panels: Sequence[Panel]) -> list[Path]:
+    """One PNG for each scenario of which episodes were recorded; the files, in the scenarios' order."""
+    labels = list(dict.fromkeys(result.policy for result in results))
+    colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(labels)}
+    written = []
+    for scenario in dict.fromkeys(result.scenario for result in results):
+        mine = [r for r in results if r.scenario == scenario and r.recording is not None]
+        if not mine:
+            continue
+        recordings = {r.policy: r.recording for r in mine if r.recording is not None}
+        figure = draw_timeline(recordings, panels, colours, f"{scenario}, episode seed {mine[0].seed}")
+        path = folder / f"timeline-{Path(scenario).stem}.png"
+        figure.savefig(path, dpi=130)
+        written.append(path)
+    return written
+
+
+def draw_timeline(
+    recordings: Mapping[str, Recording], panels: Sequence[Panel], colours: Mapping[str, str], title: str
+) -> Figure:
+    """The episode that all `recordings` (by policy) are of, one line for each policy in each panel."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    first = next(iter(recordings.values()))
+    shown = [panel for panel in panels if values_of(first, panel.metric) is not None]
+    marks_height = 0.3 + MARK_HEIGHT * max(1, len(first.marks))
+    heights = [marks_height] + [PANEL_HEIGHT] * len(shown)
+    figure = Figure(figsize=(WIDTH, 1.6 + sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
+    _draw_marks(axes[0], first.marks)
+    for axis, panel in zip(axes[1:], shown, strict=True):
+        _draw_panel(axis, panel, recordings, colours)
+        _shade(axis, first.marks)
+    axes[-1].set_xlabel("minutes since the start of the episode", fontsize=10)
+    axes[-1].set_xlim(0, first.times_s[-1] / 60)
+    named = [axis.get_legend_handles_labels() for axis in axes[1:]]
+    handles = {label: handle for drawn, labels in named for handle, label in zip(drawn, labels, strict=True)}
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside upper left", ncols=min(6, len(handles)), fontsize=10,
+        frameon=False, handlelength=1.6, columnspacing=1.4, title=title, alignment="left",
+        title_fontproperties={"size": 14, "weight": "bold"},
+    )  # fmt: skip
+    return figure
+
+
+def values_of(recording: Recording, metric: str) -> NDArray[np.float64] | None:
+    """The series of `metric`, of all that match it added up; None where there is none."""
+    matching = [np.asarray(values) for name, values in recording.series.items() if fnmatchcase(name, metric)]
+    return np.asarray(np.sum(matching, axis=0), dtype=np.float64) if matching else None
+
+
+def _draw_panel(axis: Axes, panel: Panel, recordings: Mapping[str, Recording], colours: Mapping[str, str]) -> None:
+    first = next(iter(recordings.values()))
+    behind = values_of(first, panel.behind) if panel.behind else None
+    if behind is not None:
+        minutes = np.asarray(first.times_s) / 60
+        axis.fill_between(minutes, behind, color=BEHIND, alpha=0.35, lw=0, label=panel.behind_label or panel.behind)
+    for index, (label, recording) in enumerate(recordings.items()):
+        values = values_of(recording, panel.metric)
+        if values is not None:
+            minutes, width = np.asarray(recording.times_s) / 60, max(1.3, 2.8 - 0.5 * index)
+            axis.plot(minutes, values, color=colours[label], lw=width, label=label, zorder=3)
+    if panel.limit is not None:
+        axis.axhline(panel.limit, color="black", lw=0.8, ls=(0, (4, 3)), zorder=2)
+        axis.annotate(
+            panel.limit_label, (1.0, panel.limit), xycoords=("axes fraction", "data"), xytext=(3, 0),
+            textcoords="offset points", va="center", fontsize=8,
+        )  # fmt: skip
+    _dress(axis, panel)
+
+
+def _dress(axis: Axes, panel: Panel) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    scale: dict[str, Any] = {"linthresh": 10, "linscale": 0.6} if panel.scale == "symlog" else {}
+    axis.set_yscale(panel.scale, **scale)
+    if panel.scale == "log":
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_minor_locator(NullLocator())
+    if panel.scale != "linear":
+        axis.yaxis.set_major_formatter("{x:g}")
+    axis.set_ylim(0.0 if panel.low is None and panel.scale != "log" else panel.low, panel.high)
+    axis.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", pad=3)
+    axis.set_ylabel(panel.unit, fontsize=8.5)
+    axis.tick_params(labelsize=9)
+    axis.grid(axis="y", color="#e4e4e4", lw=0.7, zorder=0)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _shade(axis: Axes, marks: Sequence[Mark]) -> None:
+    for mark, colour in zip(marks, _mark_colours(marks), strict=True):
+        axis.axvspan(mark.start_s / 60, mark.end_s / 60, color=colour, alpha=0.45, lw=0, zorder=-1)
+
+
+def _draw_marks(axis: Axes, marks: Sequence[Mark]) -> None:
+    """What happens to the system: one bar for each incident, with its name to the right, or left of a late one."""
+    for row, (mark, colour) in enumerate(zip(marks, _mark_colours(marks), strict=True)):
+        start, end = mark.start_s / 60, mark.end_s / 60
+        axis.barh(row, end - start, left=start, height=0.8, color=colour, edgecolor="#a08060", lw=0.6)
+        late = end > 0.7 * max(other.end_s / 60 for other in marks) and start > 0.4 * end
+        axis.annotate(
+            mark.label, (start if late else end, row), xytext=(-4 if late else 4, 0), textcoords="offset points",
+            ha="right" if late else "left", va="center", fontsize=9,
+        )  # fmt: skip
+    axis.set_title(
+        "What happens" if marks else "What happens: no incident", loc="left", fontsize=10.5, fontweight="bold"
+    )
+    axis.set_ylim(max(1, len(marks)) - 0.4, -0.6)
+    axis.set_yticks([])
+    axis.tick_params(bottom=False)
+    axis.spines[:].set_visible(False)
+
+
+def _mark_colours(marks: Sequence[Mark]) -> list[str]:
+    return [INCIDENT_COLOURS[index % len(INCIDENT_COLOURS)] for index in range(len(marks))]
