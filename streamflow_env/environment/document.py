@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from streamflow_env import ENV_IDS, SCENARIOS
+from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
 from streamflow_env.environment.metrics import MetricTable
-from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.environment.observations import Field, ObservationTable
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.paths import config_path
 from streamflow_env.scenarios import load_scenario
@@ -51,7 +52,7 @@ def _actions(system: System) -> str:
 
 def _observations(system: System) -> str:
     rows = [
-        (str(index), f.name, f.unit, f"{f.low:g}", f"{f.high:g}", f.scale, f.meaning, f"`{f.formula}`")
+        (str(index), f.name, f.unit, f"{f.low:g}", f"{f.high:g}", _scale(f), f.meaning, _short(f.formula))
         for index, f in enumerate(ObservationTable(system).fields)
     ]
     return _table(("#", "field", "unit", "low", "high", "scale", "meaning", "read off"), rows)
@@ -69,12 +70,22 @@ def _metrics(system: System) -> str:
     for metric in MetricTable(system).metrics:
         stem, _, service = metric.name.partition(".")
         name = f"{stem}.SERVICE" if service in system.services else metric.name
-        key = (name, metric.unit, metric.meaning, f"`{metric.reading.formula}`")
+        key = (name, metric.unit, metric.meaning, _short(metric.reading.formula))
         services.setdefault(key, []).extend([service] if service in system.services else [])
     return _table(
         ("metric", "unit", "meaning", "read off", "services"),
         [(*key, ", ".join(names)) for key, names in services.items()],
     )
+
+
+def _scale(field: Field) -> str:
+    return f"log, knee {field.knee:g}" if field.scale == "log" else field.scale
+
+
+def _short(formula: str) -> str:
+    """The formula as code, with the sums that come often under one name."""
+    formula = formula.replace(" + ".join(ATTEMPT_ENDS), "ended").replace(" + ".join(FAILURES), "failed_…")
+    return f"`{formula.replace('(ended)', 'ended').replace('(failed_…)', 'failed_…')}`"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -64,10 +64,11 @@ class Ratio:
     @property
     def formula(self) -> str:
         """The ratio in words of the telemetry, rows left out, for the documentation."""
-        above = _sum_formula(self.numerator)
         if self.per_ns:
-            return f"{above} / interval"
-        return above if self.denominator is None else f"{above} / ({_sum_formula(self.denominator)})"
+            return f"{_sum_formula(self.numerator)} / interval"
+        if self.denominator is None:
+            return _sum_formula(self.numerator)
+        return f"{_sum_formula(self.numerator)} / {_sum_formula(self.denominator)}"
 
 
 @dataclass(frozen=True)
@@ -238,5 +239,6 @@ def _record_starts(system: System) -> dict[str, int]:
 
 def _sum_formula(counts: tuple[Count, ...]) -> str:
     """The fields with their signs; factors that only change the unit are left out."""
-    signed = dict.fromkeys(("- " if c.weight < 0 else "+ ") + c.field for c in counts)
-    return " ".join(signed).removeprefix("+ ")
+    signed = dict.fromkeys(("- " if count.weight < 0 else "+ ") + count.field for count in counts)
+    text = " ".join(signed).removeprefix("+ ")
+    return f"({text})" if len(signed) > 1 else text

@@ -1,0 +1,193 @@
+"""The environment: episodes, seeds, errors, pickles."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+
+from streamflow_env.engines import ENGINE_NAMES
+from streamflow_env.environment import env as env_module
+from streamflow_env.environment.accounting import accounting_errors
+from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.environment.rewards import REWARD_TERMS
+from streamflow_env.errors import ConfigError
+from streamflow_env.system import load_system
+from tests.environment.fake import FakeEngine
+
+SYSTEM = load_system()
+MINUTE: dict[str, Any] = {
+    "name": "minute",
+    "horizon_s": 60,
+    "traffic": {"kind": "ramps", "start_hour": [19, 20], "level": [1.0, 2.0]},
+}
+
+
+def make(engine: str = "compiled", **arguments: Any) -> StreamFlowEnv:
+    return StreamFlowEnv(**{"scenario": MINUTE, "engine": engine, "system": SYSTEM, **arguments})
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> StreamFlowEnv:
+    """An environment over the fake engine."""
+    monkeypatch.setattr(env_module, "make_engine", lambda name, system: FakeEngine(system))
+    return make()
+
+
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+def test_every_request_is_accounted_for_at_every_step(engine: str) -> None:
+    env = make(engine)
+    env.action_space.seed(1)
+    env.reset(seed=1)
+    for _ in range(4):
+        before = env.telemetry
+        env.step(env.action_space.sample())
+        assert accounting_errors(before, env.telemetry) == []
+
+
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_in_mid_episode_goes_on_identically(engine: str, duplicate: Any) -> None:
+    env = make(engine)
+    env.reset(seed=2)
+    env.step(env.as_found_action)
+    other = duplicate(env)
+    for _ in range(2):
+        observation, reward, _, _, info = env.step(env.as_found_action)
+        other_observation, other_reward, _, _, other_info = other.step(env.as_found_action)
+        np.testing.assert_array_equal(observation, other_observation)
+        assert reward == other_reward
+        assert info == other_info
+    np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
+
+
+def test_an_episode_is_truncated_at_its_horizon_and_never_terminated(fake: StreamFlowEnv) -> None:
+    fake.reset(seed=0)
+    ends = [fake.step(fake.as_found_action)[2:4] for _ in range(4)]
+    assert ends == [(False, False)] * 3 + [(False, True)]
+    assert fake.time_s == 60.0
+    with pytest.raises(ResetNeeded, match="horizon"):
+        fake.step(fake.as_found_action)
+    fake.reset()
+    fake.step(fake.as_found_action)
+
+
+def test_nothing_goes_before_reset(fake: StreamFlowEnv) -> None:
+    with pytest.raises(ResetNeeded, match="reset"):
+        fake.step(fake.as_found_action)
+    with pytest.raises(ResetNeeded):
+        _ = fake.telemetry
+    with pytest.raises(ResetNeeded):
+        _ = fake.episode
+
+
+def test_a_seed_gives_the_same_episodes_and_no_seed_new_ones(fake: StreamFlowEnv) -> None:
+    first = [fake.reset(seed=7)[1]["episode_seed"], *(fake.reset()[1]["episode_seed"] for _ in range(3))]
+    again = [fake.reset(seed=7)[1]["episode_seed"], *(fake.reset()[1]["episode_seed"] for _ in range(3))]
+    assert first == again
+    assert len(set(first)) == 4
+
+
+def test_a_seed_means_the_same_in_another_process() -> None:
+    code = (
+        "from tests.environment.test_env import make; e = make(); o, i = e.reset(seed=11); "
+        "print(i['episode_seed'], e.step(e.as_found_action)[0].tobytes().hex())"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    env = make()
+    _, info = env.reset(seed=11)
+    assert result.stdout.split() == [str(info["episode_seed"]), env.step(env.as_found_action)[0].tobytes().hex()]
+
+
+def test_an_option_picks_the_episode(fake: StreamFlowEnv) -> None:
+    first, info = fake.reset(seed=1, options={"episode_seed": 42})
+    second, _ = fake.reset(seed=2, options={"episode_seed": 42})
+    assert info["episode_seed"] == fake.episode.seed == 42
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_mixture_names_the_scenario_drawn() -> None:
+    env = make(scenario="mixed")
+    infos = [env.reset(options={"episode_seed": seed})[1] for seed in range(4)]
+    assert [info["episode_seed"] for info in infos] == [0, 1, 2, 3]
+    assert len({info["scenario"] for info in infos}) > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"seed": 1}, "known: episode_seed"),
+        ({"episode_seed": -1}, "must be an integer"),
+        ({"episode_seed": 1.5}, "must be an integer"),
+        ({"episode_seed": True}, "must be an integer"),
+    ],
+)
+def test_wrong_options_are_errors(fake: StreamFlowEnv, options: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        fake.reset(options=options)
+
+
+def test_actions_that_cannot_be_used_name_the_control(fake: StreamFlowEnv) -> None:
+    fake.reset(seed=0)
+    action = fake.as_found_action.copy()
+    action[2] = np.nan
+    with pytest.raises(ConfigError, match=fake.control_table.names[2]):
+        fake.step(action)
+    with pytest.raises(ConfigError, match="shape"):
+        fake.step(action[:3])
+    assert fake.time_s == 0.0
+
+
+def test_actions_beyond_the_box_are_clipped(fake: StreamFlowEnv) -> None:
+    fake.reset(seed=0)
+    observation, *_ = fake.step(np.full(len(fake.control_table), 9.0, dtype=np.float32))
+    np.testing.assert_array_equal(fake.telemetry.controls, [control.high for control in SYSTEM.controls])
+    assert fake.observation_space.contains(observation)
+
+
+def test_the_as_found_action_leaves_everything_as_found(fake: StreamFlowEnv) -> None:
+    assert fake.as_found_action.dtype == np.float32
+    fake.reset(seed=0)
+    *_, info = fake.step(fake.as_found_action)
+    assert info["controls"] == dict(zip(SYSTEM.control_table.names, SYSTEM.control_table.as_found, strict=True))
+    assert info["reward_terms"]["churn"] == 0.0
+
+
+def test_info_is_flat_finite_and_sums_up_to_the_reward(fake: StreamFlowEnv) -> None:
+    _, info = fake.reset(seed=0)
+    assert set(info) == {"episode_seed", "scenario", "time_s", "controls", "metrics"}
+    _, reward, _, _, info = fake.step(fake.action_space.sample())
+    assert pickle.loads(pickle.dumps(info)) == info
+    assert info["scenario"] == "minute"
+    assert info["time_s"] == SYSTEM.control_interval_s
+    assert tuple(info["reward_terms"]) == tuple(REWARD_TERMS)
+    assert reward == sum(info["reward_terms"].values())
+    for part in ("metrics", "reward_terms", "controls"):
+        assert all(type(value) is float and np.isfinite(value) for value in info[part].values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"engine": "steam"}, "compiled, reference"),
+        ({"render_mode": "human"}, "render_mode"),
+        ({"reward": {"speed": 1.0}}, "speed: unknown key"),
+        ({"scenario": "no-such"}, "no-such"),
+    ],
+)
+def test_wrong_arguments_say_what_is_allowed(arguments: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        make(**arguments)
+
+
+def test_a_trace_replaces_the_traffic() -> None:
+    usual, recorded = make(), make(trace="example_day")
+    usual.reset(options={"episode_seed": 5})
+    recorded.reset(options={"episode_seed": 5})
+    assert not np.array_equal(usual.episode.rates_rps, recorded.episode.rates_rps)

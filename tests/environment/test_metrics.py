@@ -1,0 +1,106 @@
+"""Metrics and accounts: by hand, and sums of intervals against one long interval."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from streamflow_env.engines.telemetry import PREMIUM, STANDARD, Telemetry, percentile_s
+from streamflow_env.environment.accounting import accounting_errors
+from streamflow_env.environment.metrics import MetricTable, accumulate, interval_metrics
+from streamflow_env.episode import Episode
+from streamflow_env.system import WorkerPool, load_system
+from tests.environment.fake import FakeEngine, empty_telemetry
+
+SYSTEM = load_system()
+CLASS = SYSTEM.interactive.index(True)
+
+
+def some(count: int) -> list[Telemetry]:
+    engine = FakeEngine(SYSTEM)
+    first = engine.reset(Episode("any", 5, 60.0, 0.0, 10**9, np.zeros((len(SYSTEM.classes), 120))))
+    return [first, *(engine.step(first.controls) for _ in range(count - 1))]
+
+
+def test_of_nothing_everything_is_defined_and_healthy() -> None:
+    metrics = interval_metrics(empty_telemetry(SYSTEM), SYSTEM)
+    assert all(math.isfinite(value) for value in metrics.values())
+    ones = {
+        "sla_fraction", "sla_fraction.standard", "sla_fraction.premium", "intent_success_fraction", "hit_fraction",
+        "quality", "llm_use_fraction",
+    }  # fmt: skip
+    for name, value in metrics.items():
+        if "fraction" in name or name == "quality":
+            assert value == (1.0 if name in ones else 0.0), name
+
+
+def test_metrics_by_hand() -> None:
+    telemetry = empty_telemetry(SYSTEM)
+    seconds = telemetry.interval_s
+    standard, premium = telemetry.classes[CLASS, STANDARD], telemetry.classes[CLASS, PREMIUM]
+    standard["intents"], standard["attempts"], standard["within_sla"], standard["late"] = 80, 100, 60, 20
+    standard["failed_deadline"], standard["quality_milli"], standard["response_ns"] = 20, 72_000, 150 * 10**9
+    premium["attempts"], premium["intents"], premium["within_sla"], premium["quality_milli"] = 20, 20, 20, 20_000
+    telemetry.response[CLASS, STANDARD, 200], telemetry.response[CLASS, STANDARD, 400] = 80, 20
+    metrics = interval_metrics(telemetry, SYSTEM)
+    assert metrics["sla_fraction"] == pytest.approx(80 / 120)
+    assert metrics["sla_fraction.standard"] == pytest.approx(0.6)
+    assert metrics["sla_fraction.premium"] == 1.0
+    assert metrics["error_fraction"] == metrics["failed_deadline_fraction"] == pytest.approx(20 / 120)
+    assert metrics["mean_response_s"] == pytest.approx(150 / 120)
+    assert metrics["p95_s"] == percentile_s(telemetry.response[CLASS, STANDARD], 0.95)
+    assert metrics["offered_rps"] == pytest.approx(120 / seconds)
+    assert metrics["intents_rps"] == pytest.approx(100 / seconds)
+    assert metrics["goodput_rps"] == pytest.approx(100 / seconds)
+    assert metrics["retry_fraction"] == pytest.approx(20 / 120)
+    assert metrics["quality"] == pytest.approx(0.92)
+    price = sum(pool.price_per_replica_hour * pool.replicas for _, pool in SYSTEM.pools())
+    assert metrics["cost_per_hour"] == metrics["replicas_cost_per_hour"] == pytest.approx(price)
+    for name, pool in SYSTEM.pools():
+        assert metrics[f"replicas.{name}"] == pool.replicas
+
+
+def test_a_sum_of_intervals_is_one_long_interval() -> None:
+    intervals, total = some(5), None
+    for telemetry in intervals:
+        total = accumulate(total, telemetry)
+    assert total is not None
+    assert (total.start_ns, total.end_ns) == (intervals[0].start_ns, intervals[-1].end_ns)
+    assert total.services["arrivals"].tolist() == np.sum([t.services["arrivals"] for t in intervals], axis=0).tolist()
+    assert total.services["queue_length"].tolist() == intervals[-1].services["queue_length"].tolist()
+    assert total.classes["in_flight"].tolist() == intervals[-1].classes["in_flight"].tolist()
+    np.testing.assert_array_equal(total.response, np.sum([t.response for t in intervals], axis=0))
+    assert accounting_errors(None, total) == []
+    costs = [interval_metrics(telemetry, SYSTEM)["cost_per_hour"] for telemetry in intervals]
+    assert interval_metrics(total, SYSTEM)["cost_per_hour"] == pytest.approx(np.mean(costs))
+
+
+def test_accumulating_changes_neither_part() -> None:
+    first, second = some(2)
+    copies = accumulate(None, first), accumulate(None, second)
+    accumulate(accumulate(None, first), second)
+    assert copies[0].equals(first)
+    assert copies[1].equals(second)
+
+
+def test_every_metric_has_a_unit_and_a_meaning() -> None:
+    table = MetricTable(SYSTEM)
+    assert len(set(table.names)) == len(table.names)
+    assert all(metric.unit and metric.meaning and metric.reading.formula for metric in table.metrics)
+
+
+def test_a_balanced_account_has_no_errors_and_a_broken_one_names_the_place() -> None:
+    before, after = some(2)
+    assert accounting_errors(None, before) == []
+    assert accounting_errors(before, after) == []
+    pool = next(row for row, s in enumerate(SYSTEM.services.values()) if isinstance(s, WorkerPool))
+    after.services["completions"][pool] += 1
+    after.classes["late"][CLASS, PREMIUM] -= 1
+    after.calls["retries"][0] = -1
+    errors = accounting_errors(before, after)
+    assert any(error.startswith(f"arrivals[{pool}]") for error in errors)
+    assert any(error.startswith(f"attempts[{CLASS}, {PREMIUM}]") for error in errors)
+    assert any(error.startswith(f"response histogram[{CLASS}, {PREMIUM}]") for error in errors)
+    assert any("calls.retries is negative" in error for error in errors)

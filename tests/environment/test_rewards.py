@@ -1,0 +1,133 @@
+"""The reward: each term by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamflow_env.engines.telemetry import PREMIUM, STANDARD, Telemetry
+from streamflow_env.environment.document import WEIGHT
+from streamflow_env.environment.rewards import REWARD_TERMS, RewardWeights, load_reward, reward_terms
+from streamflow_env.errors import ConfigError
+from streamflow_env.paths import config_path
+from streamflow_env.system import load_system
+from tests.environment.fake import empty_telemetry
+
+SYSTEM = load_system()
+ONES = dict.fromkeys(REWARD_TERMS, 1.0)
+WEIGHTS = load_reward({**ONES, "backlog_scale": 100.0})
+CLASS = SYSTEM.interactive.index(True)
+BACKGROUND = SYSTEM.interactive.index(False)
+NS = 10**9
+
+
+def terms(telemetry: Telemetry, weights: RewardWeights = WEIGHTS) -> dict[str, float]:
+    return reward_terms(telemetry, SYSTEM.control_table.as_found, SYSTEM, weights)
+
+
+def users(**counts: int) -> Telemetry:
+    telemetry = empty_telemetry(SYSTEM)
+    for name, count in counts.items():
+        telemetry.classes[name][CLASS, STANDARD] = count
+    return telemetry
+
+
+def service(kind: str, **counts: int) -> Telemetry:
+    telemetry = empty_telemetry(SYSTEM)
+    row = next(row for row, found in enumerate(SYSTEM.services.values()) if found.kind == kind)
+    for name, count in counts.items():
+        telemetry.services[name][row] = count
+    return telemetry
+
+
+def test_nothing_happened_costs_the_fleet_alone() -> None:
+    found = terms(empty_telemetry(SYSTEM))
+    assert tuple(found) == tuple(REWARD_TERMS)
+    assert found.pop("replicas") == pytest.approx(-1.0)
+    assert set(found.values()) == {0.0}
+
+
+WORST_NS = round((SYSTEM.sla.worst_s - SYSTEM.sla.target_s) * NS)
+QUOTA = 500 * SYSTEM.control_interval_s / 60
+
+
+@pytest.mark.parametrize(
+    ("telemetry", "term", "value"),
+    [
+        (users(intents=10, late=4, lateness_ns=2 * WORST_NS, quality_milli=4000), "late", -0.2),
+        (
+            users(intents=10, failed_deadline=1, failed_fault=1, failed_queue_full=2, failed_dependency=1),
+            "failed",
+            -0.5,
+        ),
+        (users(intents=10, failed_deadline=5), "premium", 0.0),
+        (users(intents=10, within_sla=8, late=2, quality_milli=9000), "quality", -0.1),
+        (users(intents=0, failed_deadline=5), "failed", -5.0),
+        (users(intents=10, attempts=40, failed_deadline=5), "failed", -0.5),
+        (service("cache", stale_hits=3), "staleness", -3.0),
+        (service("cache", age_ns=900 * NS), "age", -0.5),
+        (service("llm_endpoint", arrivals=90, rate_limited=20, breaker_open=20), "llm", -50 / QUOTA),
+    ],
+)
+def test_a_term_is_what_it_says(telemetry: Telemetry, term: str, value: float) -> None:
+    assert terms(telemetry)[term] == pytest.approx(value)
+
+
+def test_premium_counts_once_more() -> None:
+    telemetry = users(intents=10)
+    telemetry.classes["failed_fault"][CLASS, PREMIUM] = 2
+    telemetry.classes["lateness_ns"][CLASS, PREMIUM] = WORST_NS
+    found = terms(telemetry, load_reward({"failed": 3.0, "late": 1.0, "premium": 0.3}))
+    assert found["failed"] == pytest.approx(-0.6)
+    assert found["late"] == pytest.approx(-0.1)
+    assert found["premium"] == pytest.approx(0.3 * -0.7)
+
+
+def test_not_graded_every_late_answer_counts_one() -> None:
+    telemetry = users(intents=10, late=4, lateness_ns=1)
+    assert terms(telemetry, load_reward({"graded": False, "late": 1.0}))["late"] == pytest.approx(-0.4)
+
+
+def test_backlog_is_background_in_flight() -> None:
+    telemetry = users(in_flight=70)
+    telemetry.classes["in_flight"][BACKGROUND, STANDARD] = 50
+    assert terms(telemetry)["ingest_backlog"] == pytest.approx(-0.5)
+
+
+def test_replicas_are_priced_against_the_as_found_fleet() -> None:
+    telemetry = empty_telemetry(SYSTEM)
+    telemetry.services["replica_ns"] *= 3
+    assert terms(telemetry)["replicas"] == pytest.approx(-3.0)
+
+
+def test_churn_is_the_mean_share_of_the_range_moved() -> None:
+    telemetry, table = empty_telemetry(SYSTEM), SYSTEM.control_table
+    low, high = table.natural(-np.ones(len(table))), table.natural(np.ones(len(table)))
+    telemetry.controls[:] = high
+    assert reward_terms(telemetry, low, SYSTEM, WEIGHTS)["churn"] == pytest.approx(-1.0)
+    one = low.copy()
+    one[0] = high[0]
+    telemetry.controls[:] = one
+    assert reward_terms(telemetry, low, SYSTEM, WEIGHTS)["churn"] == pytest.approx(-1.0 / len(table))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"speed": 1.0}, "speed: unknown key"),
+        ({"late": -1.0}, "late"),
+        ({"late": "much"}, "late"),
+        ({"graded": 1}, "graded"),
+    ],
+)
+def test_wrong_weights_are_errors(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        load_reward(changes)
+
+
+def test_every_default_weight_has_a_reason() -> None:
+    reasons = {name for name, _, _ in WEIGHT.findall(config_path("reward", "default").read_text(encoding="utf-8"))}
+    assert reasons == set(RewardWeights.model_fields)
+    assert set(REWARD_TERMS) <= reasons
