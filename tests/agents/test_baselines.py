@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,8 +169,6 @@ def test_wrong_shapes_and_names_are_errors(system: System, table: ObservationTab
         make_baseline("nosuch", system, table)
 
 
-def test_baselines_do_not_import_torch(tmp_path: Path) -> None:
-    import subprocess
-
+def test_baselines_do_not_import_torch() -> None:
     code = "import sys, agents.baselines, agents.evaluation, agents.policies; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
