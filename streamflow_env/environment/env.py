@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import Telemetry
-from streamflow_env.environment.metrics import MetricTable
+from streamflow_env.environment.metrics import interval_metrics
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.environment.rewards import RewardWeights, load_reward, reward_terms
 from streamflow_env.episode import Episode
@@ -84,7 +84,6 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.weights = load_reward(reward)
         self.control_table = self.system.control_table
         self.observation_table = ObservationTable(self.system)
-        self.metric_table = MetricTable(self.system)
         self.as_found_action = self.control_table.action(self.control_table.as_found)
         self.action_space = Box(-1.0, 1.0, (len(self.control_table),), np.float32)
         self.observation_space = Box(self.observation_table.low, self.observation_table.high, dtype=np.float32)
@@ -155,7 +154,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             "scenario": self.episode.scenario,
             "time_s": self.time_s,
             "controls": dict(zip(self.control_table.names, self.telemetry.controls.tolist(), strict=True)),
-            "metrics": self.metric_table.of(self.telemetry),
+            "metrics": interval_metrics(self.telemetry, self.system),
         }
 
 

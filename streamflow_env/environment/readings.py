@@ -7,6 +7,7 @@ evaluates them together in a few array operations.
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
@@ -142,20 +143,19 @@ def class_counts(
 
 
 Built = TypeVar("Built")
-NUM_REMEMBERED: Final = 8
 
 
 def once_per_system(build: Callable[[System], Built]) -> Callable[[System], Built]:
-    """`build`, remembering what it built for the last few systems; a system is known by identity."""
-    remembered: dict[int, tuple[System, Built]] = {}
+    """`build`, remembering what it built for a system, known by identity, as long as that system lives."""
+    remembered: dict[int, Built] = {}
 
     @functools.wraps(build)
     def built(system: System) -> Built:
-        if id(system) not in remembered:
-            while len(remembered) >= NUM_REMEMBERED:
-                remembered.pop(next(iter(remembered)))
-            remembered[id(system)] = (system, build(system))
-        return remembered[id(system)][1]
+        key = id(system)
+        if key not in remembered:
+            remembered[key] = build(system)
+            weakref.finalize(system, remembered.pop, key, None)
+        return remembered[key]
 
     return built
 
@@ -223,7 +223,7 @@ def _flat(telemetry: Telemetry) -> NDArray[np.int64]:
     """[1, interval in ns, services, classes, calls], flattened in the order of the fields."""
     header = np.array((1, telemetry.end_ns - telemetry.start_ns), dtype=np.int64)
     records = (telemetry.services, telemetry.classes, telemetry.calls)
-    return np.concatenate((header, *(np.ascontiguousarray(part).reshape(-1).view(np.int64) for part in records)))
+    return np.concatenate((header, *(part.reshape(-1).view(np.int64) for part in records)))
 
 
 def as_matrix(records: NDArray[Any]) -> NDArray[np.int64]:

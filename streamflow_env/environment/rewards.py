@@ -140,5 +140,5 @@ def _relative_age(system: System) -> tuple[Count, ...]:
 
 def _movement(before: NDArray[np.floating], now: NDArray[np.floating], system: System) -> float:
     """Mean over the controls of |difference of actions| / 2, so that 1 is from one end to the other."""
-    actions = system.control_table.action(np.stack((before, now)))
-    return float(np.abs(actions[1] - actions[0]).mean()) / 2.0
+    actions = system.control_table.action(np.array((before, now)))
+    return float(np.abs(actions[1] - actions[0]).sum()) / (2.0 * len(system.control_table))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from streamflow_env.engines.telemetry import PREMIUM, STANDARD, Telemetry, percentile_s
 from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.environment.metrics import MetricTable, accumulate, interval_metrics
+from streamflow_env.environment.readings import once_per_system
 from streamflow_env.episode import Episode
-from streamflow_env.system import WorkerPool, load_system
+from streamflow_env.system import System, WorkerPool, load_system
 from tests.environment.fake import FakeEngine, empty_telemetry
 
 SYSTEM = load_system()
@@ -104,3 +106,20 @@ def test_a_balanced_account_has_no_errors_and_a_broken_one_names_the_place() -> 
     assert any(error.startswith(f"attempts[{CLASS}, {PREMIUM}]") for error in errors)
     assert any(error.startswith(f"response histogram[{CLASS}, {PREMIUM}]") for error in errors)
     assert any("calls.retries is negative" in error for error in errors)
+
+
+def test_what_is_built_for_a_system_is_forgotten_with_it() -> None:
+    built: list[str] = []
+
+    @once_per_system
+    def build(system: System) -> str:
+        built.append(system.name)
+        return system.name
+
+    system = load_system()
+    assert build(system) == build(system) == SYSTEM.name
+    assert len(built) == 1
+    del system
+    gc.collect()
+    build(load_system())
+    assert len(built) == 2
