@@ -138,28 +138,26 @@ class EvaluationLog(BaseCallback):
 
 
 class Progress(BaseCallback):
-    """A progress bar with the time left, the SLA share and the return of the last update's episodes."""
+    """A progress bar with the time left, and the SLA share and the reward of a step over the last update."""
 
     def __init__(self, total_steps: int, *, shown: bool) -> None:
         super().__init__()
         self._bar = tqdm(total=total_steps, unit=" steps", unit_scale=True, disable=not shown, dynamic_ncols=True)
-        self._sla = Means()
+        self._shown = Means()
 
     def close(self) -> None:
         self._bar.close()
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
-            self._sla.add({"sla_fraction": info["metrics"].get("sla_fraction", math.nan)})
+            reward = sum(info["reward_terms"].values())
+            self._shown.add({"SLA": info["metrics"]["sla_fraction"], "reward": reward})
         self._bar.update(self.training_env.num_envs)
         return True
 
     def _on_rollout_end(self) -> None:
-        shown = {name: f"{value:.1%}" for name, value in self._sla.take().items()}
-        episodes = self.model.ep_info_buffer
-        if episodes:
-            shown["return"] = f"{np.mean([episode['r'] for episode in episodes]):.1f}"
-        self._bar.set_postfix({name.replace("sla_fraction", "SLA"): value for name, value in shown.items()})
+        means = self._shown.take()
+        self._bar.set_postfix(SLA=f"{means['SLA']:.1%}", reward=f"{means['reward']:.2f}")
 
 
 def _write_now(logger: Logger, step: int, values: dict[str, float]) -> None:

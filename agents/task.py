@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Timer
-from typing import Any, Final
+from typing import Any, Final, SupportsFloat
 
+import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.baselines import BASELINE_NAMES, make_baseline
 from agents.policies import Policy
@@ -25,6 +27,8 @@ COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about a min
 
 SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "quality")
 
+Observation = NDArray[np.float32]
+Action = NDArray[np.float32]
 Judge = Callable[[Any], dict[str, float]]
 """Scores a `Policy` or an SB3 model: named figures, `return` among them."""
 
@@ -43,6 +47,32 @@ class Task:
     reference_policies: dict[str, Policy]
     seed_limit: int
     description: dict[str, Any]
+
+
+class CutShort(gym.Wrapper[Observation, Action, Observation, Action]):
+    """Truncates an episode whose system has collapsed: `sla_fraction` below `below` for `patience_steps` steps on end.
+
+    A collapse lasts for good unless one acts, costs several times the computing of a healthy system, and teaches the
+    same at each step. For training only: the learner goes on from the value of the state it ends in.
+    """
+
+    def __init__(self, env: Cell, below: float, patience_steps: int) -> None:
+        super().__init__(env)
+        self._below = below
+        self._patience_steps = patience_steps
+        self._collapsed_steps = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        self._collapsed_steps = 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = super().step(action)
+        collapsed = info["metrics"]["sla_fraction"] < self._below
+        self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
+        return observation, reward, terminated, truncated or self._collapsed_steps >= self._patience_steps, info
 
 
 def streamflow_task(

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,8 +22,8 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 from agents.arguments import argument
 from agents.callbacks import EvaluationLog, Progress, TrainingLog, say
 from agents.policy import AsFoundPolicy
-from agents.task import Task
-from agents.vec_env import ThreadedVecEnv
+from agents.task import CutShort, Task
+from agents.vec_env import Cell, ThreadedVecEnv
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Positive, load
@@ -68,6 +69,8 @@ class PpoSettings(Frozen):
     hidden_layers: tuple[Count, ...] = Field(min_length=1)
     start_std: Positive
     noise_steps: Count
+    collapse_below: Fraction
+    collapse_steps: Count
 
 
 def train(arguments: TrainingArguments, task: Task, settings: PpoSettings | None = None) -> Path:
@@ -80,7 +83,7 @@ def train(arguments: TrainingArguments, task: Task, settings: PpoSettings | None
     folder = make_run_folder(arguments)
     write_description(folder, arguments, settings, task)
     cells = ThreadedVecEnv(
-        [task.make_cell] * arguments.num_cells,
+        [partial(_training_cell, task.make_cell, settings)] * arguments.num_cells,
         num_threads=arguments.num_threads,
         seed=arguments.seed,
         seed_limit=task.seed_limit,
@@ -152,6 +155,10 @@ def build_ppo(settings: PpoSettings, cells: VecNormalize, start_action: tuple[fl
     assert isinstance(model.policy, AsFoundPolicy)
     model.policy.set_exploration(settings.start_std, torch.as_tensor(observations))
     return model
+
+
+def _training_cell(make_cell: Callable[[], Cell], settings: PpoSettings) -> Cell:
+    return CutShort(make_cell(), settings.collapse_below, settings.collapse_steps)
 
 
 def _learn(model: PPO, arguments: TrainingArguments, task: Task, folder: Path) -> None:

@@ -1,0 +1,102 @@
+"""What is promised outside the code: the wheel carries the configuration, every version is pinned, scripts explain."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PINS = dict(
+    line.split("==")
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+)
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def run(*command: str) -> str:
+    return subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+def test_every_dependency_is_pinned_and_the_pins_of_their_dependencies_too() -> None:
+    pinned = {normal(name) for name in PINS}
+    todo = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dev"]]
+    seen: set[str] = set()
+    while todo:
+        requirement = todo.pop()
+        if "extra ==" in requirement or _elsewhere(requirement):
+            continue
+        name = normal(re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0])
+        assert name in pinned, f"{requirement} is not in constraints.txt"
+        if name not in seen:
+            seen.add(name)
+            todo += requires(name) or []
+
+
+def _elsewhere(requirement: str) -> bool:
+    """Whether it is for another platform or an older Python; and torch's own CUDA packages, which follow its pin."""
+    marker = requirement.partition(";")[2]
+    return any(word in marker for word in ("win32", "Windows", "darwin", "Darwin", "python_version <")) or (
+        "platform_system" in marker and "Linux" in marker
+    )
+
+
+def test_no_pin_is_of_one_machine() -> None:
+    assert all(re.fullmatch(r"[0-9]+(\.[0-9a-z]+)*", version) for version in PINS.values())
+
+
+def test_importing_the_environment_imports_no_learning_library() -> None:
+    loaded = run("-c", "import sys, streamflow_env.environment.env; print(*sys.modules)").split()
+    assert not {"torch", "stable_baselines3", "simpy", "matplotlib"} & set(loaded)
+
+
+def test_importing_agents_asks_openmp_for_one_patient_thread() -> None:
+    code = "import os; [os.environ.pop(n, None) for n in ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY')]; import agents; "
+    assert run("-c", code + "print(os.environ['OMP_NUM_THREADS'], os.environ['OMP_WAIT_POLICY'])").split() == [
+        "1",
+        "passive",
+    ]
+
+
+def test_every_script_explains_itself_and_is_short() -> None:
+    scripts = sorted((ROOT / "scripts").glob("*.py"))
+    assert scripts
+    for script in scripts:
+        assert len(script.read_text().splitlines()) < 100, f"{script.name} has 100 lines or more"
+        assert "usage:" in run(str(script), "--help")
+
+
+@pytest.mark.slow
+def test_the_wheel_works_without_the_checkout(tmp_path: Path) -> None:
+    command = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    try:
+        run(*command)
+    except subprocess.CalledProcessError as error:
+        if "No matching distribution found for hatchling" in error.stderr:
+            pytest.skip("the build backend cannot be had here")
+        raise AssertionError(error.stderr) from error
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "site")
+    shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*") if path.is_file()}
+    assert {f"streamflow_env/{name}" for name in shipped} <= names
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import streamflow_env.paths as paths; "
+        "from streamflow_env.scenarios import load_scenario; print(load_scenario('mixed').name, paths.CONFIGS)"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert completed.stdout.split() == ["mixed", str(tmp_path / "site/streamflow_env/configs")]
