@@ -160,7 +160,7 @@ def send(
         touch(w.now, s)
         s.in_flight += 1
         x = s.in_flight / s.knee
-        mean = s.base_s + s.span_s * (x * x / (1.0 + x * x))
+        mean = s.base_s + s.span_s * x * x / (1.0 + x * x)
         latency = duration_ns(u, s.family, s.a, s.b, mean * s.slowdown)
     s.busy += 1
     if latency > c.timeout_ns:
@@ -186,7 +186,7 @@ def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
         reserve = max(s.interactive_reserve, s.premium_reserve)
     elif not premium:
         reserve = s.premium_reserve
-    floor = int(reserve * (s.burst_units - TOKEN))
+    floor = int(reserve * (s.burst_units // TOKEN - 1) * TOKEN)
     if s.token_units - TOKEN < floor:
         return False
     s.token_units -= TOKEN

@@ -169,7 +169,7 @@ def _measured(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The telemetry record with which each record of the state begins, copied."""
     names = dtype.names
     assert names is not None
-    return np.ascontiguousarray(_columns(records)[:, : len(names)]).view(dtype)[:, 0]
+    return _columns(records)[:, : len(names)].copy().view(dtype)[:, 0]
 
 
 assert {len({d.fields[n][0].itemsize for n in d.names}) for d in (SERVICE_STATE, CALL_STATE, CLASS_STATE)} == {1}  # type: ignore[index,union-attr]

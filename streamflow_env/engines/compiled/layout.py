@@ -6,7 +6,6 @@ state. All fields are 8 bytes wide. Times are ns on the engine's clock.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -162,7 +161,7 @@ def lay_out(system: System) -> Layout:
     interval_ns = to_ns(system.control_interval_s)
     return Layout(
         _lay_out_world(system), services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
-        interval_ns, round(system.warmup_s / system.control_interval_s),
+        interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
     )  # fmt: skip
 
 
@@ -245,10 +244,11 @@ def _lay_out_pool(record: Any, pool: WorkerPool, system: System, memory: _Memory
     record["cpu_pressure_queue"] = pool.cpu_pressure_queue
     record["fault_fraction"] = pool.fault_fraction
     _set_duration(record, pool.service_time)
-    num_cohorts = math.ceil(pool.startup_delay_s / system.control_interval_s) + 2
+    interval_ns = to_ns(system.control_interval_s)
+    num_cohorts = -(-to_ns(pool.startup_delay_s) // interval_ns) + 2
     record["num_cohorts"] = num_cohorts
     record["cohorts_at"] = memory.take([0] * num_cohorts)
-    held = math.ceil(pool.removal_hold_s / system.control_interval_s)
+    held = -(-to_ns(pool.removal_hold_s) // interval_ns)
     record["num_desired"] = held + 1
     record["desired_at"] = memory.take([pool.replicas] * (held + 1))
 
@@ -257,6 +257,7 @@ def _lay_out_llm(record: Any, llm: LlmEndpoint) -> None:
     record["kind"] = LLM
     record["quota"] = record["quota_now"] = llm.quota_per_minute
     record["burst_units"] = record["token_units"] = llm.burst * TOKEN
+    record["tokens_milli"] = llm.burst * 1000
     record["rejection_ns"] = to_ns(llm.rejection_time_s)
     record["retry_after_s"] = llm.retry_after_s
     record["floor_s"] = llm.floor_latency_s

@@ -1,0 +1,65 @@
+"""Hold the two engines against each other: every visit, answer and telemetry field of every scenario must be equal.
+
+By default 20 seeds × one hour of each scenario, with both kinds of actions spread over the seeds, and one full evening.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+
+from tqdm import tqdm
+
+from streamflow_env.engines.equivalence import ActionMode, Comparison, compare_engines
+from streamflow_env.scenarios import load_scenario, scenario_names
+from streamflow_env.system import load_system
+
+Job = tuple[str, int, ActionMode, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20, help="seeds a scenario (default 20)")
+    parser.add_argument("--hours", type=float, default=1.0, help="simulated hours an episode (default 1)")
+    parser.add_argument("--scenarios", nargs="+", default=scenario_names(), help="default: all")
+    parser.add_argument("--no-evening", action="store_true", help="leave the full evening out")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    arguments = parser.parse_args()
+    modes: tuple[ActionMode, ...] = ("near", "random")
+    jobs: list[Job] = [
+        (scenario, seed, modes[seed % 2], arguments.hours)
+        for scenario in arguments.scenarios
+        for seed in range(arguments.seeds)
+    ]
+    if not arguments.no_evening:
+        jobs.insert(0, ("evening-peak", 1000, "near", 6.0))
+    started = time.time()
+    num_attempts = num_visits = 0
+    failures = []
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        for job, comparison in tqdm(pool.imap_unordered(run, jobs), total=len(jobs), unit="episode"):
+            num_attempts += comparison.num_attempts
+            num_visits += comparison.num_visits
+            if comparison.differences:
+                failures.append((job, comparison))
+                tqdm.write(f"DIFFERENT {job} in interval {comparison.num_intervals}: {comparison.differences[:5]}")
+    print(
+        f"{len(jobs) - len(failures)} of {len(jobs)} episodes are equal: {num_attempts:,} attempts and {num_visits:,} "
+        f"visits, every field compared, in {time.time() - started:,.0f} s"
+    )
+    sys.exit(1 if failures else 0)
+
+
+def run(job: Job) -> tuple[Job, Comparison]:
+    """Compare the engines on one episode."""
+    scenario, seed, mode, hours = job
+    system = load_system()
+    episode = load_scenario(scenario).episode(system, seed)
+    num_intervals = int(min(hours * 3600, episode.horizon_s) / system.control_interval_s)
+    return job, compare_engines(system, episode, mode, num_intervals)
+
+
+if __name__ == "__main__":
+    main()
