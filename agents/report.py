@@ -142,7 +142,9 @@ def print_tables(rows: Sequence[Row], reference: str, console: Console | None = 
         for column in COLUMNS:
             table.add_column(column.title, justify="right", overflow="fold")
         for row in mine:
-            table.add_row(row.policy, *_cells(row, lambda value, _, width: f"{value}\n[dim]{width}[/dim]"))
+            table.add_row(
+                row.policy, *_cells(row, lambda value, _, width: f"{value}\n[dim]{width}[/dim]" if width else value)
+            )
         console.print(table)
 
 
