@@ -162,7 +162,7 @@ class CompiledEngine:
 
 def _columns(records: NDArray[Any]) -> NDArray[np.int64]:
     """Records of 8-byte fields as a table, shape (num_records, num_fields)."""
-    return records.view(np.int64).reshape(len(records), -1)
+    return records.view(np.int64).reshape(len(records), records.dtype.itemsize // 8)
 
 
 def _measured(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
