@@ -23,9 +23,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 train: $(INSTALLED)  ## train PPO, then compare it with the baselines on seeds it has never seen (ARGS="--seed 1")
-	run="$$($(BIN)/python scripts/train.py $(ARGS))" && \
+	@run="$$($(BIN)/python scripts/train.py $(ARGS))" && \
 	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,agent=$$run" && \
-	echo "The agent is in $$run. Its training: make tensorboard, then http://localhost:6006"
+	echo "The agent is in $$run; how its training went: make tensorboard"
 
 evaluate: $(INSTALLED)  ## compare baselines and agents on held-out seeds (ARGS="--help")
 	$(BIN)/python scripts/evaluate.py $(ARGS)

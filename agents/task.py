@@ -53,14 +53,16 @@ class CutShort(gym.Wrapper[Observation, Action, Observation, Action]):
     """Truncates an episode whose system has collapsed: `sla_fraction` below `below` for `patience_steps` steps on end.
 
     A collapse lasts for good unless one acts, costs several times the computing of a healthy system, and teaches the
-    same at each step. For training only: the learner goes on from the value of the state it ends in.
+    same at each step. The first episode also ends after `first_steps`: with another number in each cell, the cells are
+    soon at different times of their episodes. For training only: the learner goes on from the value of the last state.
     """
 
-    def __init__(self, env: Cell, below: float, patience_steps: int) -> None:
+    def __init__(self, env: Cell, below: float, patience_steps: int, first_steps: int) -> None:
         super().__init__(env)
         self._below = below
         self._patience_steps = patience_steps
         self._collapsed_steps = 0
+        self._first_steps_left = first_steps
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -72,7 +74,9 @@ class CutShort(gym.Wrapper[Observation, Action, Observation, Action]):
         observation, reward, terminated, truncated, info = super().step(action)
         collapsed = info["metrics"]["sla_fraction"] < self._below
         self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
-        return observation, reward, terminated, truncated or self._collapsed_steps >= self._patience_steps, info
+        self._first_steps_left -= 1
+        cut = self._collapsed_steps >= self._patience_steps or self._first_steps_left == 0
+        return observation, reward, terminated, truncated or cut, info
 
 
 def streamflow_task(

@@ -71,6 +71,7 @@ class PpoSettings(Frozen):
     noise_steps: Count
     collapse_below: Fraction
     collapse_steps: Count
+    stagger_steps: Count
 
 
 def train(arguments: TrainingArguments, task: Task, settings: PpoSettings | None = None) -> Path:
@@ -83,7 +84,7 @@ def train(arguments: TrainingArguments, task: Task, settings: PpoSettings | None
     folder = make_run_folder(arguments)
     write_description(folder, arguments, settings, task)
     cells = ThreadedVecEnv(
-        [partial(_training_cell, task.make_cell, settings)] * arguments.num_cells,
+        _training_cells(task.make_cell, settings, arguments.num_cells),
         num_threads=arguments.num_threads,
         seed=arguments.seed,
         seed_limit=task.seed_limit,
@@ -157,8 +158,12 @@ def build_ppo(settings: PpoSettings, cells: VecNormalize, start_action: tuple[fl
     return model
 
 
-def _training_cell(make_cell: Callable[[], Cell], settings: PpoSettings) -> Cell:
-    return CutShort(make_cell(), settings.collapse_below, settings.collapse_steps)
+def _training_cells(make_cell: Callable[[], Cell], settings: PpoSettings, num_cells: int) -> list[Callable[[], Cell]]:
+    def make_training_cell(index: int) -> Cell:
+        first_steps = 1 + (index * settings.stagger_steps) // num_cells
+        return CutShort(make_cell(), settings.collapse_below, settings.collapse_steps, first_steps)
+
+    return [partial(make_training_cell, index) for index in range(num_cells)]
 
 
 def _learn(model: PPO, arguments: TrainingArguments, task: Task, folder: Path) -> None:

@@ -1,0 +1,84 @@
+"""The task of operating StreamFlow: its judge against episodes run one by one, and a training run from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from stable_baselines3 import PPO
+
+from agents.baselines import BASELINE_NAMES, make_baseline
+from agents.evaluation import evaluate_policy
+from agents.policies import load_policy
+from agents.seeds import FIRST_EVALUATION_SEED
+from agents.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task
+from agents.training import TrainingArguments, load_settings, train
+from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.errors import ConfigError
+from tests.agents.fake_cell import AS_FOUND, FakeCell
+
+SCENARIO = {
+    "name": "short",
+    "horizon_s": 150,
+    "traffic": {"kind": "ramps", "start_hour": [9, 17], "level": [0.9, 1.4]},
+}
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> str:
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(SCENARIO))
+    return str(path)
+
+
+def make_task(scenario: str, said: list[str]) -> Task:
+    return streamflow_task(scenario, "streamflow", "compiled", num_episodes=3, num_threads=2, say=said.append)
+
+
+def test_judge_agrees_with_the_evaluation(scenario: str) -> None:
+    task, env = make_task(scenario, []), StreamFlowEnv(scenario)
+    for name in BASELINE_NAMES:
+        policy = make_baseline(name, env.system, env.observation_table)
+        expected = evaluate_policy(policy, env, range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + 3))
+        judged = task.judge(policy)
+        assert judged["return"] == pytest.approx(expected["return"], rel=1e-5)
+        assert judged["sla_fraction"] == pytest.approx(expected["sla_fraction"], abs=0.02)
+
+
+def test_seeds_of_training_validation_and_evaluation_are_apart(scenario: str) -> None:
+    assert make_task(scenario, []).seed_limit == FIRST_VALIDATION_SEED
+    assert FIRST_VALIDATION_SEED + 10_000 < FIRST_EVALUATION_SEED
+
+
+def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path) -> None:
+    arguments = TrainingArguments(
+        scenario=scenario, total_steps=96, num_cells=4, evaluate_every=48, out=str(tmp_path / "runs"), progress=False
+    )
+    settings = load_settings("ppo").model_copy(update={"num_steps": 12, "batch_size": 24})
+    folder = train(arguments, make_task(scenario, []), settings)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["system"]["name"] == "streamflow"
+    assert config["scenario"]["horizon_s"] == 150
+    env = StreamFlowEnv(scenario)
+    observation, _ = env.reset(seed=0)
+    action, _ = load_policy(str(folder), env).predict(observation, deterministic=True)
+    np.testing.assert_allclose(action, env.as_found_action, atol=0.3)
+    assert PPO.load(folder / "final_model.zip", device="cpu").observation_space == env.observation_space
+
+
+def test_a_wrong_scenario_is_named() -> None:
+    with pytest.raises(ConfigError, match="mixd"):
+        make_task("mixd", [])
+
+
+def test_collapsed_episodes_and_the_first_are_cut_short() -> None:
+    healthy, awful = np.array(AS_FOUND, dtype=np.float32), np.array([-1, -1, 1], dtype=np.float32)
+    cell = CutShort(FakeCell(horizon=100), below=0.5, patience_steps=3, first_steps=5)
+    cell.reset(seed=0)
+    assert [cell.step(healthy)[3] for _ in range(5)] == [False, False, False, False, True]
+    cell.reset(seed=0)
+    assert [cell.step(action)[3] for action in (awful, awful, healthy, awful, awful, awful)] == [False] * 5 + [True]
+    cell.reset(seed=0)
+    assert not any(cell.step(action)[3] for action in [awful, awful, healthy] * 10)
