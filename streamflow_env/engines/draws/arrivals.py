@@ -89,14 +89,16 @@ class Arrivals:
         _open_seconds(self._seconds, self._counters, 0)
 
     def until(self, end_ns: int) -> NDArray[Any]:
-        """The first attempts sent before `end_ns` and not yet handed out, in order; a view that the next call reuses."""
+        """The first attempts sent before `end_ns` and not yet handed out, in order; a view, reused by the next call."""
+        filled = 0
         while True:
             count = fill_arrivals(
                 self._seed, self._rates, self._totals, self._bin_ns, self._interactive, self._population,
-                self._ring, self._seconds, self._counters, self._clock, self._buffer, end_ns,
+                self._ring, self._seconds, self._counters, self._clock, self._buffer, filled, end_ns,
             )  # fmt: skip
             if count >= 0:
                 return self._buffer[:count]
+            filled = self._buffer.size
             self._buffer = np.concatenate([self._buffer, np.zeros_like(self._buffer)])
 
 
@@ -130,20 +132,16 @@ def _recall(ring: Any, seconds: Any, counters: Any, users: Any, came: Any) -> No
 @njit(cache=True)
 def fill_arrivals(
     seed: int, rates: Any, totals: Any, bin_ns: int, interactive: Any, population: Any,
-    ring: Any, seconds: Any, counters: Any, clock: Any, buffer: Any, end_ns: int,
+    ring: Any, seconds: Any, counters: Any, clock: Any, buffer: Any, filled: int, end_ns: int,
 ) -> int:  # fmt: skip
-    """Write the first attempts before `end_ns` to `buffer`; their number, or -1 with nothing changed if it is too short."""
-    saved_0, saved_1, saved_2 = counters[0], counters[1], counters[2]
-    saved_time, saved_carry = clock[0], clock[1]
-    count = 0
+    """Write the first attempts before `end_ns` to `buffer` behind the `filled` first; then their number, or -1 if full."""
+    count = filled
     while True:
         key = stream_key(seed, ARRIVALS, counters[0])
         sent_ns, time, carry = _next_time(key, totals, bin_ns, clock[0], clock[1], end_ns)
         if sent_ns >= end_ns:
             return count
         if count == buffer.size:
-            counters[0], counters[1], counters[2] = saved_0, saved_1, saved_2
-            clock[0], clock[1] = saved_time, saved_carry
             return -1
         clock[0], clock[1] = time, carry
         arrival = buffer[count]
