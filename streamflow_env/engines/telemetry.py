@@ -129,7 +129,20 @@ VISIT: Final = np.dtype(
 """One visit of one attempt to one service, logged as it leaves. `step` is the plan step's number, `round` the attempt
 of the call. CPU work is a visit of the pool with the step of its own."""
 ANSWER: Final = np.dtype(
-    [(name, "i8") for name in ("request", "attempt", "class_", "premium", "user", "sent_ns", "ended_ns", "outcome", "quality_milli")]
+    [
+        (name, "i8")
+        for name in (
+            "request",
+            "attempt",
+            "class_",
+            "premium",
+            "user",
+            "sent_ns",
+            "ended_ns",
+            "outcome",
+            "quality_milli",
+        )
+    ]
 )
 """One attempt, logged as its user sees it end."""
 
@@ -165,7 +178,7 @@ def percentile_s(histogram: NDArray[np.integer], fraction: float) -> float:
     if total == 0:
         return 0.0
     rank = max(1, math.ceil(fraction * total))
-    return float(bucket_middle_s(np.searchsorted(cumulated, rank)))
+    return float(bucket_middle_s(np.asarray(np.searchsorted(cumulated, rank))))
 
 
 @dataclass(frozen=True)

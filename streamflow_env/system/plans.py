@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size, Text
+from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Positive, Size, Text
 from streamflow_env.system.services import Duration
 
 

@@ -79,16 +79,20 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _explain(name: str, error: ValidationError) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{name}: {key}: unknown key")
-        elif item["type"] == "missing":
-            lines.append(f"{name}: {key}: required key is missing")
-        else:
-            message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            value = item["input"]
-            shown = f" = {value!r}" if isinstance(value, (int, float, str, bool, type(None))) else ""
-            lines.append(f"{name}: {key}{shown}: must be {message}" if "Input should" in item["msg"] else f"{name}: {key}{shown}: {message}")
-    return "\n".join(lines)
+    return "\n".join(f"{name}: {_explain_one(dict(item))}" for item in error.errors())
+
+
+def _explain_one(item: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if item["type"] == "missing":
+        return f"{key}: required key is missing"
+    if item["type"] == "union_tag_not_found":
+        return f"{key}.kind: required key is missing"
+    value = item["input"]
+    shown = f" = {value!r}" if isinstance(value, int | float | str | bool | None) else ""
+    if item["msg"].startswith("Input should be "):
+        return f"{key}{shown}: must be {item['msg'].removeprefix('Input should be ')}"
+    message = item["msg"].removeprefix("Value error, ")
+    return message if key == "(whole file)" else f"{key}{shown}: {message}"

@@ -28,7 +28,6 @@ from streamflow_env.system.plans import (
 from streamflow_env.system.schema import Frozen, NonNegative, Positive, Text, load
 from streamflow_env.system.services import Database, Service, WorkerPool
 
-
 MAX_HELD = 4
 """How many workers, the entry's aside, one request may hold at once."""
 
@@ -70,8 +69,8 @@ class System(Frozen):
         for name, request_class in self.classes.items():
             where = f"classes.{name}.plan"
             self._check_plan(where, request_class.plan, None, request_class.kind == "interactive")
-            if _depth(request_class.plan) > MAX_HELD:
-                raise ValueError(f"{where}: `holding` is nested {_depth(request_class.plan)} deep, must be at most {MAX_HELD}")
+            if (depth := _depth(request_class.plan)) > MAX_HELD:
+                raise ValueError(f"{where}: `holding` is nested {depth} deep, must be at most {MAX_HELD}")
         entry = self.services.get(self.users.entry)
         if not isinstance(entry, WorkerPool):
             raise ValueError(f"users.entry = {self.users.entry!r}: must be a service of kind worker_pool")
@@ -86,7 +85,9 @@ class System(Frozen):
             if kind == "database" and policy.timeout_s is not None:
                 raise ValueError(f"calls.{name}.timeout_s: a database call takes no timeout; leave it out")
             if policy.fallback_quality is None and (policy.ask_fraction < 1 or policy.fallback_fraction > 0):
-                raise ValueError(f"calls.{name}: ask_fraction below 1 or fallback_fraction above 0 need a fallback_quality")
+                raise ValueError(
+                    f"calls.{name}: ask_fraction below 1, fallback_fraction above 0 need a fallback_quality"
+                )
 
     def _check_plan(self, where: str, plan: tuple[Step, ...], held: str | None, interactive: bool) -> None:
         for index, step in enumerate(plan):
@@ -150,7 +151,8 @@ class System(Frozen):
         kind = self._kind_of(name)
         if kind not in allowed:
             known = [n for n in self.services if self._kind_of(n) in allowed]
-            raise ValueError(f"{where} = {name!r}: must be a service of kind {' or '.join(sorted(allowed))}: {', '.join(known)}")
+            kinds = " or ".join(sorted(allowed))
+            raise ValueError(f"{where} = {name!r}: must be a service of kind {kinds}: {', '.join(known)}")
         return kind
 
     def _kind_of(self, name: str) -> str:
@@ -163,7 +165,11 @@ class System(Frozen):
         else:
             owner: Any = self.calls[control.of] if control.of in self.calls else self.services[control.of]
             value = getattr(owner, control.parameter)
-        return float(control.high) if value is None and control.off_at_high else float(value)
+        if value is not None:
+            return float(value)
+        if not control.off_at_high:
+            raise ValueError(f"controls ({control.name}): as found it is off, so off_at_high must be true")
+        return control.high
 
     @cached_property
     def control_table(self) -> ControlTable:

@@ -133,9 +133,7 @@ def _take(r: Any, milli: int) -> None:
 
 
 @njit(cache=True)
-def send(
-    w: Any, c: Any, s: Any, requests: Any, heap: Any, visits: Any, classes: Any, slot: int, step: Any
-) -> bool:
+def send(w: Any, c: Any, s: Any, requests: Any, heap: Any, visits: Any, classes: Any, slot: int, step: Any) -> bool:
     """Send one attempt of a call to its service."""
     r = requests[slot]
     c.attempts += 1
@@ -223,9 +221,7 @@ def use_connection(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> b
 
 
 @njit(cache=True)
-def answered(
-    w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, visits: Any, slot: int, step: Any
-) -> None:
+def answered(w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, visits: Any, slot: int, step: Any) -> None:
     """The service has answered."""
     r = requests[slot]
     started = r.started_ns if s.kind == DATABASE else r.arrived_ns

@@ -8,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.engines.compiled.layout import (
-    CALL_STATE,
     CHANGE,
     CHANGES,
-    CLASS_STATE,
     HOLD_COLUMNS,
     REQUEST,
-    SERVICE_STATE,
     Layout,
     lay_out,
 )
@@ -24,9 +21,12 @@ from streamflow_env.engines.draws.arrivals import Arrivals
 from streamflow_env.engines.telemetry import (
     ANSWER,
     CALL,
+    CALL_FIELDS,
     CLASS,
+    CLASS_FIELDS,
     NUM_BUCKETS,
     SERVICE,
+    SERVICE_FIELDS,
     VISIT,
     Telemetry,
 )
@@ -34,7 +34,12 @@ from streamflow_env.engines.warm import ENTRY, warm_state
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
-_GAUGES = {SERVICE: SERVICE.names.index("queue_length"), CLASS: CLASS.names.index("in_flight"), CALL: CALL.names.index("breaker_state")}  # type: ignore[union-attr]
+_NUM_COUNTS = {
+    SERVICE: tuple(SERVICE_FIELDS).index("queue_length"),
+    CLASS: tuple(CLASS_FIELDS).index("in_flight"),
+    CALL: tuple(CALL_FIELDS).index("breaker_state"),
+}
+"""How many fields of each record are counts of an interval; the gauges after them live on."""
 _FIRST_SLOTS = 512
 _FIRST_EVENTS = 4096
 
@@ -136,7 +141,7 @@ class CompiledEngine:
         state = self._state
         assert state is not None
         for array, dtype in ((state.services, SERVICE), (state.classes, CLASS), (state.calls, CALL)):
-            _columns(array)[:, : _GAUGES[dtype]] = 0
+            _columns(array)[:, : _NUM_COUNTS[dtype]] = 0
         self._hists[:] = 0
         state.world["num_visits"] = 0
         state.world["num_answers"] = 0
@@ -170,6 +175,3 @@ def _measured(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     names = dtype.names
     assert names is not None
     return _columns(records)[:, : len(names)].copy().view(dtype)[:, 0]
-
-
-assert {len({d.fields[n][0].itemsize for n in d.names}) for d in (SERVICE_STATE, CALL_STATE, CLASS_STATE)} == {1}  # type: ignore[index,union-attr]

@@ -73,9 +73,13 @@ KEY: Final = 1_000_000_000
 NEVER: Final = 2**62
 
 
+def _fields(names: str, kind: str = "i8") -> list[tuple[str, str]]:
+    return [(name, kind) for name in names.split()]
+
+
 def _record(telemetry: dict[str, str], integers: str, floats: str) -> np.dtype[Any]:
-    fields = [(name, "i8") for name in telemetry] + [(name, "i8") for name in integers.split()]
-    return np.dtype(fields + [(name, "f8") for name in floats.split()])
+    """A record that begins with the fields of a telemetry record."""
+    return np.dtype(_fields(" ".join(telemetry)) + _fields(integers) + _fields(floats, "f8"))
 
 
 SERVICE_STATE: Final = _record(
@@ -97,32 +101,25 @@ CALL_STATE: Final = _record(
     "backoff_base_s jitter_low jitter_high ask_fraction fallback_fraction cpu_a cpu_b threshold",
 )
 CLASS_STATE: Final = _record(CLASS_FIELDS, "interactive first_step", "")
-STEP: Final = np.dtype([(n, "i8") for n in "op number service call pool top jump family".split()] + [("a", "f8"), ("b", "f8")])
+STEP: Final = _record({}, "op number service call pool top jump family", "a b")
 """One instruction of a plan. `pool`: the pool whose worker is held; `top`: the service of its outermost step."""
 REQUEST: Final = np.dtype(
     [("key", "u8")]
-    + [
-        (n, "i8")
-        for n in (
-            "request attempt class_ premium user sent_ns row pc phase round quality_milli held entry_held departed"
-            " ended source personalised next previous queue arrived_ns started_ns call_sent_ns"
-        ).split()
-    ]
+    + _fields(
+        "request attempt class_ premium user sent_ns row pc phase round quality_milli held entry_held departed"
+        " ended source personalised next previous queue arrived_ns started_ns call_sent_ns"
+    )
 )
 HOLD: Final = 4
 """Columns of one held worker: arrived, started, service, step."""
 HOLD_COLUMNS: Final = HOLD * (MAX_HELD + 1)
 CONTROL: Final = np.dtype([("parameter", "i8"), ("of", "i8"), ("off_at_high", "i8"), ("high", "f8")])
 CHANGE: Final = np.dtype([("at_ns", "i8"), ("service", "i8"), ("kind", "i8"), ("value", "f8")])
-WORLD: Final = np.dtype(
-    [
-        (n, "i8")
-        for n in (
-            "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users control_step"
-            " heap_size free_head num_free wake_head wake_tail next_arrival next_change logging num_visits num_answers events"
-        ).split()
-    ]
-    + [(n, "f8") for n in ("retry_fraction", "think_time_s")]
+WORLD: Final = _record(
+    {},
+    "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users control_step heap_size free_head num_free"
+    " wake_head wake_tail next_arrival next_change logging num_visits num_answers events",
+    "retry_fraction think_time_s",
 )
 
 
@@ -313,7 +310,9 @@ def _lay_out_controls(system: System) -> NDArray[Any]:
     controls = np.zeros(len(system.controls), CONTROL)
     for record, control in zip(controls, system.controls, strict=True):
         record["parameter"] = PARAMETERS.index(control.parameter)
-        of_call = control.of in system.calls and PARAMETERS.index(control.parameter) >= PARAMETERS.index("breaker_threshold_fraction")
+        of_call = control.of in system.calls and PARAMETERS.index(control.parameter) >= PARAMETERS.index(
+            "breaker_threshold_fraction"
+        )
         record["of"] = (system.call_names if of_call else system.service_names).index(control.of)
         record["off_at_high"] = control.off_at_high
         record["high"] = control.high
@@ -365,10 +364,21 @@ class _Flattener:
             case QueryStep():
                 to = index(self._system.calls[step.query].to)
                 call = self._system.call_names.index(step.query)
-                self._out.append({"op": QUERY, "number": number, "call": call, "service": to, "pool": pool, "top": to if top < 0 else top})
+                self._out.append(
+                    {
+                        "op": QUERY,
+                        "number": number,
+                        "call": call,
+                        "service": to,
+                        "pool": pool,
+                        "top": to if top < 0 else top,
+                    }
+                )
             case ComputeStep(compute=work):
                 family, a, b = duration_code(work.mean_s, work.cv, work.distribution)
-                self._out.append({"op": COMPUTE, "number": number, "pool": pool, "top": top, "family": family, "a": a, "b": b})
+                self._out.append(
+                    {"op": COMPUTE, "number": number, "pool": pool, "top": top, "family": family, "a": a, "b": b}
+                )
             case LookupStep():
                 service = index(step.lookup)
                 instruction = {"op": LOOKUP, "number": number, "service": service, "top": service if top < 0 else top}

@@ -23,7 +23,6 @@ from streamflow_env.engines.compiled.caching import invalidate_item, look_up, wr
 from streamflow_env.engines.compiled.layout import (
     COMPUTE,
     EMIT,
-    END,
     ENTER,
     FILL,
     HOLD,
@@ -113,7 +112,7 @@ def advance(
             elif op == COMPUTE:
                 r.round = 0
                 going = call.want_core(w, services[step.pool], requests, slot)
-            elif op == LOOKUP or op == FILL:
+            elif op in (LOOKUP, FILL):
                 going = _visit_cache(w, services[step.service], heap, r, slot, step)
             elif op == INVALIDATE:
                 invalidate_item(services[step.service], entries, r, step.number, w.num_users)
@@ -217,9 +216,7 @@ def _work(w: Any, s: Any, requests: Any, holds: Any, heap: Any, slot: int, step:
 
 
 @njit(cache=True)
-def _leave(
-    w: Any, services: Any, requests: Any, holds: Any, hists: Any, visits: Any, slot: int, step: Any
-) -> None:
+def _leave(w: Any, services: Any, requests: Any, holds: Any, hists: Any, visits: Any, slot: int, step: Any) -> None:
     r = requests[slot]
     s = services[step.service]
     outcome = OK
@@ -418,5 +415,3 @@ def empty_slots(requests: Any, first: int) -> None:
     for slot in range(first, requests.size):
         requests[slot].request = -1
         requests[slot].next = slot + 1 if slot + 1 < requests.size else -1
-
-

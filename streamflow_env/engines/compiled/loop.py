@@ -142,7 +142,9 @@ def _close(w: Any, services: Any, end_ns: int) -> None:
     for i in range(services.size):
         s = services[i]
         touch(end_ns, s)
-        s.draining_replicas = (s.busy - s.servers + s.workers - 1) // s.workers if s.workers and s.busy > s.servers else 0
+        s.draining_replicas = (
+            (s.busy - s.servers + s.workers - 1) // s.workers if s.workers and s.busy > s.servers else 0
+        )
         if s.kind == LLM:
             refill(end_ns, s)
             s.tokens_milli = s.token_units * 1000 // TOKEN
