@@ -20,8 +20,9 @@ def main() -> None:
     rows = calibrate(load_system(arguments.system), range(arguments.seeds), engine=arguments.engine)
     table = "\n".join(markdown(rows))
     arguments.out.write_text(
-        "# Calibration\n\nWhat the shipped system shows as found, without any intervention, against the figures that it must meet.\n"
-        f"Written by `make calibrate` from {arguments.seeds} seeds on the {arguments.engine} engine; every seed must be in the range.\n\n"
+        "# Calibration\n\nWhat the shipped system shows as found, without any intervention, and what it must show.\n"
+        f"Written by `make calibrate` from {arguments.seeds} seeds on the {arguments.engine} engine; every seed must be "
+        "in the range.\n\n"
         f"{table}\n",
         encoding="utf-8",
     )

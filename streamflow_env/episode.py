@@ -1,4 +1,4 @@
-"""What happens to a system from outside in one episode: seed, traffic, changes. The same for every engine and policy."""
+"""What happens to a system from outside in one episode: the same for every engine and policy."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
 ActionMode = Literal["near", "random"]
-"""`near`: as found with normal noise of std 0.15 in [-1, 1]; `random`: uniform over the whole range. New each interval."""
+"""`near`: as found with normal noise of std `NEAR_STD` in [-1, 1]; `random`: uniform. New in each interval."""
 NEAR_STD = 0.15
 
 

@@ -77,9 +77,9 @@ def markdown(rows: Sequence[Row]) -> Iterator[str]:
         required = (
             f"{_number(row.low)} to {_number(row.high)}" if np.isfinite(row.high) else f"at least {_number(row.low)}"
         )
-        spread = f"{_number(min(row.seen))} to {_number(max(row.seen))}"
+        mean, spread = _number(row.mean), f"{_number(min(row.seen))} to {_number(max(row.seen))}"
         verdict = "met" if row.passes else "**not met**"
-        yield f"| {row.situation} | {row.measure} | {required} {row.unit} | {_number(row.mean)} | {spread} | {verdict} |"
+        yield f"| {row.situation} | {row.measure} | {required} {row.unit} | {mean} | {spread} | {verdict} |"
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What is simulated, as validated data: services, calls, plans, users, costs and controls. Nothing is simulated here."""
+"""What is simulated, as validated data: services, calls, plans, users, costs, controls. Nothing is simulated here."""
 
 from streamflow_env.system.controls import Control, ControlTable
 from streamflow_env.system.plans import (

@@ -104,7 +104,7 @@ CLASS_STATE: Final = _record(CLASS_FIELDS, "interactive first_step", "")
 STEP: Final = _record({}, "op number service call pool top jump family", "a b")
 """One instruction of a plan. `pool`: the pool whose worker is held; `top`: the service of its outermost step."""
 REQUEST: Final = np.dtype(
-    [("key", "u8")]
+    _fields("key", "u8")
     + _fields(
         "request attempt class_ premium user sent_ns row pc phase round quality_milli held entry_held departed"
         " ended source personalised next previous queue arrived_ns started_ns call_sent_ns"

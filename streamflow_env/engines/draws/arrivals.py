@@ -134,7 +134,7 @@ def fill_arrivals(
     seed: int, rates: Any, totals: Any, bin_ns: int, interactive: Any, population: Any,
     ring: Any, seconds: Any, counters: Any, clock: Any, buffer: Any, filled: int, end_ns: int,
 ) -> int:  # fmt: skip
-    """Write the first attempts before `end_ns` to `buffer` behind the `filled` first; then their number, or -1 if full."""
+    """Write the first attempts before `end_ns` to `buffer`, behind the `filled` first; their number, or -1 if full."""
     count = filled
     while True:
         key = stream_key(seed, ARRIVALS, counters[0])

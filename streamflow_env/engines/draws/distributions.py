@@ -36,7 +36,7 @@ def duration_code(mean_s: float, cv: float, distribution: str) -> tuple[int, flo
 @njit(cache=True)
 def to_ns(seconds: float) -> int:
     """Seconds as whole nanoseconds, rounded half up."""
-    return int(math.floor(seconds * NANOSECONDS + 0.5))
+    return math.floor(seconds * NANOSECONDS + 0.5)
 
 
 @njit(cache=True)
@@ -47,7 +47,7 @@ def exponential(u: float, mean: float) -> float:
 
 @njit(cache=True)
 def duration_ns(u: float, family: int, a: float, b: float, factor: float) -> int:
-    """A duration in ns: constant a, exponential of mean a, or lognormal(a, b); times `factor`. Parameters in seconds."""
+    """A duration in ns: constant a, exponential of mean a, or lognormal(a, b), in seconds; times `factor`."""
     if family == CONSTANT:
         seconds = a
     elif family == EXPONENTIAL:
