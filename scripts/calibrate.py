@@ -21,8 +21,8 @@ def main() -> None:
     table = "\n".join(markdown(rows))
     arguments.out.write_text(
         "# Calibration\n\nWhat the shipped system shows as found, without any intervention, and what it must show.\n"
-        f"Written by `make calibrate` from {arguments.seeds} seeds on the {arguments.engine} engine; every seed must be "
-        "in the range.\n\n"
+        f"Written by `make calibrate` from {arguments.seeds} seeds on the {arguments.engine} engine; every seed must "
+        "be in the range.\n\n"
         f"{table}\n",
         encoding="utf-8",
     )
