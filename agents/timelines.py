@@ -28,6 +28,11 @@ PANEL_HEIGHT: Final = 1.3
 MARK_HEIGHT: Final = 0.22
 WIDTH: Final = 12.0
 """Inches, as the heights."""
+MAX_POINTS: Final = 300
+"""A longer series is drawn as the means of as many stretches, so that lines stay lines."""
+MINUTES: Final = (60.0, "minutes")
+HOURS: Final = (3600.0, "hours")
+HOURS_FROM_S: Final = 4 * 3600.0
 
 
 class Panel(Frozen):
@@ -63,9 +68,10 @@ def write_timelines(results: Sequence[EpisodeResult], folder: Path, panels: Sequ
         mine = [r for r in results if r.scenario == scenario and r.recording is not None]
         if not mine:
             continue
+        name = Path(scenario).stem
         recordings = {r.policy: r.recording for r in mine if r.recording is not None}
-        figure = draw_timeline(recordings, panels, colours, f"{scenario}, episode seed {mine[0].seed}")
-        path = folder / f"timeline-{Path(scenario).stem}.png"
+        figure = draw_timeline(recordings, panels, colours, f"{name}, episode seed {mine[0].seed}")
+        path = folder / f"timeline-{name}.png"
         figure.savefig(path, dpi=130)
         written.append(path)
     return written
@@ -86,12 +92,13 @@ def draw_timeline(
     heights = [marks_height] + [PANEL_HEIGHT] * len(shown)
     figure = Figure(figsize=(WIDTH, 1.6 + sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
-    _draw_marks(axes[0], first.marks)
+    _draw_marks(axes[0], first)
     for axis, panel in zip(axes[1:], shown, strict=True):
         _draw_panel(axis, panel, recordings, colours)
-        _shade(axis, first.marks)
-    axes[-1].set_xlabel("minutes since the start of the episode", fontsize=10)
-    axes[-1].set_xlim(0, first.times_s[-1] / 60)
+        _shade(axis, first)
+    unit_s, unit = time_unit(first)
+    axes[-1].set_xlabel(f"{unit} since the start of the episode", fontsize=10)
+    axes[-1].set_xlim(0, first.times_s[-1] / unit_s)
     named = [axis.get_legend_handles_labels() for axis in axes[1:]]
     handles = {label: handle for drawn, labels in named for handle, label in zip(drawn, labels, strict=True)}
     figure.legend(
@@ -108,17 +115,31 @@ def values_of(recording: Recording, metric: str) -> NDArray[np.float64] | None:
     return np.asarray(np.sum(matching, axis=0), dtype=np.float64) if matching else None
 
 
+def time_unit(recording: Recording) -> tuple[float, str]:
+    """Seconds in a unit of the time axis, and its name: minutes, or hours for an episode of many."""
+    return HOURS if recording.times_s[-1] >= HOURS_FROM_S else MINUTES
+
+
+def thinned(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """`values`, or the means of at most `MAX_POINTS` equal stretches of them (a last one that is short is left out)."""
+    every = -(-len(values) // MAX_POINTS)
+    whole = np.asarray(values, dtype=np.float64)[: len(values) // every * every]
+    return np.asarray(whole.reshape(-1, every).mean(axis=1), dtype=np.float64)
+
+
 def _draw_panel(axis: Axes, panel: Panel, recordings: Mapping[str, Recording], colours: Mapping[str, str]) -> None:
     first = next(iter(recordings.values()))
+    unit_s, _ = time_unit(first)
     behind = values_of(first, panel.behind) if panel.behind else None
     if behind is not None:
-        minutes = np.asarray(first.times_s) / 60
-        axis.fill_between(minutes, behind, color=BEHIND, alpha=0.35, lw=0, label=panel.behind_label or panel.behind)
+        times = thinned(first.times_s) / unit_s
+        label = panel.behind_label or panel.behind
+        axis.fill_between(times, thinned(behind), color=BEHIND, alpha=0.35, lw=0, label=label)
     for index, (label, recording) in enumerate(recordings.items()):
         values = values_of(recording, panel.metric)
         if values is not None:
-            minutes, width = np.asarray(recording.times_s) / 60, max(1.3, 2.8 - 0.5 * index)
-            axis.plot(minutes, values, color=colours[label], lw=width, label=label, zorder=3)
+            times, width = thinned(recording.times_s) / unit_s, max(1.3, 2.8 - 0.5 * index)
+            axis.plot(times, thinned(values), color=colours[label], lw=width, label=label, zorder=3)
     if panel.limit is not None:
         axis.axhline(panel.limit, color="black", lw=0.8, ls=(0, (4, 3)), zorder=2)
         axis.annotate(
@@ -146,17 +167,20 @@ def _dress(axis: Axes, panel: Panel) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _shade(axis: Axes, marks: Sequence[Mark]) -> None:
-    for mark, colour in zip(marks, _mark_colours(marks), strict=True):
-        axis.axvspan(mark.start_s / 60, mark.end_s / 60, color=colour, alpha=0.45, lw=0, zorder=-1)
+def _shade(axis: Axes, recording: Recording) -> None:
+    unit_s, _ = time_unit(recording)
+    for mark, colour in zip(recording.marks, _mark_colours(recording.marks), strict=True):
+        axis.axvspan(mark.start_s / unit_s, mark.end_s / unit_s, color=colour, alpha=0.45, lw=0, zorder=-1)
 
 
-def _draw_marks(axis: Axes, marks: Sequence[Mark]) -> None:
+def _draw_marks(axis: Axes, recording: Recording) -> None:
     """What happens to the system: one bar for each incident, with its name to the right, or left of a late one."""
+    marks = recording.marks
+    unit_s, _ = time_unit(recording)
     for row, (mark, colour) in enumerate(zip(marks, _mark_colours(marks), strict=True)):
-        start, end = mark.start_s / 60, mark.end_s / 60
+        start, end = mark.start_s / unit_s, mark.end_s / unit_s
         axis.barh(row, end - start, left=start, height=0.8, color=colour, edgecolor="#a08060", lw=0.6)
-        late = end > 0.7 * max(other.end_s / 60 for other in marks) and start > 0.4 * end
+        late = end > 0.7 * max(other.end_s / unit_s for other in marks) and start > 0.4 * end
         axis.annotate(
             mark.label, (start if late else end, row), xytext=(-4 if late else 4, 0), textcoords="offset points",
             ha="right" if late else "left", va="center", fontsize=9,
