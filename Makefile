@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format equivalence mutants clean
+.PHONY: help train evaluate tensorboard test lint format calibrate equivalence mutants results world-cup clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,11 +46,23 @@ format: $(INSTALLED)  ## put the code in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+calibrate: $(INSTALLED)  ## measure the system as found against the brief's figures; writes docs/calibration.md
+	$(BIN)/python scripts/calibrate.py $(ARGS)
+
 equivalence: $(INSTALLED)  ## hold the two engines against each other, event by event
 	$(BIN)/python scripts/equivalence.py $(ARGS)
 
 mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice
 	$(BIN)/python scripts/mutants.py $(ARGS)
+
+results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictures of 10 held-out episodes a scenario
+	@run="$$($(BIN)/python scripts/train.py --seed 0 $(ARGS))" && rm -rf docs/results && \
+	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,ppo=$$run" --num-seeds 10 --out docs/results
+
+TRACE ?= ../shared/traces/worldcup98_june24-30.csv
+world-cup: $(INSTALLED)  ## write docs/world-cup: the baselines on 24 June 1998 (TRACE=worldcup98_june24-30.csv)
+	rm -rf docs/world-cup
+	$(BIN)/python scripts/evaluate.py --scenarios configs/examples/world-cup-day.yaml --num-seeds 3 --out docs/world-cup
 
 clean:  ## remove what was built; runs/ and results/ stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -106,7 +106,7 @@ class ControlTable:
         if not np.isfinite(action).all():
             culprit = self.names[int(np.flatnonzero(~np.isfinite(action))[0])]
             raise ConfigError(f"action for {culprit} is not finite, must be in [-1, 1]")
-        position = (np.clip(action, -1.0, 1.0) + 1.0) / 2.0
+        position = (np.minimum(np.maximum(action, -1.0), 1.0) + 1.0) / 2.0
         linear = self._low + position * (self._high - self._low)
         logarithmic = self._safe_low * self._safe_ratio**position
         return self.clip(np.where(self._log, logarithmic, linear))
@@ -120,7 +120,7 @@ class ControlTable:
 
     def clip(self, natural: NDArray[np.floating]) -> NDArray[np.float64]:
         """`natural` brought into the ranges, whole numbers where a control holds whole numbers."""
-        values = np.clip(np.asarray(natural, dtype=np.float64), self._low, self._high)
+        values = np.minimum(np.maximum(np.asarray(natural, dtype=np.float64), self._low), self._high)
         return np.asarray(np.where(self._integer, np.rint(values), values), dtype=np.float64)
 
     def with_values(self, **values: float) -> NDArray[np.float64]:

@@ -129,7 +129,7 @@ def _recall(ring: Any, seconds: Any, counters: Any, users: Any, came: Any) -> No
         counters[1] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fill_arrivals(
     seed: int, rates: Any, totals: Any, bin_ns: int, interactive: Any, population: Any,
     ring: Any, seconds: Any, counters: Any, clock: Any, buffer: Any, filled: int, end_ns: int,
