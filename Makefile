@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= passive
 .PHONY: help train evaluate tensorboard test lint format calibrate equivalence mutants results world-cup clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 .venv: $(INSTALLED)  ## the virtual environment, with the exact versions of constraints.txt
 
@@ -59,8 +59,7 @@ results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictu
 	@run="$$($(BIN)/python scripts/train.py --seed 0 $(ARGS))" && rm -rf docs/results && \
 	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,ppo=$$run" --num-seeds 10 --out docs/results
 
-TRACE ?= ../shared/traces/worldcup98_june24-30.csv
-world-cup: $(INSTALLED)  ## write docs/world-cup: the baselines on 24 June 1998 (TRACE=worldcup98_june24-30.csv)
+world-cup: $(INSTALLED)  ## write docs/world-cup: the baselines on 24 June 1998 (configs/examples says where its file lies)
 	rm -rf docs/world-cup
 	$(BIN)/python scripts/evaluate.py --scenarios configs/examples/world-cup-day.yaml --num-seeds 3 --out docs/world-cup
 
