@@ -16,7 +16,7 @@ from streamflow_env.engines.compiled.layout import (
     lay_out,
 )
 from streamflow_env.engines.compiled.life import empty_slots
-from streamflow_env.engines.compiled.loop import MORE_ROOM, put_in_force, run_interval
+from streamflow_env.engines.compiled.loop import EVENTS_PER_SLOT, MORE_ROOM, VISITS_PER_SLOT, put_in_force, run_interval
 from streamflow_env.engines.draws.arrivals import Arrivals
 from streamflow_env.engines.telemetry import (
     ANSWER,
@@ -122,7 +122,7 @@ class CompiledEngine:
     def _make_room(self) -> None:
         """Double what may be short. The kernel is between two events, so nothing is lost."""
         assert self._state is not None
-        world = self._state.world[0]
+        world, num_services = self._state.world[0], len(self._state.services)
         size = self._requests.size
         busy = size - int(world["num_free"]) + 1
         if int(world["num_free"]) <= busy:
@@ -132,9 +132,11 @@ class CompiledEngine:
             self._requests[-1]["next"] = world["free_head"]
             world["free_head"] = size
             world["num_free"] += size
-        self._heap = np.concatenate([self._heap, np.zeros_like(self._heap)])
-        if self._log:
+        if len(self._heap) - int(world["heap_size"]) <= EVENTS_PER_SLOT * busy + num_services:
+            self._heap = np.concatenate([self._heap, np.zeros_like(self._heap)])
+        if self._log and self._visits.size - int(world["num_visits"]) <= VISITS_PER_SLOT * busy:
             self._visits = np.concatenate([self._visits, np.zeros_like(self._visits)])
+        if self._log and self._answers.size - int(world["num_answers"]) <= busy:
             self._answers = np.concatenate([self._answers, np.zeros_like(self._answers)])
 
     def _forget_counts(self) -> None:

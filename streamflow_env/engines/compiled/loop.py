@@ -31,6 +31,7 @@ from streamflow_env.engines.draws.distributions import to_ns
 
 INTERVAL_OVER: Final = 0
 MORE_ROOM: Final = 1
+EVENTS_PER_SLOT: Final = 4
 VISITS_PER_SLOT: Final = 8
 
 
@@ -41,7 +42,7 @@ def run_interval(
 ) -> int:  # fmt: skip
     """Handle every event before `end_ns`; MORE_ROOM, at a moment between two events, if an array may overflow."""
     while True:
-        if _is_short(w, requests, heap, visits, answers):
+        if _is_short(w, services, requests, heap, visits, answers):
             return MORE_ROOM
         time, order, is_arrival = _next_event(w, heap, arrivals)
         if w.next_change < changes.size and changes[w.next_change].at_ns <= min(time, end_ns - 1):
@@ -88,10 +89,10 @@ def run_interval(
 
 
 @njit(cache=True)
-def _is_short(w: Any, requests: Any, heap: Any, visits: Any, answers: Any) -> bool:
-    """Whether one event, with all that it wakes, might not find room."""
+def _is_short(w: Any, services: Any, requests: Any, heap: Any, visits: Any, answers: Any) -> bool:
+    """Whether one event with all that it wakes, or one setting of the controls, might not find room."""
     busy = requests.size - w.num_free + 1
-    if w.num_free <= busy or heap.shape[0] - w.heap_size <= 4 * busy:
+    if w.num_free <= busy or heap.shape[0] - w.heap_size <= EVENTS_PER_SLOT * busy + services.size:
         return True
     if w.logging == 0:
         return False
