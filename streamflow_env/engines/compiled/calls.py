@@ -14,13 +14,22 @@ from streamflow_env.engines.compiled.agenda import (
     RELEASE_EVENT,
     order_of,
     queue_for_core,
-    queue_for_worker,
     schedule,
     wait,
 )
 from streamflow_env.engines.compiled.breaker import permits, record
 from streamflow_env.engines.compiled.layout import DATABASE, LLM, TOKEN
-from streamflow_env.engines.compiled.services import admit, admit_to_cores, draw, leaf_visit, log_visit, touch
+from streamflow_env.engines.compiled.services import (
+    HAD,
+    TURNED_AWAY,
+    admit,
+    admit_to_cores,
+    draw,
+    leaf_visit,
+    log_visit,
+    touch,
+    want_server,
+)
 from streamflow_env.engines.draws.distributions import duration_ns, to_ns
 from streamflow_env.engines.draws.hashing import ASK, ATTEMPT_CPU, BACKOFF, CALL_LATENCY, FALLBACK, SERVICE_TIME
 from streamflow_env.engines.telemetry import BREAKER_OPEN, OK, QUEUE_FULL, RATE_LIMITED, TIMEOUT
@@ -195,17 +204,9 @@ def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
 def _ask_database(w: Any, c: Any, s: Any, requests: Any, visits: Any, slot: int, step: Any) -> bool:
     r = requests[slot]
     r.phase = CONNECTION_HAD
-    if s.busy < s.servers:
-        touch(w.now, s)
-        s.busy += 1
-        s.in_flight += 1
-        return True
-    if s.queue_length < s.queue_limit:
-        touch(w.now, s)
-        s.in_flight += 1
-        queue_for_worker(s, requests, slot)
-        return False
-    s.queue_full += 1
+    got = want_server(w.now, s, requests, slot)
+    if got != TURNED_AWAY:
+        return got == HAD
     c.queue_full += 1
     log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, QUEUE_FULL)
     r.phase = REFUSED

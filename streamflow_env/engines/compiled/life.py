@@ -15,7 +15,6 @@ from streamflow_env.engines.compiled.agenda import (
     free_slot,
     new_slot,
     order_of,
-    queue_for_worker,
     schedule,
     wait,
 )
@@ -33,6 +32,8 @@ from streamflow_env.engines.compiled.layout import (
     QUERY,
 )
 from streamflow_env.engines.compiled.services import (
+    HAD,
+    TURNED_AWAY,
     complete,
     draw,
     emit,
@@ -40,6 +41,7 @@ from streamflow_env.engines.compiled.services import (
     log_visit,
     remove_from_queue,
     touch,
+    want_server,
 )
 from streamflow_env.engines.draws.distributions import duration_ns, exponential, to_ns
 from streamflow_env.engines.draws.hashing import FAULT as FAULT_DRAW
@@ -181,17 +183,9 @@ def _enter(w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot: 
     holds[slot, at + 2] = step.service
     holds[slot, at + 3] = step.number
     r.phase = call.WORKER_HAD
-    if s.busy < s.servers:
-        touch(w.now, s)
-        s.busy += 1
-        s.in_flight += 1
-        return True
-    if s.queue_length < s.queue_limit:
-        touch(w.now, s)
-        s.in_flight += 1
-        queue_for_worker(s, requests, slot)
-        return False
-    s.queue_full += 1
+    got = want_server(w.now, s, requests, slot)
+    if got != TURNED_AWAY:
+        return got == HAD
     log_visit(w, visits, r, step.number, 0, step.service, w.now, w.now, QUEUE_FULL)
     r.phase = -QUEUE_FULL
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from numba import njit
 
@@ -12,6 +12,7 @@ from streamflow_env.engines.compiled.agenda import (
     READY_EVENT,
     leave_queue,
     order_of,
+    queue_for_worker,
     schedule,
     wake,
 )
@@ -19,6 +20,10 @@ from streamflow_env.engines.compiled.layout import HOLD, POOL
 from streamflow_env.engines.draws.distributions import duration_ns
 from streamflow_env.engines.draws.hashing import BATCHES, draw_index, stream_key, uniform
 from streamflow_env.engines.telemetry import OK, bucket
+
+HAD: Final = 0
+QUEUED: Final = 1
+TURNED_AWAY: Final = 2
 
 
 @njit(cache=True)
@@ -67,6 +72,21 @@ def touch(now: int, s: Any) -> None:
         s.cpu_busy_ns += s.cpu_busy * dt
         s.core_ns += s.cores * dt
         s.replica_ns += (s.ready_replicas + s.pending_replicas + draining(s)) * dt
+
+
+@njit(cache=True)
+def want_server(now: int, s: Any, requests: Any, slot: int) -> int:
+    """Ask for a server: HAD at once, QUEUED for one, or TURNED_AWAY by a full queue."""
+    if s.busy >= s.servers and s.queue_length >= s.queue_limit:
+        s.queue_full += 1
+        return TURNED_AWAY
+    touch(now, s)
+    s.in_flight += 1
+    if s.busy < s.servers:
+        s.busy += 1
+        return HAD
+    queue_for_worker(s, requests, slot)
+    return QUEUED
 
 
 @njit(cache=True)
