@@ -120,8 +120,8 @@ def _load_model(path: Path) -> Any:
         )
     try:
         return kind.load(path, device="cpu")
-    except (ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
-        raise ConfigError(f"{path}: not a model that {algorithm} can load: {error}") from None
+    except Exception as error:  # a file of something else may raise anything: AssertionError, torch's RuntimeError ...
+        raise ConfigError(f"{path}: not a model that {algorithm} can load: {error}") from error
 
 
 def _algorithm(description: Path) -> str:
@@ -134,8 +134,11 @@ def _algorithm(description: Path) -> str:
 def _load_normalisation(path: Path) -> Any:
     from stable_baselines3.common.vec_env import VecNormalize
 
-    with path.open("rb") as file:
-        statistics = pickle.load(file)
+    try:
+        with path.open("rb") as file:
+            statistics = pickle.load(file)
+    except Exception as error:  # as above
+        raise ConfigError(f"{path}: not a pickled VecNormalize: {error}") from error
     if not isinstance(statistics, VecNormalize):
         raise ConfigError(f"{path}: holds a {type(statistics).__name__}, must be a VecNormalize")
     statistics.training = False

@@ -25,6 +25,7 @@ from agents.policy import AsFoundPolicy
 from agents.task import CutShort, Task
 from agents.vec_env import Cell, ThreadedVecEnv
 from streamflow_env.engines import ENGINE_NAMES
+from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Positive, load
 
@@ -49,6 +50,13 @@ class TrainingArguments:
     num_evaluation_episodes: int = argument(8, "episodes of an evaluation, the same each time, never trained on")
     out: str = argument("runs", "folder in which the run gets a folder of its own")
     progress: bool = argument(True, "show a progress bar")
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "num_cells", "num_threads", "evaluate_every", "num_evaluation_episodes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}: must be at least 1")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed {self.seed}: must be in [0, 2**32)")
 
 
 class PpoSettings(Frozen):

@@ -13,8 +13,8 @@ from streamflow_env.errors import ConfigError
 
 def main() -> None:
     """Train as the command line says."""
-    arguments = parse_arguments(TrainingArguments)
     try:
+        arguments = parse_arguments(TrainingArguments)
         task = streamflow_task(
             arguments.scenario,
             arguments.system,

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -253,9 +254,17 @@ def test_what_is_no_model_for_this_system_is_an_error(tmp_path: Path, env: Strea
     (tmp_path / "best_model.zip").write_bytes(b"not a model")
     with pytest.raises(ConfigError, match="not a model"):
         load_policy(str(tmp_path), env)
+    with zipfile.ZipFile(tmp_path / "best_model.zip", "w") as archive:
+        archive.writestr("something", "else")
+    with pytest.raises(ConfigError, match="not a model"):
+        load_policy(str(tmp_path), env)
     PPO("MlpPolicy", gymnasium.make("Pendulum-v1"), n_steps=8, batch_size=8, device="cpu").save(tmp_path / "other.zip")
     with pytest.raises(ConfigError, match="its observations have shape"):
         load_policy(str(tmp_path / "other.zip"), env)
+    whole = (tmp_path / "other.zip").read_bytes()
+    (tmp_path / "half.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConfigError, match="not a model"):
+        load_policy(str(tmp_path / "half.zip"), env)
     (tmp_path / "config.yaml").write_text("arguments: {algorithm: nosuch}", encoding="utf-8")
     with pytest.raises(ConfigError, match="NOSUCH"):
         load_policy(str(tmp_path / "other.zip"), env)

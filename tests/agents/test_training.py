@@ -181,6 +181,13 @@ def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None
         settings(**changes)
 
 
+@pytest.mark.parametrize("name", ["total_steps", "num_cells", "num_threads", "evaluate_every", "seed"])
+def test_a_wrong_argument_is_named_before_anything_is_made(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{name} -1"):
+        TrainingArguments(out=str(tmp_path / "runs"), **{name: -1})
+    assert not (tmp_path / "runs").exists()
+
+
 def test_an_unknown_algorithm_lists_the_known() -> None:
     with pytest.raises(ConfigError, match="ppo"):
         load_settings("ppq")
