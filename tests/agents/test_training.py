@@ -183,8 +183,9 @@ def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None
 
 @pytest.mark.parametrize("name", ["total_steps", "num_cells", "num_threads", "evaluate_every", "seed"])
 def test_a_wrong_argument_is_named_before_anything_is_made(name: str, tmp_path: Path) -> None:
+    wrong: dict[str, Any] = {name: -1}
     with pytest.raises(ConfigError, match=f"{name} -1"):
-        TrainingArguments(out=str(tmp_path / "runs"), **{name: -1})
+        TrainingArguments(out=str(tmp_path / "runs"), **wrong)
     assert not (tmp_path / "runs").exists()
 
 
