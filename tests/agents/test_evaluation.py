@@ -207,6 +207,12 @@ def test_a_picture_has_the_panels_that_there_are_values_for(tmp_path: Path) -> N
     assert path.stat().st_size > 10_000
 
 
+def test_next_to_nothing_looks_like_it() -> None:
+    calm = Recording([15.0, 30.0], {"queue": [0.0, 0.09]})
+    figure = draw_timeline({"a": calm}, (Panel(title="Q", unit="q", metric="queue", scale="symlog"),), {"a": "red"}, "")
+    assert figure.axes[1].get_ylim() == (0.0, 10.0)
+
+
 def test_the_shipped_panels_all_have_values(env: StreamFlowEnv) -> None:
     _, recorded = record_episode(make_baseline("as_found", env.system, env.observation_table), env, SEEDS[0])
     for panel in load_panels():
