@@ -38,6 +38,10 @@ class Scenario(Frozen):
     meaning: Text = Field(default="no description", description="one line for documentation and reports")
 
     @abstractmethod
+    def check(self, system: System) -> None:
+        """Raises ConfigError, naming the key, where the scenario names what the system does not have."""
+
+    @abstractmethod
     def episode(self, system: System, seed: int) -> Episode:
         """The episode number `seed` of this scenario.
 
@@ -67,9 +71,16 @@ class Timeline(Scenario):
                 )
         return self
 
+    def check(self, system: System) -> None:
+        for index, incident in enumerate(self.incidents):
+            try:
+                incident.check(system)
+            except ValueError as error:
+                raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
+
     def episode(self, system: System, seed: int) -> Episode:
         seed = _checked_seed(seed)
-        self._check_system(system)
+        self.check(system)
         num_bins = int(np.ceil((system.warmup_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - system.warmup_s
         load = self.traffic.sample(seed, np.maximum(middles_s, 0.0), self.horizon_s)
@@ -104,13 +115,6 @@ class Timeline(Scenario):
         data["traffic"] = {**kept, "start": None, **options, "kind": "trace", "trace": str(trace)}
         return parse(Timeline, data, f"scenario {self.name}")
 
-    def _check_system(self, system: System) -> None:
-        for index, incident in enumerate(self.incidents):
-            try:
-                incident.check(system)
-            except ValueError as error:
-                raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
-
     def _outbreak(self, index: int, seed: int) -> Outbreak:
         incident, rng = self.incidents[index], stream(seed, INCIDENT, index)
         return incident.sample(rng) if rng.random() < incident.chance else Outbreak()
@@ -133,6 +137,10 @@ class Mixture(Scenario):
     def scenarios(self) -> tuple[Timeline, ...]:
         """The members, in order."""
         return tuple(self._member(name) for name in self.members)
+
+    def check(self, system: System) -> None:
+        for scenario in self.scenarios:
+            scenario.check(system)
 
     def episode(self, system: System, seed: int) -> Episode:
         weights = np.array(list(self.members.values()))

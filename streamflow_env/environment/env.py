@@ -81,6 +81,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.scenario = load_scenario(scenario)
         if trace is not None:
             self.scenario = self.scenario.with_trace(trace)
+        self.scenario.check(self.system)
         self.weights = load_reward(reward)
         self.control_table = self.system.control_table
         self.observation_table = ObservationTable(self.system)

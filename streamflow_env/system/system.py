@@ -66,6 +66,8 @@ class System(Frozen):
     @model_validator(mode="after")
     def _check_references(self) -> System:
         self._check_calls()
+        if not any(request_class.kind == "interactive" for request_class in self.classes.values()):
+            raise ValueError("classes: must have at least one of kind interactive")
         for name, request_class in self.classes.items():
             where = f"classes.{name}.plan"
             self._check_plan(where, request_class.plan, None, request_class.kind == "interactive")
@@ -128,6 +130,10 @@ class System(Frozen):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"controls: name {name!r} is given twice")
+        levers = [(control.of, control.parameter) for control in self.controls]
+        for of, parameter in levers:
+            if levers.count((of, parameter)) > 1:
+                raise ValueError(f"controls: {parameter} of {of!r} is set by two controls, must be set by one")
         for index, control in enumerate(self.controls):
             where = f"controls[{index}] ({control.name})"
             needed = PARAMETER_KINDS[control.parameter]
@@ -163,7 +169,8 @@ class System(Frozen):
             breaker = self.calls[control.of].breaker
             value = breaker.threshold_fraction if breaker is not None else None
         else:
-            owner: Any = self.calls[control.of] if control.of in self.calls else self.services[control.of]
+            is_call = PARAMETER_KINDS[control.parameter] == "call"
+            owner: Any = self.calls[control.of] if is_call else self.services[control.of]
             value = getattr(owner, control.parameter)
         if value is not None:
             return float(value)

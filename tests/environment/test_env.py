@@ -6,10 +6,12 @@ import copy
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from gymnasium.error import ResetNeeded
 
 from streamflow_env.engines import ENGINE_NAMES
@@ -184,6 +186,16 @@ def test_info_is_flat_finite_and_sums_up_to_the_reward(fake: StreamFlowEnv) -> N
 def test_wrong_arguments_say_what_is_allowed(arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         make(**arguments)
+
+
+def test_a_scenario_that_does_not_fit_the_system_is_known_at_once(tmp_path: Path) -> None:
+    incident = {"kind": "slowdown", "service": "steam", "start_s": 10, "factor": 2, "duration_s": 10}
+    with pytest.raises(ConfigError, match=r"incidents\.0\.slowdown\.service = 'steam'"):
+        make(scenario={**MINUTE, "incidents": [incident]})
+    member = tmp_path / "member.yaml"
+    member.write_text(yaml.safe_dump({**MINUTE, "incidents": [incident]}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="'steam'"):
+        make(scenario={"name": "both", "members": {"normal": 1.0, str(member): 0.001}})
 
 
 def test_a_trace_replaces_the_traffic() -> None:
