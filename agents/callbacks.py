@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from agents.policies import Policy
@@ -85,7 +86,8 @@ class TrainingLog(BaseCallback):
 class EvaluationLog(BaseCallback):
     """Evaluates the deterministic policy before training, at its end and every `every_calls` calls; keeps the best.
 
-    The reference policies are scored once, and logged at each evaluation, so that TensorBoard draws them as lines.
+    The reference policies are scored once, and written at each evaluation under the same tags as runs of their own
+    (`baseline-NAME` beside the best model), so that TensorBoard draws them as lines into the same charts.
     """
 
     def __init__(
@@ -100,14 +102,16 @@ class EvaluationLog(BaseCallback):
         self._reference_policies = reference_policies
         self._every_calls = every_calls
         self._best_model = best_model
-        self._references: dict[str, float] = {}
+        self._references: dict[str, dict[str, float]] = {}
+        self._writers: dict[str, SummaryWriter] = {}
         self._best_return = -math.inf
         self._evaluated_at = -1
 
     def _on_training_start(self) -> None:
         for name, policy in self._reference_policies.items():
-            self._references[name] = self._judge(policy)["return"]
-        levels = ", ".join(f"{name} {value:.1f}" for name, value in self._references.items())
+            self._references[name] = self._judge(policy)
+            self._writers[name] = SummaryWriter(str(self._best_model.parent / f"baseline-{name}"))
+        levels = ", ".join(f"{name} {figures['return']:.1f}" for name, figures in self._references.items())
         say(f"return of the baselines on the evaluation's episodes: {levels or 'none given'}")
         self._evaluate()
 
@@ -119,6 +123,8 @@ class EvaluationLog(BaseCallback):
     def _on_training_end(self) -> None:
         if self._evaluated_at != self.num_timesteps:
             self._evaluate()
+        for writer in self._writers.values():
+            writer.close()
 
     def _evaluate(self) -> None:
         figures = self._judge(self.model)
@@ -133,8 +139,10 @@ class EvaluationLog(BaseCallback):
             + (" (best so far)" if better else "")
         )
         _write_now(self.logger, self.num_timesteps, {f"eval/{name}": value for name, value in figures.items()})
-        lines = {f"eval/baseline_{name}": value for name, value in self._references.items()}
-        _write_now(self.logger, self.num_timesteps, lines)
+        for name, writer in self._writers.items():
+            for figure, value in self._references[name].items():
+                writer.add_scalar(f"eval/{figure}", value, self.num_timesteps)
+            writer.flush()
 
 
 class Progress(BaseCallback):

@@ -13,7 +13,7 @@ from agents.baselines import BASELINE_NAMES, make_baseline
 from agents.evaluation import evaluate_policy
 from agents.policies import load_policy
 from agents.seeds import FIRST_EVALUATION_SEED
-from agents.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task
+from agents.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task, validation_seeds
 from agents.training import TrainingArguments, load_settings, train
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
@@ -50,6 +50,15 @@ def test_judge_agrees_with_the_evaluation(scenario: str) -> None:
 def test_seeds_of_training_validation_and_evaluation_are_apart(scenario: str) -> None:
     assert make_task(scenario, []).seed_limit == FIRST_VALIDATION_SEED
     assert FIRST_VALIDATION_SEED + 10_000 < FIRST_EVALUATION_SEED
+
+
+def test_each_member_of_a_mixture_is_validated_equally_often() -> None:
+    env = StreamFlowEnv("mixed")
+    seeds = validation_seeds(env, 12)
+    names = [env.scenario.episode(env.system, seed).scenario for seed in seeds]
+    assert len(set(seeds)) == 12
+    assert {names.count(name) for name in names} == {2}
+    assert all(FIRST_VALIDATION_SEED <= seed < FIRST_EVALUATION_SEED for seed in seeds)
 
 
 def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path) -> None:
