@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,12 +50,16 @@ def load_policy(name: str, env: StreamFlowEnv) -> Policy:
 def name_policies(given: Sequence[str]) -> dict[str, str]:
     """Policies by the label they are called by: each of `given` is `LABEL=POLICY`, or a policy labelled by itself.
 
+    What stands before the first `=` is a label unless it holds a `/`: then it is part of a path.
+
     Raises:
         ConfigError: two have the same label, or one is neither a baseline nor a model.
     """
     policies: dict[str, str] = {}
     for text in given:
-        label, _, source = text.strip().rpartition("=")
+        label, equals, source = text.strip().partition("=")
+        if not equals or "/" in label or os.sep in label:
+            label, source = "", text.strip()
         own_label = _label(source)
         label = label or own_label
         if label in policies:

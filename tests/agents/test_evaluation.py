@@ -226,6 +226,9 @@ def test_policies_are_named(tmp_path: Path) -> None:
     (run / "best_model.zip").write_bytes(b"not a model")
     given = ["as_found", f"agent={run}", f"{run}/best_model.zip"]
     assert name_policies(given) == {"as_found": "as_found", "agent": str(run), "ppo-1": f"{run}/best_model.zip"}
+    odd = run.rename(tmp_path / "lr=0.1")
+    assert name_policies([str(odd)]) == {"lr=0.1": str(odd)}
+    assert name_policies([f"mine={odd}"]) == {"mine": str(odd)}
     with pytest.raises(ConfigError, match="given twice"):
         name_policies(["hpa", "hpa"])
     with pytest.raises(ConfigError, match="nosuch"):
