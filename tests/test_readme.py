@@ -1,4 +1,4 @@
-"""README's Python examples do what they say, run as they are printed."""
+"""The Python examples of README and docs do what they say, run as they are printed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "scenarios.md")
+EXAMPLES = [re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S) for page in PAGES]
 
 
 def test_there_are_examples() -> None:
-    assert EXAMPLES
+    assert all(EXAMPLES)
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", [example for page in EXAMPLES for example in page])
 def test_an_example_runs_as_printed(example: str) -> None:
     """In a process of its own, where a warning is an error and only what the example imports is there."""
     command = [sys.executable, "-W", "error", "-c", example]
