@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -200,6 +200,11 @@ class System(Frozen):
         """For each class, in order, whether users send it."""
         return tuple(request_class.kind == "interactive" for request_class in self.classes.values())
 
+    def calls_of(self, kind: Literal["interactive", "background"]) -> tuple[str, ...]:
+        """The calls that plans of interactive, or of background, classes make."""
+        made = {name for c in self.classes.values() if c.kind == kind for name in _queries(c.plan)}
+        return tuple(name for name in self.calls if name in made)
+
     def pools(self) -> Iterator[tuple[str, WorkerPool]]:
         """The worker pools, by name."""
         return ((name, service) for name, service in self.services.items() if isinstance(service, WorkerPool))
@@ -218,6 +223,17 @@ def _depth(plan: tuple[Step, ...]) -> int:
         elif isinstance(step, LookupStep):
             depths.append(_depth(step.on_miss))
     return max(depths)
+
+
+def _queries(plan: tuple[Step, ...]) -> Iterator[str]:
+    """The calls that a plan makes."""
+    for step in plan:
+        if isinstance(step, QueryStep):
+            yield step.query
+        elif isinstance(step, CallStep):
+            yield from _queries(step.holding)
+        elif isinstance(step, LookupStep):
+            yield from _queries(step.on_miss)
 
 
 def load_system(source: str | Path | dict[str, Any] | System = "streamflow") -> System:
