@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,12 @@ from agents.statistics import Estimate, estimate, interquartile_mean, paired_dif
 from streamflow_env.errors import ConfigError
 
 ALL: Final = "all scenarios"
+MARK: Final = "*"
+MARKED: Final = "the 95 % interval of the difference excludes 0 (each by itself: not corrected for their number)"
+ENOUGH_SEEDS: Final = 5
+TOO_FEW: Final = (
+    f"With fewer than {ENOUGH_SEEDS} episodes a scenario the intervals are too narrow: no bootstrap mends that."
+)
 TABLE_WIDTH: Final = 130
 """Width of the tables where they are not written to a terminal."""
 
@@ -36,15 +41,19 @@ class Column:
     factor: float = 1.0
     against: bool = False
 
-    def texts(self, found: Estimate) -> tuple[str, str, str]:
-        """The value, its interval, and half the interval's width; a decimal less from 100 on, and from 1000 on."""
+    def texts(self, found: Estimate, num_seeds: int) -> tuple[str, str, str]:
+        """The value, its interval, and half the interval's width; a decimal less from 100 on, and from 1000 on.
+
+        A difference of which the interval excludes 0 is marked with `MARK`.
+        """
         size = abs(self.factor * found.value)
         decimals = max(0, self.num_decimals - (size >= 100) - (size >= 1000))
         sign = "+" if self.against else ""
-        if math.isnan(found.low):
+        if num_seeds == 1:
             return f"{self.factor * found.value:{sign}.{decimals}f}", "one episode", ""
         value, low, high = (f"{self.factor * x:{sign}.{decimals}f}" for x in (found.value, found.low, found.high))
-        return value, f"[{low}, {high}]", f"±{self.factor * (found.high - found.low) / 2:.{decimals}f}"
+        mark = MARK if self.against and found.excludes_zero else ""
+        return value + mark, f"[{low}, {high}]", f"±{self.factor * (found.high - found.low) / 2:.{decimals}f}"
 
 
 COLUMNS: Final = (
@@ -65,17 +74,18 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Row:
-    """One policy in one scenario; `estimates` in the order of `COLUMNS`, a difference None for the reference itself."""
+    """One policy in one scenario, or in all; `estimates` as `COLUMNS`, a difference None for the reference itself."""
 
     scenario: str
     policy: str
     num_episodes: int
+    num_seeds: int
     estimates: tuple[Estimate | None, ...]
     return_iqm: Estimate
 
 
 def summarise(results: Sequence[EpisodeResult], reference: str) -> list[Row]:
-    """Means over episodes with 95 % intervals; with several scenarios, last their mean, seed by seed.
+    """Means over episodes with 95 % intervals; with several scenarios, last the mean over them, all weighing the same.
 
     Raises:
         ConfigError: the reference policy was not evaluated.
@@ -92,17 +102,17 @@ def summarise(results: Sequence[EpisodeResult], reference: str) -> list[Row]:
 
 
 class _Samples:
-    """The figures of one policy, averaged over scenarios seed by seed: shape (num_seeds,)."""
+    """The figures of one policy by scenario and seed: shape (num_scenarios, num_seeds)."""
 
     def __init__(self, results: Sequence[EpisodeResult], scenarios: Sequence[str], policy: str) -> None:
         self.policy = policy
-        mine = [r for r in results if r.policy == policy and r.scenario in scenarios]
-        seeds = sorted({r.seed for r in mine})
-        self.num_episodes = len(mine)
-        self._by_seed = [[r.figures for r in mine if r.seed == seed] for seed in seeds]
+        mine = sorted((r for r in results if r.policy == policy), key=lambda r: r.seed)
+        self._by_scenario = [[r.figures for r in mine if r.scenario == scenario] for scenario in scenarios]
+        self.num_seeds = len(self._by_scenario[0])
+        self.num_episodes = sum(len(episodes) for episodes in self._by_scenario)
 
     def of(self, figure: str) -> NDArray[np.float64]:
-        return np.array([np.mean([figures[figure] for figures in episodes]) for episodes in self._by_seed])
+        return np.array([[figures[figure] for figures in episodes] for episodes in self._by_scenario])
 
 
 def _row(scenario: str, policy: str, mine: _Samples, theirs: _Samples) -> Row:
@@ -114,7 +124,8 @@ def _row(scenario: str, policy: str, mine: _Samples, theirs: _Samples) -> Row:
         return paired_difference(mine.of(column.figure), theirs.of(column.figure))
 
     iqm = estimate(mine.of(RETURN), interquartile_mean)
-    return Row(scenario, policy, mine.num_episodes, tuple(found(column) for column in COLUMNS), iqm)
+    estimates = tuple(found(column) for column in COLUMNS)
+    return Row(scenario, policy, mine.num_episodes, mine.num_seeds, estimates, iqm)
 
 
 def free_folder(path: str | None = None) -> Path:
@@ -136,7 +147,7 @@ def print_tables(rows: Sequence[Row], reference: str, console: Console | None = 
         console = Console(file=console.file, width=TABLE_WIDTH)
     for scenario in _distinct(row.scenario for row in rows):
         mine = [row for row in rows if row.scenario == scenario]
-        title = f"{scenario}: {mine[0].num_episodes} episodes a policy; ± half the 95 % interval; Δ against {reference}"
+        title = f"{scenario}: {_episodes(mine[0])}; ± half the 95 % interval; Δ against {reference}"
         table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("policy", style="bold", overflow="fold", min_width=12)
         for column in COLUMNS:
@@ -146,18 +157,34 @@ def print_tables(rows: Sequence[Row], reference: str, console: Console | None = 
                 row.policy, *_cells(row, lambda value, _, width: f"{value}\n[dim]{width}[/dim]" if width else value)
             )
         console.print(table)
+    console.print(f"{MARK} {MARKED}", highlight=False)
+    if rows[0].num_seeds < ENOUGH_SEEDS:
+        console.print(TOO_FEW, highlight=False)
 
 
-def markdown(rows: Sequence[Row], reference: str) -> str:
-    """The same tables as Markdown."""
-    lines = [f"Means over episodes with bootstrap 95 % intervals; Δ is paired by episode, against `{reference}`."]
+def markdown(rows: Sequence[Row], reference: str, seeds: Sequence[int], command: str) -> str:
+    """The same tables as Markdown, with the episodes' `seeds` and the `command` that made them."""
+    which = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    lines = [
+        f"Means over episodes, {len(seeds)} a scenario ({which}), the same for every policy, with bootstrap 95 % "
+        f"intervals; Δ is paired by episode, against `{reference}`. `{MARK}`: {MARKED}.",
+        "",
+        "The intervals are over episodes, not over training seeds: one trained agent is one draw of its training."
+        + (f" {TOO_FEW}" if len(seeds) < ENOUGH_SEEDS else ""),
+        "",
+        "Made by",
+        "",
+        "```bash",
+        command,
+        "```",
+    ]
     for scenario in _distinct(row.scenario for row in rows):
         mine = [row for row in rows if row.scenario == scenario]
-        lines += ["", f"## {scenario}", "", f"{mine[0].num_episodes} episodes a policy.", ""]
+        lines += ["", f"## {scenario}", "", f"{_episodes(mine[0])}.", ""]
         lines.append("| policy | " + " | ".join(column.title for column in COLUMNS) + " |")
         lines.append("|---|" + "---:|" * len(COLUMNS))
         for row in mine:
-            cells = _cells(row, lambda value, interval, _: f"{value}<br>{interval}")
+            cells = _cells(row, lambda value, interval, _: f"{value}<br>{interval}".replace("*", r"\*"))
             lines.append(f"| {row.policy} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -189,7 +216,11 @@ def write_episodes_csv(results: Sequence[EpisodeResult], path: Path) -> None:
 
 def _cells(row: Row, write: Callable[[str, str, str], str]) -> list[str]:
     pairs = zip(COLUMNS, row.estimates, strict=True)
-    return ["–" if found is None else write(*column.texts(found)) for column, found in pairs]
+    return ["–" if found is None else write(*column.texts(found, row.num_seeds)) for column, found in pairs]
+
+
+def _episodes(row: Row) -> str:
+    return f"{row.num_episodes} episode{'s' if row.num_episodes > 1 else ''} a policy"
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

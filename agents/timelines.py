@@ -24,6 +24,7 @@ COLOURS: Final = ("#4d4d4d", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f0
 """Told apart by the colour-blind too (Okabe and Ito 2008); the first for the first policy, and so on."""
 INCIDENT_COLOURS: Final = ("#f6d5c5", "#f9edc2", "#d9e6f5", "#e3dcef")
 BEHIND: Final = "#b8b8b8"
+OUTLINE: Final = "#222222"
 PANEL_HEIGHT: Final = 1.3
 MARK_HEIGHT: Final = 0.22
 WIDTH: Final = 12.0
@@ -38,7 +39,11 @@ HOURS_FROM_S: Final = 4 * 3600.0
 
 
 class Panel(Frozen):
-    """One panel: what it shows, on which axis; `limit` is a dashed line, `behind` a metric drawn once in grey."""
+    """One panel: what it shows, on which axis; `limit` is a dashed line.
+
+    `behind` is a metric drawn once, the first policy's, as a grey area, and `outline` one as a thin dashed line; in
+    their labels `{policy}` stands for that policy.
+    """
 
     title: Text
     unit: Text
@@ -50,6 +55,8 @@ class Panel(Frozen):
     limit_label: str = ""
     behind: Text | None = None
     behind_label: str = ""
+    outline: Text | None = None
+    outline_label: str = ""
 
 
 class Panels(Frozen):
@@ -65,18 +72,27 @@ def write_timelines(results: Sequence[EpisodeResult], folder: Path, panels: Sequ
     """One PNG for each scenario of which episodes were recorded; the files, in the scenarios' order."""
     labels = list(dict.fromkeys(result.policy for result in results))
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(labels)}
-    written = []
+    written: list[Path] = []
+    taken: set[str] = set()
     for scenario in dict.fromkeys(result.scenario for result in results):
         mine = [r for r in results if r.scenario == scenario and r.recording is not None]
         if not mine:
             continue
-        name = Path(scenario).stem
+        name = _another(Path(scenario).stem, taken)
         recordings = {r.policy: r.recording for r in mine if r.recording is not None}
         figure = draw_timeline(recordings, panels, colours, f"{name}, episode seed {mine[0].seed}")
         path = folder / f"timeline-{name}.png"
         figure.savefig(path, dpi=130)
         written.append(path)
     return written
+
+
+def _another(name: str, taken: set[str]) -> str:
+    """`name`, or with a number where another scenario's file has the same; adds it to `taken`."""
+    names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
+    free = next(name for name in names if name not in taken)
+    taken.add(free)
+    return free
 
 
 def draw_timeline(
@@ -130,13 +146,17 @@ def thinned(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64
 
 
 def _draw_panel(axis: Axes, panel: Panel, recordings: Mapping[str, Recording], colours: Mapping[str, str]) -> None:
-    first = next(iter(recordings.values()))
+    policy, first = next(iter(recordings.items()))
     unit_s, _ = time_unit(first)
+    times = thinned(first.times_s) / unit_s
     behind = values_of(first, panel.behind) if panel.behind else None
     if behind is not None:
-        times = thinned(first.times_s) / unit_s
-        label = panel.behind_label or panel.behind
-        axis.fill_between(times, thinned(behind), color=BEHIND, alpha=0.35, lw=0, label=label)
+        label = (panel.behind_label or str(panel.behind)).replace("{policy}", policy)
+        axis.fill_between(times, thinned(behind), color=BEHIND, alpha=0.45, lw=0, label=label)
+    outline = values_of(first, panel.outline) if panel.outline else None
+    if outline is not None:
+        label = (panel.outline_label or str(panel.outline)).replace("{policy}", policy)
+        axis.plot(times, thinned(outline), color=OUTLINE, lw=0.9, ls=(0, (4, 2)), label=label, zorder=4)
     for index, (label, recording) in enumerate(recordings.items()):
         values = values_of(recording, panel.metric)
         if values is not None:
@@ -184,7 +204,7 @@ def _draw_marks(axis: Axes, recording: Recording) -> None:
     for row, (mark, colour) in enumerate(zip(marks, _mark_colours(marks), strict=True)):
         start, end = mark.start_s / unit_s, mark.end_s / unit_s
         axis.barh(row, end - start, left=start, height=0.8, color=colour, edgecolor="#a08060", lw=0.6)
-        late = end > 0.7 * max(other.end_s / unit_s for other in marks) and start > 0.4 * end
+        late = mark.end_s > 0.7 * recording.times_s[-1] and start > 0.4 * end
         axis.annotate(
             mark.label, (start if late else end, row), xytext=(-4 if late else 4, 0), textcoords="offset points",
             ha="right" if late else "left", va="center", fontsize=9,

@@ -8,6 +8,7 @@ python scripts/evaluate.py --trace traffic.csv                              on r
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -50,22 +51,24 @@ class Arguments:
 def main() -> None:
     arguments = parse_arguments(Arguments)
     try:
-        run(arguments)
+        run(arguments, shlex.join(["python", *sys.argv]))
     except ConfigError as error:
         sys.exit(f"error: {error}")
 
 
-def run(arguments: Arguments) -> None:
+def run(arguments: Arguments, command: str) -> None:
+    """Evaluate, print and write; `command` is named in the summary."""
     panels = load_panels(arguments.panels)
     policies = name_policies(arguments.policies.split(","))
     scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS)
     if arguments.reference not in policies:
         raise ConfigError(f"reference {arguments.reference!r}: must be one of {', '.join(policies)}")
+    seeds = evaluation_seeds(arguments.num_seeds)
     folder = free_folder(arguments.out)
     results = evaluate(
         policies,
         [name.strip() for name in scenarios.split(",")],
-        evaluation_seeds(arguments.num_seeds),
+        seeds,
         Setting(arguments.engine, arguments.system, arguments.reward, arguments.trace),
         jobs=arguments.jobs,
         record_first=True,
@@ -76,7 +79,7 @@ def run(arguments: Arguments) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     described = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), **asdict(arguments), "scenarios": scenarios}
     (folder / "config.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-    (folder / "summary.md").write_text(markdown(rows, arguments.reference), encoding="utf-8")
+    (folder / "summary.md").write_text(markdown(rows, arguments.reference, seeds, command), encoding="utf-8")
     write_summary_csv(rows, folder / "summary.csv")
     write_episodes_csv(results, folder / "episodes.csv")
     write_timelines(results, folder, panels)

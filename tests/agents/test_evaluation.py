@@ -147,12 +147,17 @@ def test_a_summary_pairs_by_episode() -> None:
 def test_tables_are_written_and_printed(tmp_path: Path) -> None:
     results = made_up()
     rows = summarise(results, "as_found")
-    text = markdown(rows, "as_found")
+    text = markdown(rows, "as_found", range(4), "python scripts/evaluate.py --num-seeds 4")
+    assert "4 a scenario (seeds 0 to 3)" in text
+    assert "python scripts/evaluate.py --num-seeds 4\n" in text
     assert text.count("\n| better |") == 3
-    assert "+11.5<br>[" in text
+    assert r"+11.5\*<br>[" in text
+    assert "not over training seeds" in text
     out = io.StringIO()
     print_tables(rows, "as_found", Console(file=out))
     assert "storm: 4 episodes a policy" in out.getvalue()
+    assert "+11.5*" in out.getvalue()
+    assert "* the 95 % interval of the difference excludes 0" in out.getvalue()
     write_summary_csv(rows, tmp_path / "summary.csv")
     lines = list(csv.DictReader((tmp_path / "summary.csv").read_text(encoding="utf-8").splitlines()))
     assert {line["statistic"] for line in lines} == {"mean", "mean paired difference", "interquartile mean"}
@@ -166,7 +171,24 @@ def test_tables_are_written_and_printed(tmp_path: Path) -> None:
 def test_one_episode_has_no_interval() -> None:
     rows = summarise(made_up(1), "as_found")
     assert all(found is None or math.isnan(found.low) for row in rows for found in row.estimates)
-    assert "one episode" in markdown(rows, "as_found")
+    text = markdown(rows, "as_found", [7], "evaluate")
+    assert "one episode" in text
+    assert "(seed 7)" in text
+    assert "too narrow" in text
+    assert r"\*<br>" not in text
+
+
+def test_all_scenarios_weigh_the_same_and_their_distance_does_not_widen_the_interval() -> None:
+    luck = np.random.default_rng(6)
+    results = [
+        EpisodeResult("as_found", scenario, seed, {c.figure: centre + luck.uniform(-1, 1) for c in COLUMNS})
+        for scenario, centre in (("calm", 0.0), ("storm", -900.0))
+        for seed in range(10)
+    ]
+    found = summarise(results, "as_found")[-1].estimates[0]
+    assert found is not None
+    assert found.value == pytest.approx(-450, abs=1)
+    assert found.high - found.low < 1.5
 
 
 def test_an_evaluation_overwrites_nothing(tmp_path: Path) -> None:
@@ -207,6 +229,22 @@ def test_a_picture_has_the_panels_that_there_are_values_for(tmp_path: Path) -> N
     assert path.stat().st_size > 10_000
 
 
+def test_scenarios_of_the_same_name_have_pictures_of_their_own(tmp_path: Path) -> None:
+    panels = (Panel(title="P95", unit="s", metric="p95_s"),)
+    results = [EpisodeResult("hpa", f"{folder}/storm.yaml", 7, {}, recording()) for folder in "abc"]
+    names = [path.name for path in write_timelines(results, tmp_path, panels)]
+    assert names == ["timeline-storm.png", "timeline-storm-2.png", "timeline-storm-3.png"]
+
+
+def test_what_is_drawn_for_the_first_policy_says_so() -> None:
+    panel = Panel(
+        title="P", unit="s", metric="p95_s", behind="replicas.a", behind_label="of {policy}", outline="intents_rps"
+    )
+    both = {"as_found": recording(), "hpa": recording()}
+    axis = draw_timeline(both, (panel,), {"as_found": "black", "hpa": "red"}, "").axes[1]
+    assert set(axis.get_legend_handles_labels()[1]) == {"of as_found", "intents_rps", "as_found", "hpa"}
+
+
 def test_next_to_nothing_looks_like_it() -> None:
     calm = Recording([15.0, 30.0], {"queue": [0.0, 0.09]})
     figure = draw_timeline({"a": calm}, (Panel(title="Q", unit="q", metric="queue", scale="symlog"),), {"a": "red"}, "")
@@ -218,6 +256,7 @@ def test_the_shipped_panels_all_have_values(env: StreamFlowEnv) -> None:
     for panel in load_panels():
         assert values_of(recorded, panel.metric) is not None, panel.metric
         assert panel.behind is None or values_of(recorded, panel.behind) is not None
+        assert panel.outline is None or values_of(recorded, panel.outline) is not None
 
 
 def test_policies_are_named(tmp_path: Path) -> None:
@@ -286,11 +325,11 @@ def test_the_script_writes_everything(tmp_path: Path, scenario: str) -> None:
     arguments = Arguments(
         policies="as_found,mine=playbook", scenarios=scenario, num_seeds=2, jobs=1, out=str(out), progress=False
     )
-    run(arguments)
+    run(arguments, "python scripts/evaluate.py")
     assert sorted(path.name for path in out.iterdir()) == [
         "config.yaml", "episodes.csv", "summary.csv", "summary.md", "timeline-short.png",
     ]  # fmt: skip
     with pytest.raises(ConfigError, match="already"):
-        run(arguments)
+        run(arguments, "again")
     with pytest.raises(ConfigError, match="reference"):
-        run(dataclasses.replace(arguments, reference="hpa"))
+        run(dataclasses.replace(arguments, reference="hpa"), "again")
