@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import yaml
 from stable_baselines3 import PPO
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.algorithms import load_settings
 from agents.baselines import BASELINE_NAMES, make_baseline
 from agents.evaluation import evaluate_policy
 from agents.policies import load_policy
 from agents.seeds import FIRST_EVALUATION_SEED
 from agents.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task
-from agents.training import TrainingArguments, load_settings, train
+from agents.training import TrainingArguments, run_training, train
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from tests.agents.fake_cell import AS_FOUND, FakeCell
@@ -66,6 +68,15 @@ def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path
     action, _ = load_policy(str(folder), env).predict(observation, deterministic=True)
     np.testing.assert_allclose(action, env.as_found_action, atol=0.3)
     assert PPO.load(folder / "final_model.zip", device="cpu").observation_space == env.observation_space
+    pools = [name for name, _ in env.system.pools()]
+    replicas = {f"{heading}/replicas.{pool}" for heading in ("metrics", "eval", "baseline_hpa") for pool in pools}
+    log = EventAccumulator(str(folder))
+    log.Reload()
+    shares = {"metrics/llm_use_fraction", "metrics/hit_fraction", "eval/llm_use_fraction", "baseline_hpa/cost_per_hour"}
+    assert replicas | shares <= set(log.Tags()["scalars"])
+    Path(scenario).unlink()  # a run goes on with the scenario as it was, whatever has become of the file
+    assert run_training({"resume": str(folder), "total_steps": 144}) == folder
+    assert PPO.load(folder / "final_model.zip", device="cpu").num_timesteps == 144
 
 
 def test_a_wrong_scenario_is_named() -> None:
