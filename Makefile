@@ -55,13 +55,16 @@ equivalence: $(INSTALLED)  ## hold the two engines against each other, event by 
 mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice
 	$(BIN)/python scripts/mutants.py $(ARGS)
 
+# Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.
 results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictures of 10 held-out episodes a scenario
-	@run="$$($(BIN)/python scripts/train.py --seed 0 $(ARGS))" && rm -rf docs/results && \
-	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,ppo=$$run" --num-seeds 10 --out docs/results
+	@rm -rf results/next && run="$$($(BIN)/python scripts/train.py --seed 0 $(ARGS))" && \
+	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,ppo=$$run" --num-seeds 10 --out results/next && \
+	rm -rf docs/results && mv results/next docs/results
 
 world-cup: $(INSTALLED)  ## write docs/world-cup: the baselines on 24 June 1998 (configs/examples says where its file lies)
-	rm -rf docs/world-cup
-	$(BIN)/python scripts/evaluate.py --scenarios configs/examples/world-cup-day.yaml --num-seeds 3 --out docs/world-cup
+	@rm -rf results/next-world-cup && \
+	$(BIN)/python scripts/evaluate.py --scenarios configs/examples/world-cup-day.yaml --num-seeds 3 --out results/next-world-cup && \
+	rm -rf docs/world-cup && mv results/next-world-cup docs/world-cup
 
 clean:  ## remove what was built; runs/ and results/ stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from agents.checkpoints import Standing
-from agents.curves import write_now
+from agents.curves import Curves, write_evaluation
 from agents.policies import Policy
 from agents.task import Judge
 
@@ -105,8 +106,9 @@ class EvaluationLog(BaseCallback):
     """Evaluates the deterministic policy before training, at its end and every `every_steps`; then calls `keep`.
 
     It does so between two updates, when all that was seen has been learned from: what `keep` saves is what was judged.
-    The reference policies are scored once, and logged at each evaluation, so that TensorBoard draws them as lines.
-    `standing` is brought up to date; a run that goes on brings the one it had.
+    The reference policies are scored once, and written at each evaluation under the same tags as runs of their own
+    (`baseline-NAME` in `folder`), so that TensorBoard draws them as lines into the same charts. `standing` is brought
+    up to date; a run that goes on brings the one it had.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class EvaluationLog(BaseCallback):
         judge: Judge,
         reference_policies: dict[str, Policy],
         every_steps: int,
+        folder: Path,
         standing: Standing,
         keep: Callable[[], None],
     ) -> None:
@@ -121,14 +124,18 @@ class EvaluationLog(BaseCallback):
         self._judge = judge
         self._reference_policies = reference_policies
         self._every_steps = every_steps
+        self._folder = folder
         self._standing = standing
         self._keep = keep
+        self._lines: dict[str, Curves] = {}
 
     def _on_training_start(self) -> None:
         levels = self._standing.levels
         for name, policy in self._reference_policies.items():
             if name not in levels:
                 levels[name] = self._judge(policy)
+        for name in levels:
+            self._lines[name] = Curves(self._folder / f"baseline-{name}", self.model.num_timesteps)
         shown = ", ".join(f"{name} {figures['return']:.1f}" for name, figures in levels.items())
         say(f"return of the baselines on the evaluation's episodes: {shown or 'none given'}")
 
@@ -142,6 +149,8 @@ class EvaluationLog(BaseCallback):
     def _on_training_end(self) -> None:
         if self._standing.evaluated_at != self.model.num_timesteps:
             self._evaluate()
+        for line in self._lines.values():
+            line.close()
 
     def _evaluate(self) -> None:
         figures, steps, standing = self._judge(self.model), self.model.num_timesteps, self._standing
@@ -149,9 +158,9 @@ class EvaluationLog(BaseCallback):
         better = figures["return"] > standing.best_return
         if better:
             standing.best_return, standing.best_at = figures["return"], steps
-        write_now(self.logger, steps, {f"eval/{name}": value for name, value in figures.items()})
-        for baseline, level in standing.levels.items():
-            write_now(self.logger, steps, {f"baseline_{baseline}/{name}": value for name, value in level.items()})
+        write_evaluation(self.logger.output_formats, steps, figures)
+        for name, line in self._lines.items():
+            write_evaluation([line], steps, standing.levels[name])
         self._keep()
         say(
             f"step {steps:>9,}: return {figures['return']:.1f}"

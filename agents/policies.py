@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,12 +50,16 @@ def load_policy(name: str, env: StreamFlowEnv) -> Policy:
 def name_policies(given: Sequence[str]) -> dict[str, str]:
     """Policies by the label they are called by: each of `given` is `LABEL=POLICY`, or a policy labelled by itself.
 
+    What stands before the first `=` is a label unless it holds a `/`: then it is part of a path.
+
     Raises:
         ConfigError: two have the same label, or one is neither a baseline nor a model.
     """
     policies: dict[str, str] = {}
     for text in given:
-        label, _, source = text.strip().rpartition("=")
+        label, equals, source = text.strip().partition("=")
+        if not equals or "/" in label or os.sep in label:
+            label, source = "", text.strip()
         own_label = _label(source)
         label = label or own_label
         if label in policies:
@@ -121,8 +126,8 @@ def _load_model(path: Path) -> Any:
         raise ConfigError(f"{description}: {error}") from None
     try:
         return kind.load(path, device="cpu")
-    except (ValueError, KeyError, OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ConfigError(f"{path}: not a model that {name} can load: {error}") from None
+    except Exception as error:  # a file of something else may raise anything: AssertionError, torch's RuntimeError ...
+        raise ConfigError(f"{path}: not a model that {name} can load: {error}") from error
 
 
 def _algorithm(description: Path) -> str:
@@ -134,8 +139,11 @@ def _algorithm(description: Path) -> str:
 def _load_normalisation(path: Path) -> Any:
     from stable_baselines3.common.vec_env import VecNormalize
 
-    with path.open("rb") as file:
-        statistics = pickle.load(file)
+    try:
+        with path.open("rb") as file:
+            statistics = pickle.load(file)
+    except Exception as error:  # as above
+        raise ConfigError(f"{path}: not a pickled VecNormalize: {error}") from error
     if not isinstance(statistics, VecNormalize):
         raise ConfigError(f"{path}: holds a {type(statistics).__name__}, must be a VecNormalize")
     statistics.training = False

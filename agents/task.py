@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from agents.policies import Policy
 from agents.seeds import FIRST_EVALUATION_SEED
 from agents.vec_env import Cell, ThreadedVecEnv
 from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.scenarios import Mixture
 
 FIRST_VALIDATION_SEED: Final = FIRST_EVALUATION_SEED // 2
 """Training draws its episode seeds below this number. From here up to the evaluation's seeds lie the episodes that
@@ -101,7 +103,7 @@ def streamflow_task(
     env = StreamFlowEnv(scenario, engine=engine, system=system, reward=reward)
     make_cell = partial(StreamFlowEnv, env.scenario, engine=engine, system=env.system, reward=env.weights)
     _compile(env, say)
-    seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + num_episodes)
+    seeds = validation_seeds(env, num_episodes)
     return Task(
         make_cell=make_cell,
         start_action=tuple(env.as_found_action.tolist()),
@@ -114,6 +116,22 @@ def streamflow_task(
             "system": env.system.model_dump(mode="json"),
         },
     )
+
+
+def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
+    """The first seeds of validation episodes in which each member of a mixture comes equally often, or nearly so."""
+    num_members = len(env.scenario.members) if isinstance(env.scenario, Mixture) else 1
+    at_most = -(-num_episodes // num_members)
+    seeds: list[int] = []
+    times_drawn: Counter[str] = Counter()
+    for seed in range(FIRST_VALIDATION_SEED, FIRST_EVALUATION_SEED):
+        name = env.scenario.episode(env.system, seed).scenario
+        if len(seeds) == num_episodes:
+            break
+        if times_drawn[name] < at_most:
+            times_drawn[name] += 1
+            seeds.append(seed)
+    return seeds
 
 
 def judge(policy: Any, *, make_cell: Callable[[], Cell], seeds: Sequence[int], num_threads: int) -> dict[str, float]:

@@ -30,6 +30,8 @@ WIDTH: Final = 12.0
 """Inches, as the heights."""
 MAX_POINTS: Final = 300
 """A longer series is drawn as the means of as many stretches, so that lines stay lines."""
+SYMLOG_LINEAR_TO: Final = 10.0
+"""A symlog axis is linear up to here and reaches at least as far, so that next to nothing looks like it."""
 MINUTES: Final = (60.0, "minutes")
 HOURS: Final = (3600.0, "hours")
 HOURS_FROM_S: Final = 4 * 3600.0
@@ -152,7 +154,7 @@ def _draw_panel(axis: Axes, panel: Panel, recordings: Mapping[str, Recording], c
 def _dress(axis: Axes, panel: Panel) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
-    scale: dict[str, Any] = {"linthresh": 10, "linscale": 0.6} if panel.scale == "symlog" else {}
+    scale: dict[str, Any] = {"linthresh": SYMLOG_LINEAR_TO, "linscale": 0.6} if panel.scale == "symlog" else {}
     axis.set_yscale(panel.scale, **scale)
     if panel.scale == "log":
         axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -160,6 +162,8 @@ def _dress(axis: Axes, panel: Panel) -> None:
     if panel.scale != "linear":
         axis.yaxis.set_major_formatter("{x:g}")
     axis.set_ylim(0.0 if panel.low is None and panel.scale != "log" else panel.low, panel.high)
+    if panel.scale == "symlog" and panel.high is None:
+        axis.set_ylim(top=max(SYMLOG_LINEAR_TO, axis.get_ylim()[1]))
     axis.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", pad=3)
     axis.set_ylabel(panel.unit, fontsize=8.5)
     axis.tick_params(labelsize=9)

@@ -57,12 +57,19 @@ class TrainingArguments:
     num_cells: int = argument(48, "cells simulated side by side")
     num_threads: int = argument(2, "threads that simulate them")
     evaluate_every: int = argument(25_000, "control steps between two evaluations and checkpoints")
-    num_evaluation_episodes: int = argument(8, "episodes of an evaluation, the same each time, never trained on")
+    num_evaluation_episodes: int = argument(12, "episodes of an evaluation, the same each time, never trained on")
     out: str = argument("runs", "folder in which the run gets a folder of its own")
     progress: bool = argument(True, "show a progress bar")
     resume: str | None = argument(
         None, "folder of a run to go on with from its newest checkpoint; beside it only --total-steps may be given"
     )
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "num_cells", "num_threads", "evaluate_every", "num_evaluation_episodes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}: must be at least 1")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed {self.seed}: must be in [0, 2**32)")
 
 
 @dataclass(frozen=True)
@@ -214,10 +221,10 @@ def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: ThreadedVecEnv, st
         [
             progress,
             TrainingLog(LOG_STEPS * arguments.num_cells),
-            EvaluationLog(task.judge, task.reference_policies, arguments.evaluate_every, standing, keep),
+            EvaluationLog(task.judge, task.reference_policies, arguments.evaluate_every, run.folder, standing, keep),
         ]
     )
-    model.set_logger(open_curves(run.folder, run.configuration, steps=steps))
+    model.set_logger(open_curves(run.folder, run.configuration, steps))
     try:
         model.learn(arguments.total_steps - steps, callbacks, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
     except KeyboardInterrupt:

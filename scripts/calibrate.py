@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from streamflow_env.environment.calibration import calibrate, markdown
+from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
 
 
@@ -17,7 +18,13 @@ def main() -> None:
     parser.add_argument("--engine", default="compiled", choices=["compiled", "reference"])
     parser.add_argument("--out", type=Path, default=Path("docs/calibration.md"), help="file to write")
     arguments = parser.parse_args()
-    rows = calibrate(load_system(arguments.system), range(arguments.seeds), engine=arguments.engine)
+    if arguments.seeds < 1:
+        parser.error(f"--seeds {arguments.seeds}: must be at least 1")
+    try:
+        system = load_system(arguments.system)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    rows = calibrate(system, range(arguments.seeds), engine=arguments.engine)
     table = "\n".join(markdown(rows))
     arguments.out.write_text(
         "# Calibration\n\nWhat the shipped system shows as found, without any intervention, and what it must show.\n"

@@ -14,6 +14,7 @@ import time
 from tqdm import tqdm
 
 from streamflow_env.engines.equivalence import ActionMode, Comparison, compare_engines
+from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import load_scenario, scenario_names
 from streamflow_env.system import load_system
 
@@ -38,6 +39,8 @@ def main() -> None:
     ]
     if not arguments.no_evening:
         jobs.insert(0, ("evening-peak", 1000, "near", 6.0))
+    if problem := what_is_wrong(arguments.scenarios, arguments.jobs, jobs):
+        parser.error(problem)
     started = time.time()
     num_attempts = num_visits = 0
     failures = []
@@ -53,6 +56,18 @@ def main() -> None:
         f"visits, every field compared, in {time.time() - started:,.0f} s"
     )
     sys.exit(1 if failures else 0)
+
+
+def what_is_wrong(scenarios: list[str], num_processes: int, jobs: list[Job]) -> str:
+    """Why there is nothing to run, or nothing to run it with; empty where all is well."""
+    try:
+        for scenario in scenarios:
+            load_scenario(scenario)
+    except ConfigError as error:
+        return str(error)
+    if num_processes < 1:
+        return f"--jobs {num_processes}: must be at least 1"
+    return "" if jobs else "nothing to compare: needs at least one seed, or the full evening"
 
 
 def run(job: Job) -> tuple[Job, Comparison]:

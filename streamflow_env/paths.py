@@ -16,6 +16,8 @@ def config_path(folder: str, name: str | Path) -> Path:
     Raises:
         ConfigError: no such file; the message lists the names there are.
     """
+    if not isinstance(name, (str, Path)):
+        raise ConfigError(f"{folder} {name!r}: must be a name, or the path of a file")
     shipped = CONFIGS / folder / f"{name}.yaml"
     if shipped.is_file():
         return shipped

@@ -6,6 +6,7 @@ scenario and seed. A `Timeline` says what happens; a `Mixture` draws one of seve
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import abstractmethod
 from functools import cached_property
@@ -38,6 +39,10 @@ class Scenario(Frozen):
     meaning: Text = Field(default="no description", description="one line for documentation and reports")
 
     @abstractmethod
+    def check(self, system: System) -> None:
+        """Raises ConfigError, naming the key, where the scenario names what the system does not have."""
+
+    @abstractmethod
     def episode(self, system: System, seed: int) -> Episode:
         """The episode number `seed` of this scenario.
 
@@ -67,11 +72,19 @@ class Timeline(Scenario):
                 )
         return self
 
+    def check(self, system: System) -> None:
+        for index, incident in enumerate(self.incidents):
+            try:
+                incident.check(system)
+            except ValueError as error:
+                raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
+
     def episode(self, system: System, seed: int) -> Episode:
         seed = _checked_seed(seed)
-        self._check_system(system)
-        num_bins = int(np.ceil((system.warmup_s + self.horizon_s) / BIN_S))
-        middles_s = (np.arange(num_bins) + 0.5) * BIN_S - system.warmup_s
+        self.check(system)
+        zero_s = _zero_s(system)
+        num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
+        middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
         load = self.traffic.sample(seed, np.maximum(middles_s, 0.0), self.horizon_s)
         outbreaks = [self._outbreak(index, seed) for index in range(len(self.incidents))]
         effects = [effect for outbreak in outbreaks for effect in outbreak.effects]
@@ -84,7 +97,7 @@ class Timeline(Scenario):
             start_hour=load.start_hour,
             bin_ns=round(BIN_S * NANOSECONDS),
             rates_rps=_rates(system, load, extras),
-            changes=changes_of(effects, system.warmup_s, self.horizon_s),
+            changes=changes_of(effects, zero_s, self.horizon_s),
             marks=_visible(marks, self.horizon_s),
         )
 
@@ -103,13 +116,6 @@ class Timeline(Scenario):
         kept = data["traffic"] if isinstance(self.traffic, TraceTraffic) else {}
         data["traffic"] = {**kept, "start": None, **options, "kind": "trace", "trace": str(trace)}
         return parse(Timeline, data, f"scenario {self.name}")
-
-    def _check_system(self, system: System) -> None:
-        for index, incident in enumerate(self.incidents):
-            try:
-                incident.check(system)
-            except ValueError as error:
-                raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
 
     def _outbreak(self, index: int, seed: int) -> Outbreak:
         incident, rng = self.incidents[index], stream(seed, INCIDENT, index)
@@ -133,6 +139,10 @@ class Mixture(Scenario):
     def scenarios(self) -> tuple[Timeline, ...]:
         """The members, in order."""
         return tuple(self._member(name) for name in self.members)
+
+    def check(self, system: System) -> None:
+        for scenario in self.scenarios:
+            scenario.check(system)
 
     def episode(self, system: System, seed: int) -> Episode:
         weights = np.array(list(self.members.values()))
@@ -182,13 +192,18 @@ def _checked_seed(seed: int) -> int:
     return number
 
 
+def _zero_s(system: System) -> float:
+    """Where t = 0 lies on the engine's clock: at the end of the warm-up, which is simulated in whole intervals."""
+    return math.ceil(system.warmup_s / system.control_interval_s - 1e-9) * system.control_interval_s
+
+
 def _rates(system: System, load: Load, extras: list[Extra]) -> NDArray[np.float64]:
     """Shape (num_classes, num_bins). Background classes trickle at their normal rate, whatever the users' load."""
     num_bins = load.levels.size
     rates = np.empty((len(system.classes), num_bins))
     for row, request_class in zip(rates, system.classes.values(), strict=True):
         row[:] = request_class.normal_rate_rps * (load.levels if request_class.kind == "interactive" else 1.0)
-    edges_s = np.arange(num_bins + 1) * BIN_S - system.warmup_s
+    edges_s = np.arange(num_bins + 1) * BIN_S - _zero_s(system)
     for extra in extras:
         share = np.clip((edges_s - extra.start_s) / (extra.end_s - extra.start_s), 0.0, 1.0)
         rates[system.class_names.index(extra.request_class)] += extra.num_requests * np.diff(share) / BIN_S

@@ -133,7 +133,7 @@ def test_during_the_warm_up_the_rates_are_those_of_the_start(system: System) -> 
 
 
 def test_a_warm_up_that_is_no_whole_number_of_bins_shifts_them(system: System) -> None:
-    odd = system.model_copy(update={"warmup_s": 63.0})
+    odd = system.model_copy(update={"warmup_s": 63.0, "control_interval_s": 21.0})
     drop = {"kind": "content_drop", "cache": "cache", "items_class": "ingest", "start_s": 0, "num_items": 10,
             "spread_s": 4, "invalidate_fraction": 1}  # fmt: skip
     episode = load_scenario({**CALM, "incidents": [drop]}).episode(odd, 0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.draws.arrivals import SECOND_NS, Arrivals
 from streamflow_env.engines.draws.hashing import TTL, USERS, stream_key, uniform
-from streamflow_env.system import Cache, LookupStep, Step, System
+from streamflow_env.system import Cache, CallStep, LookupStep, Step, System
 
 HISTORY_SEED: Final = 0
 LOAD_STEP: Final = 0.25
@@ -88,7 +88,9 @@ def _up(value: int, multiple: int) -> int:
 
 def _looks_up(plan: tuple[Step, ...], cache: str) -> bool:
     return any(
-        isinstance(step, LookupStep) and (step.lookup == cache or _looks_up(step.on_miss, cache)) for step in plan
+        (isinstance(step, LookupStep) and (step.lookup == cache or _looks_up(step.on_miss, cache)))
+        or (isinstance(step, CallStep) and _looks_up(step.holding, cache))
+        for step in plan
     )
 
 

@@ -81,10 +81,12 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.scenario = load_scenario(scenario)
         if trace is not None:
             self.scenario = self.scenario.with_trace(trace)
+        self.scenario.check(self.system)
         self.weights = load_reward(reward)
         self.control_table = self.system.control_table
         self.observation_table = ObservationTable(self.system)
         self.as_found_action = self.control_table.action(self.control_table.as_found)
+        self.as_found_action.flags.writeable = False
         self.action_space = Box(-1.0, 1.0, (len(self.control_table),), np.float32)
         self.observation_space = Box(self.observation_table.low, self.observation_table.high, dtype=np.float32)
         self._engine = make_engine(engine, self.system)

@@ -24,6 +24,7 @@ from streamflow_env.environment.readings import (
     Reading,
     Readings,
     as_matrix,
+    call_counts,
     class_counts,
     once_per_system,
     service_counts,
@@ -162,15 +163,16 @@ def _answers(system: System) -> Iterator[Metric]:
     hits = service_counts(system, Cache, "hits")
     lookups = service_counts(system, Cache, "completions") + service_counts(system, Cache, "fills", weight=-1.0)
     stale, age = service_counts(system, Cache, "stale_hits"), service_counts(system, Cache, "age_ns")
-    earnest, misses = class_counts(system, "personalised"), class_counts(system, "miss_answers")
     yield Metric("hit_fraction", "fraction", "cache lookups that hit", Ratio(hits, lookups, empty=1.0))
     yield Metric("stale_fraction", "fraction", "hits that an invalidation has yet to reach", Ratio(stale, hits))
     yield Metric("mean_age_s", "s", "age of the entries that hit", Ratio(age, tuple(count.times(NS) for count in hits)))
     whole = class_counts(system, "within_sla", "late", weight=1000.0)
     quality = Ratio(class_counts(system, "quality_milli"), whole, empty=1.0)
     yield Metric("quality", "fraction", "quality of answers", quality)
-    use = Ratio(earnest, misses, empty=1.0)
-    yield Metric("llm_use_fraction", "fraction", "answers after a miss whose every call was answered in earnest", use)
+    asked = call_counts(system, LlmEndpoint, "successes"), call_counts(system, LlmEndpoint, "requests")
+    yield Metric(
+        "llm_use_fraction", "fraction", "users' requests due an LLM answer that got one", Ratio(*asked, empty=1.0)
+    )
 
 
 def _costs(system: System) -> Iterator[Metric]:

@@ -260,10 +260,7 @@ def _class(system: System, row: int, name: str, request_class: RequestClass) -> 
 def _overall(system: System) -> Iterator[Field]:
     attempts, ended = class_counts(system, "attempts"), class_counts(system, *ATTEMPT_ENDS)
     retries = Ratio(attempts + class_counts(system, "intents", weight=-1.0), attempts)
-    normal_rps = sum(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
-    most = max(1.0, SURGE * normal_rps * system.users.think_time_s)
     yield _share("users.retry_fraction", "attempts that are users' retries", retries)
-    yield _gauge("users.thinking", "users", most, "about to retry", Ratio(class_counts(system, "thinking")))
     for cause, meaning in FAILURES.items():
         yield _share(f"users.{cause}_fraction", f"attempts {meaning}", Ratio(class_counts(system, cause), ended))
 

@@ -142,6 +142,17 @@ def class_counts(
     return tuple(Count("classes", row, field, weight) for field in fields for row in rows)
 
 
+def call_counts(system: System, kind: type[Any], *fields: str, weight: float = 1.0) -> tuple[Count, ...]:
+    """The counters `fields` of the calls that interactive classes make to services of a kind."""
+    made = system.calls_of("interactive")
+    rows = [
+        row
+        for row, name in enumerate(system.calls)
+        if name in made and isinstance(system.services[system.calls[name].to], kind)
+    ]
+    return tuple(Count("calls", row, field, weight) for field in fields for row in rows)
+
+
 Built = TypeVar("Built")
 
 

@@ -73,12 +73,13 @@ def reward_terms(
     """The terms of `REWARD_TERMS` for one interval, each at most 0.
 
     `previous_controls` are the natural values in force before, shape (num_controls,). What users and answers cost is
-    per first attempt of the interval, at least 1.
+    per first attempt of the interval, or of half the normal load where there are fewer: what ends after a sudden fall
+    of the load is not blamed on the few who still come.
     """
     read = dict(zip(MEASURES, _readings(system).evaluate(telemetry).tolist(), strict=True))
     late, premium_late = ("lateness", "premium_lateness") if weights.graded else ("late", "premium_late")
     premium = weights.late * read[premium_late] + weights.failed * read["premium_failed"]
-    attempts = max(1.0, read["intents"])
+    attempts = max(read["intents"], LEAST_LOAD * _normal_intents(telemetry, system))
     return {
         "late": -weights.late * read[late] / attempts,
         "failed": -weights.failed * read["failed"] / attempts,
@@ -91,6 +92,12 @@ def reward_terms(
         "replicas": -weights.replicas * read["fleet"],
         "llm": -weights.llm * read["quota"],
     }
+
+
+def _normal_intents(telemetry: Telemetry, system: System) -> float:
+    """First attempts of users that the interval brings at normal load."""
+    normal_rps = sum(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
+    return max(1.0, normal_rps * telemetry.interval_s)
 
 
 def _measures(system: System) -> dict[str, Ratio]:
@@ -117,6 +124,8 @@ def _measures(system: System) -> dict[str, Ratio]:
     }
 
 
+LEAST_LOAD = 0.5
+"""The share of the normal load below which terms are no longer per first attempt; assumed."""
 MEASURES = (
     "intents", "late", "lateness", "failed", "premium_late", "premium_lateness", "premium_failed",
     "quality_loss_milli", "stale_hits", "age", "backlog", "fleet", "quota",

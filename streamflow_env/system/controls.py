@@ -8,6 +8,7 @@ that can be off is off at the `high` end (a timeout, a threshold, a rate: the hi
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -41,7 +42,20 @@ PARAMETER_KINDS: dict[str, str] = {
     "ask_fraction": "call",
     "fallback_fraction": "call",
 }
+PARAMETER_RANGES: dict[str, tuple[float, float]] = {
+    "replicas": (1, math.inf),
+    "queue_limit": (0, math.inf),
+    "interactive_reserve_fraction": (0, 1),
+    "premium_reserve_fraction": (0, 1),
+    "invalidation_rate_keys_per_s": (1, math.inf),
+    "breaker_threshold_fraction": (0.001, 1),
+    "timeout_s": (0.001, math.inf),
+    "ask_fraction": (0, 1),
+    "fallback_fraction": (0, 1),
+}
+"""What a control may let a parameter be at all; its own `low` and `high` lie within."""
 INTEGER_PARAMETERS = frozenset({"replicas", "queue_limit", "invalidation_rate_keys_per_s"})
+PARAMETERS_WITH_OFF = frozenset({"invalidation_rate_keys_per_s", "breaker_threshold_fraction", "timeout_s"})
 
 
 class Control(Frozen):
@@ -66,6 +80,14 @@ class Control(Frozen):
             raise ValueError(f"low {self.low} must be below high {self.high}")
         if self.scale == "log" and self.low <= 0:
             raise ValueError(f"low {self.low} must be above 0 on a log scale")
+        least, most = PARAMETER_RANGES[self.parameter]
+        if self.low < least or self.high > most:
+            what = f"low {self.low} and high {self.high} of {self.parameter}"
+            raise ValueError(f"{what} must be {f'at least {least}' if most == math.inf else f'in [{least}, {most}]'}")
+        if self.is_integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
+            raise ValueError(f"low {self.low} and high {self.high} of {self.parameter} must be whole numbers")
+        if self.off_at_high and self.parameter not in PARAMETERS_WITH_OFF:
+            raise ValueError(f"off_at_high = True: {self.parameter} cannot be off")
         return self
 
     @property
@@ -109,6 +131,7 @@ class ControlTable:
         position = (np.minimum(np.maximum(action, -1.0), 1.0) + 1.0) / 2.0
         linear = self._low + position * (self._high - self._low)
         logarithmic = self._safe_low * self._safe_ratio**position
+        logarithmic = np.where(position == 1.0, self._high, logarithmic)  # where off is, whatever the rounding
         return self.clip(np.where(self._log, logarithmic, linear))
 
     def action(self, natural: NDArray[np.floating]) -> NDArray[np.float32]:

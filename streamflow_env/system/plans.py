@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Positive, Size, Text
 from streamflow_env.system.services import Duration
@@ -59,6 +59,13 @@ class CallPolicy(Frozen):
     exhausted_quality: Fraction | None = None
     attempt_cpu: Duration | None = None
     breaker: Breaker | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> CallPolicy:
+        low, high = self.backoff_jitter
+        if low > high:
+            raise ValueError(f"backoff_jitter [{low}, {high}] must be [low, high] with low <= high")
+        return self
 
 
 class CallStep(Frozen):
@@ -148,3 +155,9 @@ class Users(Frozen):
     retry_fraction: Fraction
     max_retries: Annotated[Size, Field(le=6)]
     think_time_s: NonNegative
+
+    @model_validator(mode="after")
+    def _check(self) -> Users:
+        if self.deadline_s <= self.network_s:
+            raise ValueError(f"deadline_s {self.deadline_s} must be above network_s {self.network_s}")
+        return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size
 
@@ -64,6 +64,14 @@ class VectorIndex(Frozen):
     knee_in_flight: Positive
     cv: NonNegative = 0.0
 
+    @model_validator(mode="after")
+    def _check(self) -> VectorIndex:
+        if self.saturated_latency_s < self.base_latency_s:
+            raise ValueError(
+                f"saturated_latency_s {self.saturated_latency_s} must be at least base_latency_s {self.base_latency_s}"
+            )
+        return self
+
 
 class LlmEndpoint(Frozen):
     """A token bucket in front of a heavy-tailed latency: `floor_latency_s` plus a random `tail`.
@@ -94,8 +102,8 @@ class Cache(Frozen):
     lookup_time: Duration
     ttl_s: Positive
     ttl_jitter_fraction: Fraction = 0.0
-    keys_per_item: Size = 0
-    invalidation_rate_keys_per_s: Positive | None = None
+    keys_per_item: Annotated[Size, Field(le=1024)] = 0
+    invalidation_rate_keys_per_s: Count | None = None
 
 
 class Consumer(Frozen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -66,6 +66,8 @@ class System(Frozen):
     @model_validator(mode="after")
     def _check_references(self) -> System:
         self._check_calls()
+        if not any(request_class.kind == "interactive" for request_class in self.classes.values()):
+            raise ValueError("classes: must have at least one of kind interactive")
         for name, request_class in self.classes.items():
             where = f"classes.{name}.plan"
             self._check_plan(where, request_class.plan, None, request_class.kind == "interactive")
@@ -128,6 +130,10 @@ class System(Frozen):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"controls: name {name!r} is given twice")
+        levers = [(control.of, control.parameter) for control in self.controls]
+        for of, parameter in levers:
+            if levers.count((of, parameter)) > 1:
+                raise ValueError(f"controls: {parameter} of {of!r} is set by two controls, must be set by one")
         for index, control in enumerate(self.controls):
             where = f"controls[{index}] ({control.name})"
             needed = PARAMETER_KINDS[control.parameter]
@@ -163,7 +169,8 @@ class System(Frozen):
             breaker = self.calls[control.of].breaker
             value = breaker.threshold_fraction if breaker is not None else None
         else:
-            owner: Any = self.calls[control.of] if control.of in self.calls else self.services[control.of]
+            is_call = PARAMETER_KINDS[control.parameter] == "call"
+            owner: Any = self.calls[control.of] if is_call else self.services[control.of]
             value = getattr(owner, control.parameter)
         if value is not None:
             return float(value)
@@ -193,6 +200,11 @@ class System(Frozen):
         """For each class, in order, whether users send it."""
         return tuple(request_class.kind == "interactive" for request_class in self.classes.values())
 
+    def calls_of(self, kind: Literal["interactive", "background"]) -> tuple[str, ...]:
+        """The calls that plans of interactive, or of background, classes make."""
+        made = {name for c in self.classes.values() if c.kind == kind for name in _queries(c.plan)}
+        return tuple(name for name in self.calls if name in made)
+
     def pools(self) -> Iterator[tuple[str, WorkerPool]]:
         """The worker pools, by name."""
         return ((name, service) for name, service in self.services.items() if isinstance(service, WorkerPool))
@@ -211,6 +223,17 @@ def _depth(plan: tuple[Step, ...]) -> int:
         elif isinstance(step, LookupStep):
             depths.append(_depth(step.on_miss))
     return max(depths)
+
+
+def _queries(plan: tuple[Step, ...]) -> Iterator[str]:
+    """The calls that a plan makes."""
+    for step in plan:
+        if isinstance(step, QueryStep):
+            yield step.query
+        elif isinstance(step, CallStep):
+            yield from _queries(step.holding)
+        elif isinstance(step, LookupStep):
+            yield from _queries(step.on_miss)
 
 
 def load_system(source: str | Path | dict[str, Any] | System = "streamflow") -> System:

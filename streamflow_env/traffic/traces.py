@@ -174,7 +174,11 @@ class TraceTraffic(CurvedTraffic):
         shipped = CONFIGS / "traces" / self.trace
         named = [path for path in (Path(self.trace), shipped, shipped.with_suffix(".csv")) if path.is_file()]
         if not named:
-            raise ConfigError(f"trace = {self.trace!r}: must be the path of a CSV file, or one in {shipped.parent}")
+            is_bare = Path(self.trace).name == self.trace
+            raise ConfigError(
+                f"trace = {self.trace!r}: must be the path of a CSV file"
+                + (f", or the name of one in {shipped.parent}" if is_bare else "; there is none")
+            )
         return read_trace(named[0])
 
     def check(self, horizon_s: float) -> None:

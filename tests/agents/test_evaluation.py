@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,12 @@ def test_a_picture_has_the_panels_that_there_are_values_for(tmp_path: Path) -> N
     assert path.stat().st_size > 10_000
 
 
+def test_next_to_nothing_looks_like_it() -> None:
+    calm = Recording([15.0, 30.0], {"queue": [0.0, 0.09]})
+    figure = draw_timeline({"a": calm}, (Panel(title="Q", unit="q", metric="queue", scale="symlog"),), {"a": "red"}, "")
+    assert figure.axes[1].get_ylim() == (0.0, 10.0)
+
+
 def test_the_shipped_panels_all_have_values(env: StreamFlowEnv) -> None:
     _, recorded = record_episode(make_baseline("as_found", env.system, env.observation_table), env, SEEDS[0])
     for panel in load_panels():
@@ -219,6 +226,9 @@ def test_policies_are_named(tmp_path: Path) -> None:
     (run / "best_model.zip").write_bytes(b"not a model")
     given = ["as_found", f"agent={run}", f"{run}/best_model.zip"]
     assert name_policies(given) == {"as_found": "as_found", "agent": str(run), "ppo-1": f"{run}/best_model.zip"}
+    odd = run.rename(tmp_path / "lr=0.1")
+    assert name_policies([str(odd)]) == {"lr=0.1": str(odd)}
+    assert name_policies([f"mine={odd}"]) == {"mine": str(odd)}
     with pytest.raises(ConfigError, match="given twice"):
         name_policies(["hpa", "hpa"])
     with pytest.raises(ConfigError, match="nosuch"):
@@ -253,9 +263,17 @@ def test_what_is_no_model_for_this_system_is_an_error(tmp_path: Path, env: Strea
     (tmp_path / "best_model.zip").write_bytes(b"not a model")
     with pytest.raises(ConfigError, match="not a model"):
         load_policy(str(tmp_path), env)
+    with zipfile.ZipFile(tmp_path / "best_model.zip", "w") as archive:
+        archive.writestr("something", "else")
+    with pytest.raises(ConfigError, match="not a model"):
+        load_policy(str(tmp_path), env)
     PPO("MlpPolicy", gymnasium.make("Pendulum-v1"), n_steps=8, batch_size=8, device="cpu").save(tmp_path / "other.zip")
     with pytest.raises(ConfigError, match="its observations have shape"):
         load_policy(str(tmp_path / "other.zip"), env)
+    whole = (tmp_path / "other.zip").read_bytes()
+    (tmp_path / "half.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConfigError, match="not a model"):
+        load_policy(str(tmp_path / "half.zip"), env)
     (tmp_path / "config.yaml").write_text("arguments: {algorithm: nosuch}", encoding="utf-8")
     with pytest.raises(ConfigError, match="nosuch"):
         load_policy(str(tmp_path / "other.zip"), env)

@@ -122,9 +122,11 @@ def test_curves_go_on_without_overlap(tmp_path: Path) -> None:
     assert [event.step for event in read_curves(folder).Scalars("metrics/sla_fraction")][-1] == 640  # to be repeated
     resume(read_run(folder, 1024), TASK)
     log = read_curves(folder)
+    line = read_curves(folder / "baseline-as_found").Scalars("eval/return")
     assert [event.step for event in log.Scalars("eval/return")] == [0, 256, 512, 768, 1024]
+    assert [event.step for event in line] == [0, 256, 512, 768, 1024]
+    assert len({event.value for event in line}) == 1
     assert [event.step for event in log.Scalars("metrics/sla_fraction")] == list(range(128, 1025, 128))
-    assert len({event.value for event in log.Scalars("baseline_as_found/return")}) == 1
 
 
 def test_the_best_model_and_its_score_stay(tmp_path: Path) -> None:

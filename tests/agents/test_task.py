@@ -15,7 +15,7 @@ from agents.baselines import BASELINE_NAMES, make_baseline
 from agents.evaluation import evaluate_policy
 from agents.policies import load_policy
 from agents.seeds import FIRST_EVALUATION_SEED
-from agents.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task
+from agents.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task, validation_seeds
 from agents.training import TrainingArguments, run_training, train
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
@@ -39,6 +39,12 @@ def make_task(scenario: str, said: list[str]) -> Task:
     return streamflow_task(scenario, "streamflow", "compiled", num_episodes=3, num_threads=2, say=said.append)
 
 
+def tags(folder: Path) -> set[str]:
+    log = EventAccumulator(str(folder))
+    log.Reload()
+    return set(log.Tags()["scalars"])
+
+
 def test_judge_agrees_with_the_evaluation(scenario: str) -> None:
     task, env = make_task(scenario, []), StreamFlowEnv(scenario)
     for name in BASELINE_NAMES:
@@ -52,6 +58,15 @@ def test_judge_agrees_with_the_evaluation(scenario: str) -> None:
 def test_seeds_of_training_validation_and_evaluation_are_apart(scenario: str) -> None:
     assert make_task(scenario, []).seed_limit == FIRST_VALIDATION_SEED
     assert FIRST_VALIDATION_SEED + 10_000 < FIRST_EVALUATION_SEED
+
+
+def test_each_member_of_a_mixture_is_validated_equally_often() -> None:
+    env = StreamFlowEnv("mixed")
+    seeds = validation_seeds(env, 12)
+    names = [env.scenario.episode(env.system, seed).scenario for seed in seeds]
+    assert len(set(seeds)) == 12
+    assert {names.count(name) for name in names} == {2}
+    assert all(FIRST_VALIDATION_SEED <= seed < FIRST_EVALUATION_SEED for seed in seeds)
 
 
 def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path) -> None:
@@ -68,12 +83,11 @@ def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path
     action, _ = load_policy(str(folder), env).predict(observation, deterministic=True)
     np.testing.assert_allclose(action, env.as_found_action, atol=0.3)
     assert PPO.load(folder / "final_model.zip", device="cpu").observation_space == env.observation_space
-    pools = [name for name, _ in env.system.pools()]
-    replicas = {f"{heading}/replicas.{pool}" for heading in ("metrics", "eval", "baseline_hpa") for pool in pools}
-    log = EventAccumulator(str(folder))
-    log.Reload()
-    shares = {"metrics/llm_use_fraction", "metrics/hit_fraction", "eval/llm_use_fraction", "baseline_hpa/cost_per_hour"}
-    assert replicas | shares <= set(log.Tags()["scalars"])
+    replicas = {f"replicas.{name}" for name, _ in env.system.pools()}
+    shares = {"llm_use_fraction", "hit_fraction", "cost_per_hour"}
+    evaluated = {f"eval/{name}" for name in replicas | shares}
+    assert {f"metrics/{name}" for name in replicas | shares} | evaluated <= tags(folder)
+    assert evaluated <= tags(folder / "baseline-hpa")
     Path(scenario).unlink()  # a run goes on with the scenario as it was, whatever has become of the file
     assert run_training({"resume": str(folder), "total_steps": 144}) == folder
     assert PPO.load(folder / "final_model.zip", device="cpu").num_timesteps == 144

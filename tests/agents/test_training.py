@@ -101,7 +101,6 @@ def test_tensorboard_shows_the_run(tmp_path: Path) -> None:
     tags = set(log.Tags()["scalars"])
     expected = {
         "eval/return",
-        "baseline_as_found/return",
         "metrics/sla_fraction",
         "metrics/sla_miss_fraction",
         "metrics/errors_429",
@@ -116,7 +115,10 @@ def test_tensorboard_shows_the_run(tmp_path: Path) -> None:
     assert "metrics/response_p95_s" not in tags  # never finite here
     assert [event.step for event in log.Scalars("eval/return")] == [0, 256, 512]
     assert {"configuration/arguments/text_summary", "configuration/system/text_summary"} <= set(log.Tags()["tensors"])
-    assert len({event.value for event in log.Scalars("baseline_as_found/return")}) == 1
+    line = EventAccumulator(str(folder / "baseline-as_found"))
+    line.Reload()
+    assert [event.step for event in line.Scalars("eval/return")] == [0, 256, 512]
+    assert len({event.value for event in line.Scalars("eval/return")}) == 1
 
 
 def test_training_learns(tmp_path: Path) -> None:
@@ -151,6 +153,14 @@ def test_two_runs_at_once_do_not_collide(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         settings(**changes)
+
+
+@pytest.mark.parametrize("name", ["total_steps", "num_cells", "num_threads", "evaluate_every", "seed"])
+def test_a_wrong_argument_is_named_before_anything_is_made(name: str, tmp_path: Path) -> None:
+    wrong: dict[str, Any] = {name: -1}
+    with pytest.raises(ConfigError, match=f"{name} -1"):
+        TrainingArguments(out=str(tmp_path / "runs"), **wrong)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_unknown_algorithm_lists_the_known() -> None:

@@ -376,7 +376,7 @@ def test_cpu_pressure_stretches_work(engine: str) -> None:
 
 def test_a_cache_misses_fills_hits_and_is_swept(engine: str) -> None:
     """One key; lookups and fills of 10 ms. A bulk invalidation at 0.5 s, at 2 keys/s, reaches the key at 1 s."""
-    cache = {"kind": "cache", "lookup_time": constant(10), "ttl_s": 10.0, "invalidation_rate_keys_per_s": 2.0}
+    cache = {"kind": "cache", "lookup_time": constant(10), "ttl_s": 10.0, "invalidation_rate_keys_per_s": 2}
     system = tiny_system({"cache": cache}, [{"lookup": "cache", "on_miss": [{"fill": "cache"}]}], interval_s=0.8)
     changes = [Change(500 * MS, "cache", "invalidate_fraction", 1.0)]
     episode, (a, b, c, d, e) = schedule(system, {100: 1, 300: 1, 700: 1, 1200: 1, 1400: 1}, changes)

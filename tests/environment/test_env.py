@@ -6,10 +6,12 @@ import copy
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from gymnasium.error import ResetNeeded
 
 from streamflow_env.engines import ENGINE_NAMES
@@ -153,6 +155,8 @@ def test_actions_beyond_the_box_are_clipped(fake: StreamFlowEnv) -> None:
 
 def test_the_as_found_action_leaves_everything_as_found(fake: StreamFlowEnv) -> None:
     assert fake.as_found_action.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        fake.as_found_action[0] = 1.0
     fake.reset(seed=0)
     *_, info = fake.step(fake.as_found_action)
     assert info["controls"] == dict(zip(SYSTEM.control_table.names, SYSTEM.control_table.as_found, strict=True))
@@ -184,6 +188,27 @@ def test_info_is_flat_finite_and_sums_up_to_the_reward(fake: StreamFlowEnv) -> N
 def test_wrong_arguments_say_what_is_allowed(arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         make(**arguments)
+
+
+def test_a_scenario_that_does_not_fit_the_system_is_known_at_once(tmp_path: Path) -> None:
+    incident = {"kind": "slowdown", "service": "steam", "start_s": 10, "factor": 2, "duration_s": 10}
+    with pytest.raises(ConfigError, match=r"incidents\.0\.slowdown\.service = 'steam'"):
+        make(scenario={**MINUTE, "incidents": [incident]})
+    member = tmp_path / "member.yaml"
+    member.write_text(yaml.safe_dump({**MINUTE, "incidents": [incident]}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="'steam'"):
+        make(scenario={"name": "both", "members": {"normal": 1.0, str(member): 0.001}})
+
+
+@pytest.mark.parametrize("warmup_s", [0.0, 46.0, 60.0])
+def test_an_incident_is_as_late_in_the_episode_as_its_scenario_says(warmup_s: float) -> None:
+    """Also where the warm-up is not a whole number of control intervals."""
+    system = load_system({**SYSTEM.model_dump(exclude_unset=True), "warmup_s": warmup_s})
+    incident = {"kind": "slowdown", "service": "auth", "start_s": 30, "factor": 8, "duration_s": 15}
+    env = make(scenario={**MINUTE, "incidents": [incident]}, system=system)
+    env.reset(seed=0)
+    began_ns = env.telemetry.end_ns
+    assert [change.at_ns - began_ns for change in env.episode.changes] == [30 * 10**9, 45 * 10**9]
 
 
 def test_a_trace_replaces_the_traffic() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from streamflow_env.engines.telemetry import PREMIUM, STANDARD, Telemetry
 from streamflow_env.environment.document import WEIGHT
-from streamflow_env.environment.rewards import REWARD_TERMS, RewardWeights, load_reward, reward_terms
+from streamflow_env.environment.rewards import LEAST_LOAD, REWARD_TERMS, RewardWeights, load_reward, reward_terms
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import load_system
@@ -50,24 +50,26 @@ def test_nothing_happened_costs_the_fleet_alone() -> None:
 
 
 WORST_NS = round((SYSTEM.sla.worst_s - SYSTEM.sla.target_s) * NS)
+FEWEST = LEAST_LOAD * 30 * SYSTEM.control_interval_s  # first attempts that terms are at least divided by
 QUOTA = 500 * SYSTEM.control_interval_s / 60
 
 
 @pytest.mark.parametrize(
     ("telemetry", "term", "value"),
     [
-        (users(intents=10, late=4, lateness_ns=2 * WORST_NS, quality_milli=4000), "late", -0.2),
+        (users(intents=450, late=180, lateness_ns=90 * WORST_NS, quality_milli=180_000), "late", -0.2),
         (
-            users(intents=10, failed_deadline=1, failed_fault=1, failed_queue_full=2, failed_dependency=1),
+            users(intents=450, failed_deadline=45, failed_fault=45, failed_queue_full=90, failed_dependency=45),
             "failed",
             -0.5,
         ),
-        (users(intents=10, failed_deadline=5), "premium", 0.0),
-        (users(intents=10, within_sla=8, late=2, quality_milli=9000), "quality", -0.1),
-        (users(intents=0, failed_deadline=5), "failed", -5.0),
-        (users(intents=10, attempts=40, failed_deadline=5), "failed", -0.5),
-        (service("cache", stale_hits=3), "staleness", -3.0),
-        (service("cache", age_ns=900 * NS), "age", -0.5),
+        (users(intents=450, failed_deadline=225), "premium", 0.0),
+        (users(intents=450, within_sla=360, late=90, quality_milli=405_000), "quality", -0.1),
+        (users(intents=900, failed_deadline=225), "failed", -0.25),
+        (users(intents=450, attempts=1800, failed_deadline=225), "failed", -0.5),
+        (users(intents=0, failed_deadline=225), "failed", -225 / FEWEST),
+        (service("cache", stale_hits=90), "staleness", -90 / FEWEST),
+        (service("cache", age_ns=90 * 900 * NS), "age", -45 / FEWEST),
         (service("llm_endpoint", arrivals=90, rate_limited=20, breaker_open=20), "llm", -50 / QUOTA),
     ],
 )
@@ -76,9 +78,9 @@ def test_a_term_is_what_it_says(telemetry: Telemetry, term: str, value: float) -
 
 
 def test_premium_counts_once_more() -> None:
-    telemetry = users(intents=10)
-    telemetry.classes["failed_fault"][CLASS, PREMIUM] = 2
-    telemetry.classes["lateness_ns"][CLASS, PREMIUM] = WORST_NS
+    telemetry = users(intents=450)
+    telemetry.classes["failed_fault"][CLASS, PREMIUM] = 90
+    telemetry.classes["lateness_ns"][CLASS, PREMIUM] = 45 * WORST_NS
     found = terms(telemetry, load_reward({"failed": 3.0, "late": 1.0, "premium": 0.3}))
     assert found["failed"] == pytest.approx(-0.6)
     assert found["late"] == pytest.approx(-0.1)
@@ -86,7 +88,7 @@ def test_premium_counts_once_more() -> None:
 
 
 def test_not_graded_every_late_answer_counts_one() -> None:
-    telemetry = users(intents=10, late=4, lateness_ns=1)
+    telemetry = users(intents=450, late=180, lateness_ns=1)
     assert terms(telemetry, load_reward({"graded": False, "late": 1.0}))["late"] == pytest.approx(-0.4)
 
 

@@ -160,6 +160,42 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "range upside down": ([(f"controls.{control('llm_ask')}.low", 2.0)], ["controls", "low 2.0", "below high 1.0"]),
     "log scale from zero": ([(f"controls.{control('auth_replicas')}.low", 0)], ["controls", "low 0", "log scale"]),
+    "two controls of one thing": (
+        [(f"controls.{control('gateway_replicas')}.of", "auth")],
+        ["replicas of 'auth'", "two controls", "must be set by one"],
+    ),
+    "fewer than one replica": (
+        [(f"controls.{control('auth_replicas')}.low", -5), (f"controls.{control('auth_replicas')}.scale", "linear")],
+        ["controls", "low -5", "replicas", "at least 1"],
+    ),
+    "timeout below zero": (
+        [(f"controls.{control('llm_timeout')}.low", -1.0), (f"controls.{control('llm_timeout')}.scale", "linear")],
+        ["controls", "low -1.0", "timeout_s", "at least 0.001"],
+    ),
+    "share above one": ([(f"controls.{control('llm_ask')}.high", 7.0)], ["high 7.0", "ask_fraction", "in [0, 1]"]),
+    "half a replica": ([(f"controls.{control('auth_replicas')}.high", 9.5)], ["high 9.5", "replicas", "whole numbers"]),
+    "off where nothing can be off": (
+        [(f"controls.{control('auth_replicas')}.off_at_high", True)],
+        ["controls", "off_at_high", "replicas cannot be off"],
+    ),
+    "invalidation of half a key": (
+        [("services.cache.invalidation_rate_keys_per_s", 20.5)],
+        ["services.cache", "invalidation_rate_keys_per_s = 20.5", "integer"],
+    ),
+    "more keys than draws": ([("services.cache.keys_per_item", 1025)], ["keys_per_item = 1025", "1024"]),
+    "gone before they came": ([("users.deadline_s", 0.03)], ["users", "deadline_s 0.03", "above network_s 0.035"]),
+    "jitter upside down": (
+        [("calls.engine_llm.backoff_jitter", [1.6, 0.4])],
+        ["calls.engine_llm", "backoff_jitter [1.6, 0.4]", "low <= high"],
+    ),
+    "saturated faster than idle": (
+        [("services.vector_db.saturated_latency_s", 0.1)],
+        ["services.vector_db", "saturated_latency_s 0.1", "at least base_latency_s 0.15"],
+    ),
+    "no users": (
+        [("classes.feed", GONE), ("classes.title", GONE)],
+        ["classes", "at least one", "interactive"],
+    ),
     "as found out of the range": (
         [(f"controls.{control('auth_replicas')}.low", 3)],
         ["auth_replicas", "as found", "2.0", "[3.0, 10.0]"],
@@ -205,6 +241,13 @@ def test_a_missing_file_and_an_unreadable_one(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
     with pytest.raises(ConfigError, match=r"latin\.yaml: cannot be read"):
         load_system(tmp_path / "latin.yaml")
+    with pytest.raises(ConfigError, match="system 3: must be a name, or the path of a file"):
+        load_system(3)  # type: ignore[arg-type]
+
+
+def test_a_call_may_bear_the_name_of_a_service() -> None:
+    system = load_system(changed(("calls.auth", {"to": "profile_db"})))
+    assert system.control_table.as_found[control("auth_replicas")] == SHIPPED["services"]["auth"]["replicas"]
 
 
 def test_nothing_can_be_changed_afterwards() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from streamflow_env.errors import ConfigError
-from streamflow_env.system import load_system
+from streamflow_env.system import Control, ControlTable, load_system
 
 SYSTEM = load_system()
 TABLE = SYSTEM.control_table
@@ -53,6 +53,23 @@ def test_natural_values_hold_their_range(values: np.ndarray) -> None:
 def test_the_ends_of_the_axis_are_the_ends_of_the_range() -> None:
     assert (TABLE.natural(np.full(NUM, -1.0)) == LOW).all()
     assert (TABLE.natural(np.full(NUM, 1.0)) == HIGH).all()
+
+
+def test_off_is_reached_whatever_the_rounding() -> None:
+    low, high = 0.7, 12.0
+    assert low * (high / low) < high, "else this shows nothing"
+    control = Control(
+        name="a",
+        of="b",
+        parameter="timeout_s",
+        unit="s",
+        low=low,
+        high=high,
+        scale="log",
+        off_at_high=True,
+        meaning="-",
+    )
+    assert ControlTable((control,), np.array([high])).natural(np.ones(1)) == [high]
 
 
 def test_as_found_comes_back() -> None:

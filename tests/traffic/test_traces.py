@@ -149,7 +149,11 @@ def test_without_a_start_the_window_lies_anywhere(csv_of: Any) -> None:
         ({"horizon_s": 90000.0}, "horizon_s = 90000: must be at most 86400"),
         ({"max_level": 0}, "max_level = 0: must be greater than 0"),
         ({"median_level": -1}, "median_level = -1: must be greater than 0"),
-        ({"trace": "no_such_day"}, "trace = 'no_such_day': must be the path of a CSV file, or one in"),
+        (
+            {"trace": "no_such_day"},
+            "trace = 'no_such_day': must be the path of a CSV file, or the name of one in .*traces$",
+        ),
+        ({"trace": "my/day.csv"}, "trace = 'my/day.csv': must be the path of a CSV file; there is none$"),
         ({"trace": ""}, "trace = '': .*at least 1 character"),
     ],
 )

@@ -72,7 +72,8 @@ class CompiledEngine:
     def step(self, controls: NDArray[np.float64]) -> Telemetry:
         """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
         state = self._state
-        assert state is not None, "reset comes before step"
+        if state is None:
+            raise RuntimeError("step before reset")
         world = state.world[0]
         start_ns = int(world["now"])
         end_ns = start_ns + state.interval_ns

@@ -7,7 +7,7 @@ state. All fields are 8 bytes wide. Times are ns on the engine's clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from streamflow_env.engines.draws.distributions import duration_code, to_ns
 from streamflow_env.engines.draws.sweeps import sweep_multiplier
 from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, SERVICE_FIELDS
 from streamflow_env.engines.warm import INVALID
+from streamflow_env.episode import ChangeKind
 from streamflow_env.system import (
     Cache,
     CallStep,
@@ -34,6 +35,7 @@ from streamflow_env.system import (
     VectorIndex,
     WorkerPool,
 )
+from streamflow_env.system.controls import PARAMETER_KINDS, Parameter
 from streamflow_env.system.system import MAX_HELD
 
 POOL: Final = 0
@@ -53,18 +55,22 @@ INVALIDATE: Final = 6
 EMIT: Final = 7
 END: Final = 8
 
-PARAMETERS: Final = (
-    "replicas",
-    "queue_limit",
-    "interactive_reserve_fraction",
-    "premium_reserve_fraction",
-    "invalidation_rate_keys_per_s",
-    "breaker_threshold_fraction",
-    "timeout_s",
-    "ask_fraction",
-    "fallback_fraction",
-)
-CHANGES: Final = ("slowdown_factor", "quota_factor", "retry_after_s", "invalidate_fraction")
+PARAMETERS: Final = get_args(Parameter)
+REPLICAS: Final = PARAMETERS.index("replicas")
+QUEUE_LIMIT: Final = PARAMETERS.index("queue_limit")
+INTERACTIVE_RESERVE: Final = PARAMETERS.index("interactive_reserve_fraction")
+PREMIUM_RESERVE: Final = PARAMETERS.index("premium_reserve_fraction")
+INVALIDATION_RATE: Final = PARAMETERS.index("invalidation_rate_keys_per_s")
+BREAKER_THRESHOLD: Final = PARAMETERS.index("breaker_threshold_fraction")
+CALL_TIMEOUT: Final = PARAMETERS.index("timeout_s")
+ASK_FRACTION: Final = PARAMETERS.index("ask_fraction")
+FALLBACK_FRACTION: Final = PARAMETERS.index("fallback_fraction")
+
+CHANGES: Final = get_args(ChangeKind)
+SLOWDOWN: Final = CHANGES.index("slowdown_factor")
+QUOTA: Final = CHANGES.index("quota_factor")
+RETRY_AFTER: Final = CHANGES.index("retry_after_s")
+INVALIDATE_KEYS: Final = CHANGES.index("invalidate_fraction")
 
 TOKEN: Final = 60_000_000_000
 """Units of one LLM token: a quota of q per minute refills q units a nanosecond."""
@@ -310,10 +316,8 @@ def _lay_out_controls(system: System) -> NDArray[Any]:
     controls = np.zeros(len(system.controls), CONTROL)
     for record, control in zip(controls, system.controls, strict=True):
         record["parameter"] = PARAMETERS.index(control.parameter)
-        of_call = control.of in system.calls and PARAMETERS.index(control.parameter) >= PARAMETERS.index(
-            "breaker_threshold_fraction"
-        )
-        record["of"] = (system.call_names if of_call else system.service_names).index(control.of)
+        owners = system.call_names if PARAMETER_KINDS[control.parameter] == "call" else system.service_names
+        record["of"] = owners.index(control.of)
         record["off_at_high"] = control.off_at_high
         record["high"] = control.high
     return controls

@@ -24,9 +24,28 @@ from streamflow_env.engines.compiled.agenda import (
 from streamflow_env.engines.compiled.breaker import set_threshold
 from streamflow_env.engines.compiled.caching import begin_sweep, settle_sweep
 from streamflow_env.engines.compiled.calls import refill, release
-from streamflow_env.engines.compiled.layout import CACHE, LLM, NEVER, TOKEN
+from streamflow_env.engines.compiled.layout import (
+    ASK_FRACTION,
+    BREAKER_THRESHOLD,
+    CACHE,
+    CALL_TIMEOUT,
+    FALLBACK_FRACTION,
+    INTERACTIVE_RESERVE,
+    INVALIDATE_KEYS,
+    INVALIDATION_RATE,
+    LLM,
+    NEVER,
+    POOL,
+    PREMIUM_RESERVE,
+    QUEUE_LIMIT,
+    QUOTA,
+    REPLICAS,
+    RETRY_AFTER,
+    SLOWDOWN,
+    TOKEN,
+)
 from streamflow_env.engines.compiled.life import advance, begin, begin_first, deadline, is_waiting_for
-from streamflow_env.engines.compiled.services import batch_done, replicas_ready, set_replicas, touch
+from streamflow_env.engines.compiled.services import batch_done, draining, replicas_ready, set_replicas, touch
 from streamflow_env.engines.draws.distributions import to_ns
 
 INTERVAL_OVER: Final = 0
@@ -125,14 +144,14 @@ def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
     """Something happens to a service from outside."""
     w.now = change.at_ns
     s = services[change.service]
-    if change.kind == 0:
+    if change.kind == SLOWDOWN:
         s.slowdown = change.value
-    elif change.kind == 1:
+    elif change.kind == QUOTA:
         refill(w.now, s)
         s.quota_now = int(s.quota * change.value)
-    elif change.kind == 2:
+    elif change.kind == RETRY_AFTER:
         s.retry_after_now_s = change.value
-    else:
+    elif change.kind == INVALIDATE_KEYS:
         begin_sweep(s, entries, w.now, w.num_users, change.value)
 
 
@@ -143,9 +162,7 @@ def _close(w: Any, services: Any, end_ns: int) -> None:
     for i in range(services.size):
         s = services[i]
         touch(end_ns, s)
-        s.draining_replicas = (
-            (s.busy - s.servers + s.workers - 1) // s.workers if s.workers and s.busy > s.servers else 0
-        )
+        s.draining_replicas = draining(s) if s.kind == POOL else 0
         if s.kind == LLM:
             refill(end_ns, s)
             s.tokens_milli = s.token_units * 1000 // TOKEN
@@ -155,30 +172,30 @@ def _close(w: Any, services: Any, end_ns: int) -> None:
 
 @njit(cache=True)
 def put_in_force(w: Any, services: Any, policies: Any, heap: Any, memory: Any, controls: Any, values: Any) -> None:
-    """Put one setting of all controls in force, at the start of an interval; numbers are those of `PARAMETERS`."""
+    """Put one setting of all controls in force, at the start of an interval."""
     for i in range(controls.size):
         control, value = controls[i], values[i]
         off = control.off_at_high == 1 and value >= control.high
         parameter = control.parameter
-        if parameter == 0:
+        if parameter == REPLICAS:
             set_replicas(w, services[control.of], heap, memory, control.of, int(value))
-        elif parameter == 1:
+        elif parameter == QUEUE_LIMIT:
             services[control.of].queue_limit = int(value)
-        elif parameter == 2:
+        elif parameter == INTERACTIVE_RESERVE:
             services[control.of].interactive_reserve = value
-        elif parameter == 3:
+        elif parameter == PREMIUM_RESERVE:
             services[control.of].premium_reserve = value
-        elif parameter == 4:
+        elif parameter == INVALIDATION_RATE:
             s = services[control.of]
             settle_sweep(s, w.now)
             s.sweep_rate = 0 if off else int(value)
             settle_sweep(s, w.now)
-        elif parameter == 5:
+        elif parameter == BREAKER_THRESHOLD:
             set_threshold(policies[control.of], 1.0 if off else value)
-        elif parameter == 6:
+        elif parameter == CALL_TIMEOUT:
             policies[control.of].timeout_ns = NEVER if off else to_ns(value)
-        elif parameter == 7:
+        elif parameter == ASK_FRACTION:
             policies[control.of].ask_fraction = value
-        else:
+        elif parameter == FALLBACK_FRACTION:
             policies[control.of].fallback_fraction = value
     w.control_step += 1

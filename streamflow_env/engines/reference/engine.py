@@ -22,10 +22,7 @@ from streamflow_env.engines.reference.simulation import CHANGE, Simulation
 from streamflow_env.engines.telemetry import ANSWER, CALL, CLASS, SERVICE, VISIT, Telemetry
 from streamflow_env.engines.warm import WarmState, warm_state
 from streamflow_env.episode import Change, Episode
-from streamflow_env.system.controls import PARAMETER_KINDS, Control
-
-CAN_BE_OFF = frozenset({"timeout_s", "breaker_threshold_fraction", "invalidation_rate_keys_per_s"})
-"""Parameters that may be None."""
+from streamflow_env.system.controls import PARAMETER_KINDS, PARAMETERS_WITH_OFF, Control
 
 
 class ReferenceEngine:
@@ -136,7 +133,7 @@ class RunningEpisode:
         return self._measure(start_ns, controls)
 
     def _put_in_force(self, control: Control, value: float) -> None:
-        is_off = control.off_at_high and value >= control.high and control.parameter in CAN_BE_OFF
+        is_off = control.off_at_high and value >= control.high and control.parameter in PARAMETERS_WITH_OFF
         owners: dict[str, Any] = self._calls if PARAMETER_KINDS[control.parameter] == "call" else self._services
         owners[control.of].put_in_force(control.parameter, None if is_off else value)
 

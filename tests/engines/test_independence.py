@@ -1,0 +1,39 @@
+"""The engines share no code of their own, not even through a third module: what both import is stated here."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ENGINES = Path(__file__).resolve().parents[2] / "streamflow_env" / "engines"
+SHARED = (
+    "streamflow_env.system",
+    "streamflow_env.episode",
+    "streamflow_env.errors",
+    "streamflow_env.engines.draws",
+    "streamflow_env.engines.telemetry",
+    "streamflow_env.engines.warm",
+)
+"""Configuration, what happens from outside, draws, telemetry definitions, and the one computed warm state."""
+
+
+def imported(engine: str) -> set[str]:
+    """What an engine imports of this project, its own modules aside."""
+    names: set[str] = set()
+    for path in sorted((ENGINES / engine).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: imports are absolute"
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+    own = f"streamflow_env.engines.{engine}"
+    return {name for name in names if name.startswith("streamflow_env") and not name.startswith(f"{own}.")}
+
+
+def test_engines_share_definitions_only() -> None:
+    both = {engine: imported(engine) for engine in ("compiled", "reference")}
+    assert all(len(names) > 3 for names in both.values())
+    for engine, names in both.items():
+        strangers = {name for name in names if not any(name == s or name.startswith(f"{s}.") for s in SHARED)}
+        assert strangers == set(), engine
