@@ -149,17 +149,17 @@ def test_a_reset_costs_less_than_a_few_steps() -> None:
     engine.reset(episode())
     num_warmup = SYSTEM.warmup_s / SYSTEM.control_interval_s
 
-    def seconds(work: Callable[[], object], repetitions: int = 5) -> float:
+    def seconds(work: Callable[[], object], repetitions: int = 10) -> float:
         times = []
         for _ in range(repetitions):
-            began = time.perf_counter()
+            began = time.process_time()
             work()
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         return min(times)
 
     reset_s = seconds(lambda: engine.reset(episode()))
     step_s = seconds(lambda: [engine.step(as_found) for _ in range(10)]) / 10
-    assert reset_s < (num_warmup + 20) * step_s
+    assert reset_s < (num_warmup + 6) * step_s, "the warm-up is simulated; the rest must be a few steps' worth"
 
 
 def test_arrays_that_grow_do_not_change_the_trajectory(monkeypatch: pytest.MonkeyPatch) -> None:
