@@ -17,12 +17,20 @@ def argument(default: Any, help_text: str, choices: Sequence[str] | None = None)
 
 def parse_arguments(kind: type[Arguments], argv: Sequence[str] | None = None) -> Arguments:
     """A `kind`, a dataclass of scalars, filled from `argv` (the process's own when None)."""
+    return kind(**parse_given(kind, argv))
+
+
+def parse_given(kind: type[Any], argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """By field, what `argv` says for a `kind`: only the options that are there, without the defaults of the others."""
     summary = (kind.__doc__ or "").strip().splitlines()[0]
     parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     hints = get_type_hints(kind)
-    for item in fields(kind):  # type: ignore[arg-type]
+    for item in fields(kind):
         _add(parser, item, hints[item.name])
-    return kind(**vars(parser.parse_args(argv)))
+    absent = object()
+    options = argparse.Namespace(**{item.name: absent for item in fields(kind)})
+    parser.parse_args(argv, options)
+    return {name: value for name, value in vars(options).items() if value is not absent}
 
 
 def _add(parser: argparse.ArgumentParser, item: Field[Any], hint: Any) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from agents.checkpoints import Standing
+from agents.curves import Curves, write_evaluation
 from agents.policies import Policy
 from agents.task import Judge
 
@@ -53,10 +53,16 @@ class Means:
 
 
 class TrainingLog(BaseCallback):
-    """Logs, once an update, the means over all cells of what the environment's info reports, and the actions taken."""
+    """Logs the means over all cells of what the environment's info reports, the actions, and the learner's figures.
 
-    def __init__(self) -> None:
+    It does so at the first update after `every_steps`, and at the end: some algorithms update too often, or finish
+    episodes too rarely, for a log of their own.
+    """
+
+    def __init__(self, every_steps: int) -> None:
         super().__init__()
+        self._every_steps = every_steps
+        self._logged_at = 0
         self._means = {group: Means() for group in GROUPS}
         self._actions: list[NDArray[np.float32]] = []
         self._control_names: tuple[str, ...] = ()
@@ -70,7 +76,19 @@ class TrainingLog(BaseCallback):
             self._control_names = tuple(self.locals["infos"][0]["controls"])
         return True
 
+    def _on_training_start(self) -> None:
+        self._logged_at = self.model.num_timesteps
+
     def _on_rollout_end(self) -> None:
+        if self.num_timesteps - self._logged_at >= self._every_steps:
+            self._log()
+
+    def _on_training_end(self) -> None:
+        if self.num_timesteps > self._logged_at:
+            self._log()
+
+    def _log(self) -> None:
+        self._logged_at = self.num_timesteps
         for group, means in self._means.items():
             for name, value in means.take().items():
                 self.logger.record(f"{GROUPS[group]}/{name}", value)
@@ -81,76 +99,89 @@ class TrainingLog(BaseCallback):
         for name, mean, std in zip(self._control_names, actions.mean(axis=0), actions.std(axis=0), strict=True):
             self.logger.record(f"action_mean/{name}", float(mean))
             self.logger.record(f"action_std/{name}", float(std))
+        self.model.dump_logs()
 
 
 class EvaluationLog(BaseCallback):
-    """Evaluates the deterministic policy before training, at its end and every `every_calls` calls; keeps the best.
+    """Evaluates the deterministic policy before training, at its end and every `every_steps`; then calls `keep`.
 
+    It does so between two updates, when all that was seen has been learned from: what `keep` saves is what was judged.
     The reference policies are scored once, and written at each evaluation under the same tags as runs of their own
-    (`baseline-NAME` beside the best model), so that TensorBoard draws them as lines into the same charts.
+    (`baseline-NAME` in `folder`), so that TensorBoard draws them as lines into the same charts. `standing` is brought
+    up to date; a run that goes on brings the one it had.
     """
 
     def __init__(
         self,
         judge: Judge,
         reference_policies: dict[str, Policy],
-        every_calls: int,
-        best_model: Path,
+        every_steps: int,
+        folder: Path,
+        standing: Standing,
+        keep: Callable[[], None],
     ) -> None:
         super().__init__()
         self._judge = judge
         self._reference_policies = reference_policies
-        self._every_calls = every_calls
-        self._best_model = best_model
-        self._references: dict[str, dict[str, float]] = {}
-        self._writers: dict[str, SummaryWriter] = {}
-        self._best_return = -math.inf
-        self._evaluated_at = -1
+        self._every_steps = every_steps
+        self._folder = folder
+        self._standing = standing
+        self._keep = keep
+        self._lines: dict[str, Curves] = {}
 
     def _on_training_start(self) -> None:
+        levels = self._standing.levels
         for name, policy in self._reference_policies.items():
-            self._references[name] = self._judge(policy)
-            self._writers[name] = SummaryWriter(str(self._best_model.parent / f"baseline-{name}"))
-        levels = ", ".join(f"{name} {figures['return']:.1f}" for name, figures in self._references.items())
-        say(f"return of the baselines on the evaluation's episodes: {levels or 'none given'}")
-        self._evaluate()
+            if name not in levels:
+                levels[name] = self._judge(policy)
+        for name in levels:
+            self._lines[name] = Curves(self._folder / f"baseline-{name}", self.model.num_timesteps)
+        shown = ", ".join(f"{name} {figures['return']:.1f}" for name, figures in levels.items())
+        say(f"return of the baselines on the evaluation's episodes: {shown or 'none given'}")
+
+    def _on_rollout_start(self) -> None:
+        if self.model.num_timesteps // self._every_steps > self._standing.evaluated_at // self._every_steps:
+            self._evaluate()
 
     def _on_step(self) -> bool:
-        if self.n_calls % self._every_calls == 0:
-            self._evaluate()
         return True
 
     def _on_training_end(self) -> None:
-        if self._evaluated_at != self.num_timesteps:
+        if self._standing.evaluated_at != self.model.num_timesteps:
             self._evaluate()
-        for writer in self._writers.values():
-            writer.close()
+        for line in self._lines.values():
+            line.close()
 
     def _evaluate(self) -> None:
-        figures = self._judge(self.model)
-        self._evaluated_at = self.num_timesteps
-        better = figures["return"] > self._best_return
+        figures, steps, standing = self._judge(self.model), self.model.num_timesteps, self._standing
+        standing.evaluated_at = steps
+        better = figures["return"] > standing.best_return
         if better:
-            self._best_return = figures["return"]
-            self.model.save(self._best_model)
+            standing.best_return, standing.best_at = figures["return"], steps
+        write_evaluation(self.logger.output_formats, steps, figures)
+        for name, line in self._lines.items():
+            write_evaluation([line], steps, standing.levels[name])
+        self._keep()
         say(
-            f"step {self.num_timesteps:>9,}: return {figures['return']:.1f}"
+            f"step {steps:>9,}: return {figures['return']:.1f}"
             + (f", SLA {figures['sla_fraction']:.1%}" if "sla_fraction" in figures else "")
             + (" (best so far)" if better else "")
         )
-        _write_now(self.logger, self.num_timesteps, {f"eval/{name}": value for name, value in figures.items()})
-        for name, writer in self._writers.items():
-            for figure, value in self._references[name].items():
-                writer.add_scalar(f"eval/{figure}", value, self.num_timesteps)
-            writer.flush()
 
 
 class Progress(BaseCallback):
     """A progress bar with the time left, and the SLA share and the reward of a step over the last update."""
 
-    def __init__(self, total_steps: int, *, shown: bool) -> None:
+    def __init__(self, total_steps: int, *, first_step: int = 0, shown: bool) -> None:
         super().__init__()
-        self._bar = tqdm(total=total_steps, unit=" steps", unit_scale=True, disable=not shown, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total_steps,
+            initial=first_step,
+            unit=" steps",
+            unit_scale=True,
+            disable=not shown,
+            dynamic_ncols=True,
+        )
         self._shown = Means()
 
     def close(self) -> None:
@@ -166,9 +197,3 @@ class Progress(BaseCallback):
     def _on_rollout_end(self) -> None:
         means = self._shown.take()
         self._bar.set_postfix(SLA=f"{means['SLA']:.1%}", reward=f"{means['reward']:.2f}")
-
-
-def _write_now(logger: Logger, step: int, values: dict[str, float]) -> None:
-    """Write `values` at `step`, without waiting for the end of the update and without taking along what waits."""
-    for output in logger.output_formats:
-        output.write(values, dict.fromkeys(values, ()), step)

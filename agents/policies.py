@@ -113,27 +113,27 @@ class TrainedPolicy:
 
 
 def _load_model(path: Path) -> Any:
-    import stable_baselines3
     import torch
 
+    from agents.algorithms import find_algorithm
+
     torch.set_num_threads(1)  # on a busy machine OpenMP's spinning threads cost far more than they give
-    algorithm = _algorithm(path.parent / DESCRIPTION)
-    kind = getattr(stable_baselines3, algorithm, None)
-    if kind is None:
-        raise ConfigError(
-            f"{path.parent / DESCRIPTION}: algorithm {algorithm!r}: Stable-Baselines3 has none of that name"
-        )
+    description = path.parent / DESCRIPTION
+    name = _algorithm(description)
+    try:
+        kind = find_algorithm(name).model
+    except ConfigError as error:
+        raise ConfigError(f"{description}: {error}") from None
     try:
         return kind.load(path, device="cpu")
     except Exception as error:  # a file of something else may raise anything: AssertionError, torch's RuntimeError ...
-        raise ConfigError(f"{path}: not a model that {algorithm} can load: {error}") from error
+        raise ConfigError(f"{path}: not a model that {name} can load: {error}") from error
 
 
 def _algorithm(description: Path) -> str:
     content = read_yaml(description) if description.is_file() else {}
     arguments = content.get("arguments") if isinstance(content, dict) else None
-    name = arguments.get("algorithm", "ppo") if isinstance(arguments, dict) else "ppo"
-    return str(name).upper()
+    return str(arguments.get("algorithm", "ppo")) if isinstance(arguments, dict) else "ppo"
 
 
 def _load_normalisation(path: Path) -> Any:

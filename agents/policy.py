@@ -1,14 +1,18 @@
-"""The policy network that PPO trains: it starts by leaving the system as it was found."""
+"""The policy networks that PPO trains, without and with a memory: they start by leaving the system as it was found."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 from gymnasium import spaces
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.policies import ActorCriticPolicy
+
+SETTLING_STEPS: Final = 32
+"""After so many equal observations the memory's output is taken to be of its usual size."""
 
 
 class AsFoundPolicy(ActorCriticPolicy):
@@ -44,11 +48,22 @@ class AsFoundPolicy(ActorCriticPolicy):
         with torch.no_grad():
             size = 1.0
             if self.use_sde:
-                size = float(self.mlp_extractor.forward_actor(observations).square().sum(dim=1).mean().sqrt())
+                size = float(self._actor_features(observations).square().sum(dim=1).mean().sqrt())
             self.log_std.fill_(math.log(std / max(size, 1e-6)))
+
+    def _actor_features(self, observations: torch.Tensor) -> torch.Tensor:
+        return self.mlp_extractor.forward_actor(observations)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), "start_action": self._start_action}
+
+
+class AsFoundRecurrentPolicy(AsFoundPolicy, RecurrentActorCriticPolicy):
+    """The same with a memory: an LSTM between the observations and the actor, and another for the critic."""
+
+    def _actor_features(self, observations: torch.Tensor) -> torch.Tensor:
+        remembered, _ = self.lstm_actor(observations.expand(SETTLING_STEPS, *observations.shape))
+        return self.mlp_extractor.forward_actor(remembered[-1])
 
 
 class ToBox(torch.nn.Module):

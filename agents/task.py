@@ -27,7 +27,9 @@ choose the best model of a run: neither trained on, nor the ones it is compared 
 COMPILE_NOTICE_S: Final = 2.0
 COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about a minute ..."
 
-SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "quality")
+SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "llm_use_fraction", "quality")
+LEVELS: Final = ("cost_per_hour", "llm_requests_per_min", "replicas.")
+"""Metrics whose name begins so are averaged over time."""
 
 Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
@@ -82,15 +84,24 @@ class CutShort(gym.Wrapper[Observation, Action, Observation, Action]):
 
 
 def streamflow_task(
-    scenario: str, system: str, engine: str, *, num_episodes: int, num_threads: int, say: Callable[[str], None]
+    scenario: str | dict[str, Any],
+    system: str | dict[str, Any],
+    engine: str,
+    reward: str | dict[str, Any] = "default",
+    *,
+    num_episodes: int,
+    num_threads: int,
+    say: Callable[[str], None],
 ) -> Task:
     """The task of operating `system` in `scenario`, judged on `num_episodes` episodes that are never trained on.
+
+    `scenario`, `system` and `reward` are names, paths or contents.
 
     Raises:
         ConfigError: as `StreamFlowEnv` does.
     """
-    env = StreamFlowEnv(scenario, engine=engine, system=system)
-    make_cell = partial(StreamFlowEnv, env.scenario, engine=engine, system=env.system)
+    env = StreamFlowEnv(scenario, engine=engine, system=system, reward=reward)
+    make_cell = partial(StreamFlowEnv, env.scenario, engine=engine, system=env.system, reward=env.weights)
     _compile(env, say)
     seeds = validation_seeds(env, num_episodes)
     return Task(
@@ -124,9 +135,9 @@ def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
 
 
 def judge(policy: Any, *, make_cell: Callable[[], Cell], seeds: Sequence[int], num_threads: int) -> dict[str, float]:
-    """Mean return of the deterministic `policy` over the episodes `seeds`, run side by side; shares of all attempts.
+    """Mean return of the deterministic `policy` over the episodes `seeds`, run side by side, and other figures.
 
-    `sla_fraction`, `error_fraction`, `hit_fraction` and `quality` are the intervals' values weighed by their attempts.
+    `SHARES` are the intervals' values weighed by their attempts; `LEVELS` are means over the intervals.
     """
     cells = ThreadedVecEnv([make_cell] * len(seeds), num_threads=num_threads, seed_limit=FIRST_VALIDATION_SEED)
     cells.set_options([{"episode_seed": seed} for seed in seeds])
@@ -134,6 +145,7 @@ def judge(policy: Any, *, make_cell: Callable[[], Cell], seeds: Sequence[int], n
     starts, running = np.ones(len(seeds), dtype=bool), np.ones(len(seeds), dtype=bool)
     returns = np.zeros(len(seeds))
     shares, attempts = np.zeros(len(SHARES)), 0.0
+    levels: dict[str, list[float]] = {}
     while running.any():
         actions, state = policy.predict(observations, state=state, episode_start=starts, deterministic=True)
         observations, rewards, starts, infos = cells.step(actions)  # type: ignore[assignment]
@@ -142,10 +154,17 @@ def judge(policy: Any, *, make_cell: Callable[[], Cell], seeds: Sequence[int], n
             metrics = infos[index]["metrics"]
             shares += metrics["offered_rps"] * np.array([metrics[name] for name in SHARES])
             attempts += metrics["offered_rps"]
+            for name in metrics:
+                if name.startswith(LEVELS):
+                    levels.setdefault(name, []).append(metrics[name])
         running &= ~starts
     cells.close()
     weighed = shares / max(attempts, 1e-9)
-    return {"return": float(returns.mean()), **dict(zip(SHARES, weighed.tolist(), strict=True))}
+    return {
+        "return": float(returns.mean()),
+        **dict(zip(SHARES, weighed.tolist(), strict=True)),
+        **{name: float(np.mean(values)) for name, values in levels.items()},
+    }
 
 
 def _compile(env: StreamFlowEnv, say: Callable[[str], None]) -> None:

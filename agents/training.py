@@ -1,4 +1,11 @@
-"""Training: PPO on many cells at once, starting at the as-found action, and all that it is judged by in TensorBoard."""
+"""Training: an algorithm on many cells at once, starting at the as-found action, and going on where it was killed.
+
+What a resumed run has as it was: networks, optimisers, replay memory, normalisation, counters and schedules, the
+streams of episode seeds and of noise, the best model and its score, the baselines' levels. What it has not, so that it
+is not bit by bit the run that was never killed: the simulators' state (each cell starts its next episode), a recurrent
+policy's memory (which starts with the episodes), and what happened since the checkpoint. Where more `total_steps` are
+asked for, the learning rate falls over all of them, from the value it has there.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +13,33 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import torch
 import yaml
-from pydantic import Field
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import CallbackList, CheckpointCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
+from agents.algorithms import ALGORITHMS, Settings, build_model, find_algorithm, load_settings
 from agents.arguments import argument
 from agents.callbacks import EvaluationLog, Progress, TrainingLog, say
-from agents.policy import AsFoundPolicy
-from agents.task import CutShort, Task
+from agents.checkpoints import Standing, newest_checkpoint, save_checkpoint, save_model
+from agents.curves import open_curves
+from agents.policies import DESCRIPTION
+from agents.task import CutShort, Task, streamflow_task
 from agents.vec_env import Cell, ThreadedVecEnv
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
-from streamflow_env.paths import config_path
-from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Positive, load
+from streamflow_env.system.schema import parse, read_yaml
 
-ALGORITHMS = ("ppo",)
+LOG_STEPS = 32
+"""Of each cell, at least, between two points of TensorBoard's curves."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class TrainingArguments:
     """Train an agent; TensorBoard shows how it goes, and the folder printed at the end holds all that came of it."""
 
     algorithm: str = argument(
-        "ppo", "learning algorithm; its hyperparameters are configs/training/ALGORITHM.yaml", ALGORITHMS
+        "ppo", "learning algorithm; its hyperparameters are configs/training/ALGORITHM.yaml", tuple(ALGORITHMS)
     )
     scenario: str = argument("mixed", "scenario to train on: a name of configs/scenarios, or a YAML file")
     system: str = argument("streamflow", "system to train on: a name of configs/system, or a YAML file")
@@ -50,6 +60,9 @@ class TrainingArguments:
     num_evaluation_episodes: int = argument(12, "episodes of an evaluation, the same each time, never trained on")
     out: str = argument("runs", "folder in which the run gets a folder of its own")
     progress: bool = argument(True, "show a progress bar")
+    resume: str | None = argument(
+        None, "folder of a run to go on with from its newest checkpoint; beside it only --total-steps may be given"
+    )
 
     def __post_init__(self) -> None:
         for name in ("total_steps", "num_cells", "num_threads", "evaluate_every", "num_evaluation_episodes"):
@@ -59,59 +72,86 @@ class TrainingArguments:
             raise ConfigError(f"seed {self.seed}: must be in [0, 2**32)")
 
 
-class PpoSettings(Frozen):
-    """Hyperparameters of PPO; `configs/training/ppo.yaml` says what each is."""
+@dataclass(frozen=True)
+class Run:
+    """A run: its folder, what it was started with, and all of that as `config.yaml` has it, the task resolved."""
 
-    learning_rate: Positive
-    final_learning_rate_fraction: Fraction
-    num_steps: Count
-    batch_size: Count
-    num_epochs: Count
-    discount: Fraction
-    gae_lambda: Fraction
-    clip_fraction: Positive
-    target_kl: Positive | None
-    entropy_weight: NonNegative
-    value_weight: NonNegative
-    max_gradient_norm: Positive
-    hidden_layers: tuple[Count, ...] = Field(min_length=1)
-    start_std: Positive
-    noise_steps: Count
-    collapse_below: Fraction
-    collapse_steps: Count
-    stagger_steps: Count
+    folder: Path
+    arguments: TrainingArguments
+    settings: Settings
+    configuration: dict[str, Any]
 
 
-def train(arguments: TrainingArguments, task: Task, settings: PpoSettings | None = None) -> Path:
+def run_training(given: dict[str, Any]) -> Path:
+    """Train, or go on, as the options `given` say; the run's folder.
+
+    Raises:
+        ConfigError: an option, a file or a checkpoint cannot be used; the message names it.
+    """
+    if given.get("resume") is None:
+        arguments = TrainingArguments(**given)
+        return train(arguments, _task(arguments, {"scenario": arguments.scenario, "system": arguments.system}))
+    others = sorted(set(given) - {"resume", "total_steps"})
+    if others:
+        raise ConfigError(f"--{others[0].replace('_', '-')}: beside --resume only --total-steps may be given")
+    run = read_run(Path(given["resume"]), given.get("total_steps"))
+    return resume(run, _task(run.arguments, run.configuration))
+
+
+def train(arguments: TrainingArguments, task: Task, settings: Settings | None = None) -> Path:
     """Train on `task`; the run's folder, with `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
 
     An interrupt (Ctrl-C) ends the training early and keeps what was learned.
     """
     settings = settings or load_settings(arguments.algorithm)
     torch.set_num_threads(1)
-    folder = make_run_folder(arguments)
-    write_description(folder, arguments, settings, task)
-    cells = ThreadedVecEnv(
-        _training_cells(task.make_cell, settings, arguments.num_cells),
-        num_threads=arguments.num_threads,
-        seed=arguments.seed,
-        seed_limit=task.seed_limit,
-    )
+    run = _new_run(arguments, settings, task)
+    cells = _make_cells(run, task)
     normalised = VecNormalize(VecMonitor(cells), norm_obs=False, norm_reward=True, gamma=settings.discount)
-    try:
-        model = build_ppo(settings, normalised, task.start_action, arguments.seed)
-        model.set_logger(configure(str(folder), ["tensorboard"]))
-        _learn(model, arguments, task, folder)
-        model.save(folder / "final_model")
-        normalised.save(str(folder / "vecnormalize.pkl"))
-    finally:
-        normalised.close()
-    return folder
+    with closing(normalised):
+        model = build_model(arguments.algorithm, settings, normalised, task.start_action, arguments.seed)
+        _learn(run, task, model, cells, Standing())
+    return run.folder
 
 
-def load_settings(algorithm: str) -> PpoSettings:
-    """The hyperparameters of `algorithm`: a name of `configs/training`, or a YAML file. Raises ConfigError."""
-    return load(PpoSettings, config_path("training", algorithm))
+def read_run(folder: Path, total_steps: int | None = None) -> Run:
+    """The run in `folder` as its `config.yaml` describes it, but for `total_steps` if given. Raises ConfigError."""
+    path = folder / DESCRIPTION
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not {"arguments", "hyperparameters", "scenario", "system"} <= set(content):
+        raise ConfigError(f"{path}: must have arguments, hyperparameters, scenario and system, as training writes them")
+    unknown = set(content["arguments"]) - {item.name for item in fields(TrainingArguments)}
+    if unknown:
+        raise ConfigError(f"{path}: arguments.{min(unknown)}: unknown key")
+    arguments = TrainingArguments(**content["arguments"])
+    if total_steps is not None:
+        arguments = replace(arguments, total_steps=total_steps)
+    kind = find_algorithm(arguments.algorithm).settings
+    return Run(folder, arguments, parse(kind, content["hyperparameters"], f"{path}: hyperparameters"), content)
+
+
+def resume(run: Run, task: Task) -> Path:
+    """Go on with `run` from its newest complete checkpoint until its `total_steps`; its folder.
+
+    Raises:
+        ConfigError: there is no complete checkpoint, or nothing left to do.
+    """
+    torch.set_num_threads(1)
+    checkpoint = newest_checkpoint(run.folder, say)
+    if run.arguments.total_steps <= checkpoint.steps:
+        raise ConfigError(f"{run.folder}: has {checkpoint.steps} steps already; give more with --total-steps")
+    say(f"going on with {run.folder} from step {checkpoint.steps:,}")
+    resumed = [*run.configuration.get("resumed_at_steps", []), checkpoint.steps]
+    configuration = {**run.configuration, "arguments": asdict(run.arguments), "resumed_at_steps": resumed}
+    run = replace(run, configuration=configuration)
+    _write_configuration(run)
+    checkpoint.publish_best(run.folder)
+    cells = _make_cells(run, task)
+    normalised = checkpoint.load_normalisation(VecMonitor(cells))
+    with closing(normalised):
+        kind = find_algorithm(run.arguments.algorithm).model
+        _learn(run, task, checkpoint.load_model(kind, normalised, cells), cells, checkpoint.standing)
+    return run.folder
 
 
 def make_run_folder(arguments: TrainingArguments) -> Path:
@@ -123,50 +163,46 @@ def make_run_folder(arguments: TrainingArguments) -> Path:
     return folder
 
 
-def write_description(folder: Path, arguments: TrainingArguments, settings: PpoSettings, task: Task) -> None:
-    """Write into `folder` what is needed to repeat the run: `config.yaml`, resolved, and `versions.txt`."""
-    content = {
-        "arguments": asdict(arguments),
-        "hyperparameters": settings.model_dump(mode="json"),
-        **task.description,
-    }
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+def _new_run(arguments: TrainingArguments, settings: Settings, task: Task) -> Run:
+    """A run in a folder of its own, with what is needed to repeat it: `config.yaml`, resolved, and `versions.txt`."""
+    described = {"arguments": asdict(arguments), "hyperparameters": settings.model_dump(mode="json")}
+    run = Run(make_run_folder(arguments), arguments, settings, described | task.description)
+    _write_configuration(run)
     packages = sorted({f"{item.name}=={item.version}" for item in importlib.metadata.distributions()}, key=str.lower)
     lines = [f"# Python {platform.python_version()}, {platform.platform()}", *packages]
-    (folder / "versions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (run.folder / "versions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return run
 
 
-def build_ppo(settings: PpoSettings, cells: VecNormalize, start_action: tuple[float, ...], seed: int) -> PPO:
-    """An untrained PPO on `cells` whose policy takes `start_action` whatever it observes."""
-    layers = list(settings.hidden_layers)
-    model = PPO(
-        AsFoundPolicy,
-        cells,
-        learning_rate=_falling(settings.learning_rate, settings.final_learning_rate_fraction),
-        n_steps=settings.num_steps,
-        batch_size=min(settings.batch_size, settings.num_steps * cells.num_envs),
-        n_epochs=settings.num_epochs,
-        gamma=settings.discount,
-        gae_lambda=settings.gae_lambda,
-        clip_range=settings.clip_fraction,
-        target_kl=settings.target_kl,
-        ent_coef=settings.entropy_weight,
-        vf_coef=settings.value_weight,
-        max_grad_norm=settings.max_gradient_norm,
-        use_sde=True,
-        sde_sample_freq=settings.noise_steps,
-        policy_kwargs={"net_arch": {"pi": layers, "vf": layers}, "start_action": list(start_action)},
-        seed=seed,
-        device="cpu",
+def _write_configuration(run: Run) -> None:
+    text = yaml.safe_dump(run.configuration, sort_keys=False, allow_unicode=True, width=120)
+    partial_file = run.folder / f".partial-{DESCRIPTION}"
+    partial_file.write_text(text, encoding="utf-8")
+    partial_file.replace(run.folder / DESCRIPTION)
+
+
+def _task(arguments: TrainingArguments, sources: dict[str, Any]) -> Task:
+    return streamflow_task(
+        sources["scenario"],
+        sources["system"],
+        arguments.engine,
+        sources.get("reward", "default"),
+        num_episodes=arguments.num_evaluation_episodes,
+        num_threads=arguments.num_threads,
+        say=say,
     )
-    observations = cells.reset()
-    assert isinstance(model.policy, AsFoundPolicy)
-    model.policy.set_exploration(settings.start_std, torch.as_tensor(observations))
-    return model
 
 
-def _training_cells(make_cell: Callable[[], Cell], settings: PpoSettings, num_cells: int) -> list[Callable[[], Cell]]:
+def _make_cells(run: Run, task: Task) -> ThreadedVecEnv:
+    return ThreadedVecEnv(
+        _training_cells(task.make_cell, run.settings, run.arguments.num_cells),
+        num_threads=run.arguments.num_threads,
+        seed=run.arguments.seed,
+        seed_limit=task.seed_limit,
+    )
+
+
+def _training_cells(make_cell: Callable[[], Cell], settings: Settings, num_cells: int) -> list[Callable[[], Cell]]:
     def make_training_cell(index: int) -> Cell:
         first_steps = 1 + (index * settings.stagger_steps) // num_cells
         return CutShort(make_cell(), settings.collapse_below, settings.collapse_steps, first_steps)
@@ -174,29 +210,26 @@ def _training_cells(make_cell: Callable[[], Cell], settings: PpoSettings, num_ce
     return [partial(make_training_cell, index) for index in range(num_cells)]
 
 
-def _learn(model: PPO, arguments: TrainingArguments, task: Task, folder: Path) -> None:
-    every_calls = max(1, arguments.evaluate_every // arguments.num_cells)
-    progress = Progress(arguments.total_steps, shown=arguments.progress)
+def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: ThreadedVecEnv, standing: Standing) -> None:
+    arguments, steps = run.arguments, model.num_timesteps
+    progress = Progress(arguments.total_steps, first_step=steps, shown=arguments.progress)
+
+    def keep() -> None:
+        save_checkpoint(run.folder, model, cells, standing).publish_best(run.folder)
+
     callbacks = CallbackList(
         [
             progress,
-            TrainingLog(),
-            EvaluationLog(task.judge, task.reference_policies, every_calls, folder / "best_model"),
-            CheckpointCallback(every_calls, str(folder / "checkpoints"), name_prefix="model"),
+            TrainingLog(LOG_STEPS * arguments.num_cells),
+            EvaluationLog(task.judge, task.reference_policies, arguments.evaluate_every, run.folder, standing, keep),
         ]
     )
+    model.set_logger(open_curves(run.folder, run.configuration, steps))
     try:
-        model.learn(arguments.total_steps, callback=callbacks, log_interval=1, tb_log_name="training")
+        model.learn(arguments.total_steps - steps, callbacks, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
     except KeyboardInterrupt:
         say("interrupted: what was learned is kept")
     finally:
         progress.close()
-
-
-def _falling(start: float, final_fraction: float) -> Callable[[float], float]:
-    """A schedule from `start` to its `final_fraction`; SB3 passes the share of the training that remains."""
-
-    def schedule(remaining: float) -> float:
-        return start * (final_fraction + (1.0 - final_fraction) * remaining)
-
-    return schedule
+        model.logger.close()
+    save_model(model, run.folder / "final_model.zip")

@@ -35,7 +35,7 @@ class ThreadedVecEnv(VecEnv):
     ) -> None:
         self.cells = [make_cell() for make_cell in make_cells]
         self._seed_limit = seed_limit
-        self._streams = _streams(seed, len(self.cells))
+        self.streams = _streams(seed, len(self.cells))
         self._num_threads = min(num_threads, len(self.cells))
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="cell")
         self._pending: list[Future[None]] = []
@@ -66,7 +66,7 @@ class ThreadedVecEnv(VecEnv):
     def seed(self, seed: int | None = None) -> list[int]:
         """Start the cells' streams of seeds anew from `seed`; it holds from each cell's next episode on."""
         seed = 0 if seed is None else seed
-        self._streams = _streams(seed, self.num_envs)
+        self.streams = _streams(seed, self.num_envs)
         return [seed] * self.num_envs
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class ThreadedVecEnv(VecEnv):
             future.result()
 
     def _reset_cell(self, index: int) -> None:
-        options = self._options[index] or {"episode_seed": int(self._streams[index].integers(self._seed_limit))}
+        options = self._options[index] or {"episode_seed": int(self.streams[index].integers(self._seed_limit))}
         observation, self.reset_infos[index] = self.cells[index].reset(options=options)
         self._observations[index] = observation
 

@@ -38,7 +38,7 @@ class Arguments:
     scenarios: str = argument("", f"names or YAML files, separated by commas (without --trace: {SCENARIOS})")
     num_seeds: int = argument(5, "episodes of each scenario, the same for every policy")
     reference: str = argument("as_found", "the policy that differences are taken against")
-    trace: str | None = argument(None, "CSV of time and requests that the scenario `trace` is to follow")
+    trace: str | None = argument(None, "CSV of time and requests (.gz too) that the scenario `trace` is to follow")
     engine: str = argument("compiled", "engine that simulates", ENGINE_NAMES)
     system: str = argument("streamflow", "a name of configs/system, or a YAML file")
     reward: str = argument("default", "a name of configs/reward, or a YAML file")

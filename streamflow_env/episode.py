@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+BIN_S: Final = 5.0
+"""Within a bin of traffic the rates are constant; a third of a control interval."""
 ChangeKind = Literal["slowdown_factor", "quota_factor", "retry_after_s", "invalidate_fraction"]
 """What an incident changes of a service: its slowness (1 is healthy), an LLM's quota (1 is full) and retry-after,
 or it invalidates a share of a cache's keys in bulk."""

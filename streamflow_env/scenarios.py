@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from streamflow_env.episode import Episode, Mark
+from streamflow_env.episode import BIN_S, Episode, Mark
 from streamflow_env.errors import ConfigError
 from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
 from streamflow_env.paths import config_names, config_path
@@ -26,8 +26,6 @@ from streamflow_env.system import System
 from streamflow_env.system.schema import Frozen, Positive, Text, parse, read_yaml
 from streamflow_env.traffic import Load, TraceTraffic, Traffic
 
-BIN_S: Final = 5.0
-"""Within a bin of traffic the rates are constant; a third of a control interval."""
 NANOSECONDS: Final = 1e9
 MAX_SEED: Final = 2**63 - 1
 
@@ -105,8 +103,9 @@ class Timeline(Scenario):
         """This scenario with a recorded traffic instead of its own.
 
         Args:
-            trace: path of a CSV of time and requests.
-            options: `horizon_s`, and those of a trace: `start`, `median_level`, `max_level`, `swings`, `surges`.
+            trace: path of a CSV of time and requests, or of single events.
+            options: `horizon_s`, and those of a trace: `start`, `median_level`, `max_level`, `events`, `event_bin_s`,
+                `swings`, `surges`.
 
         Raises:
             ConfigError: as for the same keys in a file.

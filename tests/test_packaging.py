@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from importlib.metadata import requires
 from pathlib import Path
@@ -79,24 +81,64 @@ def test_every_script_explains_itself_and_is_short() -> None:
 
 @pytest.mark.slow
 def test_the_wheel_works_without_the_checkout(tmp_path: Path) -> None:
-    command = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    """Built, installed into an empty environment and used from another folder.
+
+    The dependencies are those here, through a path file; the editable install's own path file does not count there.
+    The reference engine steps, for the compiled one would first be compiled anew, for about a minute.
+    """
+    wheel = _build_wheel(tmp_path / "wheel")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*") if path.is_file()}
+    assert {f"streamflow_env/{name}" for name in shipped} <= names
+    site, python = _empty_environment(tmp_path / "venv")
+    run("-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    completed = subprocess.run([python, "-I", "-c", USE], capture_output=True, text=True, cwd=elsewhere)
+    assert completed.returncode == 0, completed.stderr
+    packages, reset_and_step, evaluated = completed.stdout.splitlines()
+    assert packages.split() == [str(site / "streamflow_env"), str(site / "agents"), PROJECT["project"]["version"]]
+    assert reset_and_step == "True False"
+    assert evaluated == "hpa"
+    assert not list(elsewhere.iterdir())
+
+
+USE = """
+import math, os
+import gymnasium, streamflow_env, agents
+from agents.evaluation import Setting, evaluate
+print(*(os.path.dirname(package.__file__) for package in (streamflow_env, agents)), streamflow_env.__version__)
+env = gymnasium.make("StreamFlow-v0", engine="reference")
+observation, info = env.reset(seed=1)
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+assert math.isfinite(reward)
+print(observation.shape == env.observation_space.shape, terminated or truncated)
+short = "short.yaml"
+with open(short, "w") as file:
+    file.write("{name: short, horizon_s: 60, traffic: {kind: trace, trace: example_day, start: 20}}")
+results = evaluate({"hpa": "hpa"}, [short], [1], Setting(engine="reference"))
+os.remove(short)
+print(*(result.policy for result in results if math.isfinite(result.figures["return"])))
+"""
+
+
+def _build_wheel(folder: Path) -> Path:
     try:
-        run(*command)
+        run("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
     except subprocess.CalledProcessError as error:
         if "No matching distribution found for hatchling" in error.stderr:
             pytest.skip("the build backend cannot be had here")
         raise AssertionError(error.stderr) from error
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-        archive.extractall(tmp_path / "site")
-    shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*") if path.is_file()}
-    assert {f"streamflow_env/{name}" for name in shipped} <= names
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import streamflow_env.paths as paths; "
-        "from streamflow_env.scenarios import load_scenario; print(load_scenario('mixed').name, paths.CONFIGS)"
-    )
-    completed = subprocess.run(
-        [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert completed.stdout.split() == ["mixed", str(tmp_path / "site/streamflow_env/configs")]
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def _empty_environment(folder: Path) -> tuple[Path, Path]:
+    """(where its packages lie, its Python) of a new virtual environment that sees the dependencies installed here."""
+    venv.create(folder, symlinks=True)
+    paths = {"base": str(folder), "platbase": str(folder)}
+    site = Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
+    dependencies = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    (site / "dependencies.pth").write_text("\n".join(dependencies), encoding="utf-8")
+    return site, Path(sysconfig.get_path("scripts", scheme="venv", vars=paths)) / "python"

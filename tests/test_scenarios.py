@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamflow_env.episode import Episode
+from streamflow_env.episode import BIN_S, Episode
 from streamflow_env.errors import ConfigError
-from streamflow_env.scenarios import BIN_S, Mixture, Timeline, load_scenario, scenario_names
+from streamflow_env.scenarios import Mixture, Timeline, load_scenario, scenario_names
 from streamflow_env.system import System, load_system
 
 HOURLY = ("normal", "peak-hour", "llm-rate-limit", "invalidation-storm", "retry-storm", "compound")

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from streamflow_env.traffic.profile import DailyTraffic, Load, Ramp, RampTraffic, Surge, Swing
-from streamflow_env.traffic.traces import Trace, TraceTraffic, read_trace
+from streamflow_env.traffic.replay import TraceTraffic
+from streamflow_env.traffic.traces import Trace, read_trace
 
 Traffic = Annotated[RampTraffic | DailyTraffic | TraceTraffic, Field(discriminator="kind")]
 

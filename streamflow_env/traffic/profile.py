@@ -89,7 +89,7 @@ class CurvedTraffic(Frozen):
     surges: tuple[Surge, ...] = ()
 
     def sample(self, seed: int, times_s: Array, horizon_s: float) -> Load:
-        """The traffic of one episode at `times_s`, seconds from t = 0."""
+        """The traffic of one episode at `times_s`, the middles of bins of `BIN_S`, in seconds from t = 0."""
         levels, start_hour = self._base(stream(seed, TRAFFIC), times_s, horizon_s)
         marks: tuple[Mark, ...] = ()
         for index, swing in enumerate(self.swings):

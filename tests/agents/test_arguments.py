@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agents.arguments import argument, parse_arguments
+from agents.arguments import argument, parse_arguments, parse_given
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ def test_defaults_and_every_type() -> None:
     given = ["--kind", "b", "--num-things", "7", "--share", "0.25", "--folder", "x", "--loud"]
     assert parse_arguments(Example, given) == Example("b", 7, 0.25, "x", True)
     assert parse_arguments(Example, ["--no-loud"]) == Example()
+
+
+def test_what_was_given_is_told_from_defaults() -> None:
+    assert parse_given(Example, []) == {}
+    assert parse_given(Example, ["--num-things", "3", "--no-loud"]) == {"num_things": 3, "loud": False}
 
 
 @pytest.mark.parametrize("wrong", [["--kind", "c"], ["--num-things", "x"], ["--unknown", "1"], ["more"]])

@@ -314,7 +314,7 @@ def test_what_is_no_model_for_this_system_is_an_error(tmp_path: Path, env: Strea
     with pytest.raises(ConfigError, match="not a model"):
         load_policy(str(tmp_path / "half.zip"), env)
     (tmp_path / "config.yaml").write_text("arguments: {algorithm: nosuch}", encoding="utf-8")
-    with pytest.raises(ConfigError, match="NOSUCH"):
+    with pytest.raises(ConfigError, match="nosuch"):
         load_policy(str(tmp_path / "other.zip"), env)
 
 

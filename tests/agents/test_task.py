@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import yaml
 from stable_baselines3 import PPO
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.algorithms import load_settings
 from agents.baselines import BASELINE_NAMES, make_baseline
 from agents.evaluation import evaluate_policy
 from agents.policies import load_policy
 from agents.seeds import FIRST_EVALUATION_SEED
 from agents.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task, validation_seeds
-from agents.training import TrainingArguments, load_settings, train
+from agents.training import TrainingArguments, run_training, train
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from tests.agents.fake_cell import AS_FOUND, FakeCell
@@ -35,6 +37,12 @@ def scenario(tmp_path: Path) -> str:
 
 def make_task(scenario: str, said: list[str]) -> Task:
     return streamflow_task(scenario, "streamflow", "compiled", num_episodes=3, num_threads=2, say=said.append)
+
+
+def tags(folder: Path) -> set[str]:
+    log = EventAccumulator(str(folder))
+    log.Reload()
+    return set(log.Tags()["scalars"])
 
 
 def test_judge_agrees_with_the_evaluation(scenario: str) -> None:
@@ -75,6 +83,14 @@ def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path
     action, _ = load_policy(str(folder), env).predict(observation, deterministic=True)
     np.testing.assert_allclose(action, env.as_found_action, atol=0.3)
     assert PPO.load(folder / "final_model.zip", device="cpu").observation_space == env.observation_space
+    replicas = {f"replicas.{name}" for name, _ in env.system.pools()}
+    shares = {"llm_use_fraction", "hit_fraction", "cost_per_hour"}
+    evaluated = {f"eval/{name}" for name in replicas | shares}
+    assert {f"metrics/{name}" for name in replicas | shares} | evaluated <= tags(folder)
+    assert evaluated <= tags(folder / "baseline-hpa")
+    Path(scenario).unlink()  # a run goes on with the scenario as it was, whatever has become of the file
+    assert run_training({"resume": str(folder), "total_steps": 144}) == folder
+    assert PPO.load(folder / "final_model.zip", device="cpu").num_timesteps == 144
 
 
 def test_a_wrong_scenario_is_named() -> None:

@@ -10,50 +10,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.algorithms import PpoSettings, build_model, load_settings
 from agents.policy import AsFoundPolicy, ToBox
-from agents.task import Task
-from agents.training import PpoSettings, TrainingArguments, build_ppo, load_settings, make_run_folder, train
+from agents.training import TrainingArguments, make_run_folder, train
 from agents.vec_env import ThreadedVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import load, read_yaml
 from tests.agents.fake_cell import AS_FOUND, CONTROLS, FakeCell
-
-
-class Constant:
-    """A baseline that leaves all as found."""
-
-    def predict(self, observation: NDArray[np.float32], *_: Any, **__: Any) -> tuple[NDArray[np.float32], None]:
-        return np.array(AS_FOUND, dtype=np.float32), None
-
-
-def judge(policy: Any) -> dict[str, float]:
-    returns = []
-    for seed in (1_000_000, 1_000_001):
-        cell = FakeCell()
-        observation, _ = cell.reset(seed=seed)
-        total, truncated = 0.0, False
-        while not truncated:
-            action, _ = policy.predict(observation, deterministic=True)
-            observation, reward, _, truncated, _ = cell.step(action)
-            total += reward
-        returns.append(total)
-    return {"return": float(np.mean(returns)), "sla_fraction": 0.5}
-
-
-TASK = Task(
-    make_cell=FakeCell,
-    start_action=AS_FOUND,
-    judge=judge,
-    reference_policies={"as_found": Constant()},
-    seed_limit=1_000_000,
-    description={"system": {"name": "fake"}},
-)
+from tests.agents.fake_task import TASK, Constant, judge
 
 
 def arguments(out: Path, total_steps: int = 512) -> TrainingArguments:
@@ -70,7 +39,9 @@ def settings(**changes: Any) -> PpoSettings:
 
 def untrained(std: float = 0.1) -> PPO:
     cells = ThreadedVecEnv([FakeCell] * 64, seed_limit=1_000_000)
-    return build_ppo(settings(start_std=std), VecNormalize(cells, norm_obs=False), AS_FOUND, seed=0)
+    model = build_model("ppo", settings(start_std=std), VecNormalize(cells, norm_obs=False), AS_FOUND, seed=0)
+    assert isinstance(model, PPO)
+    return model
 
 
 def test_untrained_policy_leaves_the_system_as_found() -> None:
@@ -112,7 +83,7 @@ def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
     assert {"best_model.zip", "final_model.zip", "checkpoints", "config.yaml", "versions.txt"} <= {
         path.name for path in folder.iterdir()
     }
-    assert len(list((folder / "checkpoints").glob("*.zip"))) == 2
+    assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == [f"{n:012d}" for n in (0, 256, 512)]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["arguments"]["total_steps"] == 512
     assert config["hyperparameters"]["num_steps"] == 32
@@ -143,6 +114,7 @@ def test_tensorboard_shows_the_run(tmp_path: Path) -> None:
     assert expected <= tags
     assert "metrics/response_p95_s" not in tags  # never finite here
     assert [event.step for event in log.Scalars("eval/return")] == [0, 256, 512]
+    assert {"configuration/arguments/text_summary", "configuration/system/text_summary"} <= set(log.Tags()["tensors"])
     line = EventAccumulator(str(folder / "baseline-as_found"))
     line.Reload()
     assert [event.step for event in line.Scalars("eval/return")] == [0, 256, 512]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from streamflow_env.episode import BIN_S
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
 from streamflow_env.system.schema import parse
-from streamflow_env.traffic import Load, TraceTraffic, read_trace
+from streamflow_env.traffic import Load, Trace, TraceTraffic, read_trace
 from streamflow_env.traffic.example import example_counts, example_csv
 
 SHARED_TRACES = Path(__file__).resolve().parents[3] / "shared" / "traces"
@@ -92,29 +95,121 @@ def test_a_bad_line_is_one_error_that_names_it(csv_of: Any, text: str, message: 
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "trace.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="cannot be read as a CSV"):
+def test_what_is_no_text_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_bytes(b"0,1\n60,\xff\n")
+    with pytest.raises(ConfigError, match=r"trace.csv: line 2: requests = .*xff.*: must be"):
+        read_trace(tmp_path / "trace.csv")
+    (tmp_path / "trace.csv").write_text('0,1\n60,2\n120,"' + "3" * 200_000)
+    with pytest.raises(ConfigError, match=r"trace.csv: line 3: cannot be read as a CSV: field larger"):
         read_trace(tmp_path / "trace.csv")
     with pytest.raises(ConfigError, match="cannot be read as a CSV"):
         read_trace(tmp_path)
 
 
-def test_the_total_of_a_trace_is_kept(csv_of: Any) -> None:
-    counts = np.random.default_rng(1).integers(0, 1000, size=50)
-    trace = read_trace(csv_of(ten_minutes(counts)))
-    middles_s = np.arange(0.5, 50 * 12) * 5.0  # of bins of 5 s, 12 to a row
-    assert trace.counts_at(middles_s).sum() / 12 == pytest.approx(counts.sum())
-    rows = trace.counts_at(middles_s).reshape(50, 12).mean(axis=1)
-    curvature = np.diff(counts, n=2)
-    assert rows[1:-1] == pytest.approx(counts[1:-1] + curvature / 8)
+def test_a_gzipped_trace_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv.gz"
+    packed = gzip.compress(b"time,requests\n" + ten_minutes(range(1, 2000)).encode())
+    path.write_bytes(packed)
+    assert read_trace(path).counts.tolist() == list(range(1, 2000))
+    for damaged in (packed[:-100], b"0,1\n60,2\n", packed[:30] + b"?" * 30 + packed[60:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"trace.csv.gz: .*cannot be read as a CSV") as error:
+            read_trace(path)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "form"), [(1, "{:%Y-%m-%d %H:%M:%S}"), (0.5, "{:%Y-%m-%dT%H:%M:%S.%f}0Z"), (1800, "{:%Y-%m-%d %H:%M}")]
+)
+def test_intervals_are_of_any_length(csv_of: Any, step_s: float, form: str) -> None:
+    times = [datetime(2024, 2, 28, 23, 59) + i * timedelta(seconds=step_s) for i in range(5)]
+    trace = read_trace(csv_of("".join(f"{form.format(time)},{i}\n" for i, time in enumerate(times))))
+    assert trace.interval_s == step_s
+    assert trace.counts.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:46.9999999,1,2\n"
+        "2023-11-16 18:15:50.9951690,396,109\n2023-11-16 18:15:51.0,3,4\n2023-11-16 18:16:01,,\n",
+        "1700158546.68\n1700158547\n1700158547\n1700158551.0\n1700158561.5\n",
+        "1700158546,GET,/a\n1700158546.5,POST\n1700158550.99,\n\n1700158551.2,x,y,z,200\n1700158563,GET,/b\n",
+    ],
+)
+def test_single_events_are_counted(csv_of: Any, text: str) -> None:
+    trace = read_trace(csv_of(text), event_bin_s=5.0)
+    assert trace.counts.tolist() == [3, 1, 0, 1]
+    assert trace.interval_s == 5.0
+    assert trace.times_s[0] == 1700158546.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time\n7\n", "has 1 rows of data: must have at least two"),
+        ("time,x\n7,1\nlater,1\n", "line 3: time = 'later': must be YYYY-MM-DD HH:MM:SS or a finite number"),
+        ("7,1\n,1\n", "line 2: time = '': must be"),
+        ("7\n\nnan\n", "line 3: time = 'nan': must be"),
+        ("7\n9\n8.5\n", "line 3: is 0.5 s before the row before: times must not descend"),
+        (
+            "7\n9\n1700158546\n",
+            "line 3: is 1.70016e+09 s after the row before: all events must lie within 10000000 bins",
+        ),
+    ],
+)
+def test_a_bad_event_is_one_error_that_names_its_line(csv_of: Any, text: str, message: str) -> None:
+    path = csv_of(text)
+    with pytest.raises(ConfigError) as error:
+        read_trace(path, event_bin_s=5.0)
+    assert str(error.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(error.value)
+
+
+def middles_of(trace: Trace, width_s: float) -> Any:
+    """Of the bins that tile the trace, which is a multiple of `width_s` long."""
+    return (np.arange(round(trace.duration_s / width_s)) + 0.5) * width_s
+
+
+@pytest.mark.parametrize("interval_s", [0.5, 1.0, 5.0, 60.0, 1800.0])
+@pytest.mark.parametrize("width_s", [0.75, 5.0, 7.5, 12.0, 1800.0])
+def test_the_total_of_a_trace_is_kept_in_bins_of_any_width(interval_s: float, width_s: float) -> None:
+    counts = np.random.default_rng(1).integers(0, 1000, size=7200).astype(float)
+    trace = Trace(np.linspace(0.0, 7199 * interval_s, 7200), counts, interval_s)
+    binned = trace.counts_in(middles_of(trace, width_s), width_s)
+    assert binned.sum() == pytest.approx(counts.sum(), rel=1e-12)
+    assert binned.min() > -1e-6
+
+
+def test_bins_of_several_rows_are_their_sums() -> None:
+    counts = np.random.default_rng(2).integers(0, 9, size=100).astype(float)
+    trace = Trace(np.arange(100.0), counts, 1.0)
+    assert trace.counts_in(middles_of(trace, 5.0), 5.0) == pytest.approx(counts.reshape(20, 5).sum(axis=1))
+    assert trace.counts_in(np.array([2.75]), 5.0) == pytest.approx(counts[:5].sum() + (counts[5] - counts[0]) / 4)
+
+
+def test_a_row_of_several_bins_gives_an_eighth_of_its_curvature_to_its_neighbours() -> None:
+    counts = np.random.default_rng(1).integers(0, 1000, size=50).astype(float)
+    trace = Trace(np.arange(0.0, 3000.0, 60.0), counts, 60.0)
+    rows = trace.counts_in(middles_of(trace, 5.0), 5.0).reshape(50, 12).sum(axis=1)
+    assert rows[1:-1] == pytest.approx(counts[1:-1] + np.diff(counts, n=2) / 8)
+
+
+def test_an_episode_has_the_requests_of_its_window(csv_of: Any) -> None:
+    """One row per request, through counting, rescaling and resampling to the simulation's bins."""
+    times_s = np.sort(np.random.default_rng(3).uniform(0, 600, size=5000))
+    path = csv_of("t,tokens\n" + "".join(f"{time},1\n" for time in times_s))
+    traffic = load(path, (np.arange(120) + 0.5) * BIN_S, horizon_s=600, start=0, events=True, event_bin_s=1)
+    median = np.median(np.histogram(times_s, bins=600, range=(0, 600))[0])
+    assert traffic.levels.sum() * BIN_S * median == pytest.approx(5000)
 
 
 def test_the_median_becomes_the_normal_load(csv_of: Any) -> None:
     path = csv_of(ten_minutes([50, 100, 100, 100, 400]))
+    last = 285  # past the middle of the last row, from where the rate is level
     assert load(path, [150], start=0).levels == pytest.approx([1.0])
-    assert load(path, [150, 270], start=0, median_level=1.5).levels == pytest.approx([1.5, 6.0])
-    assert load(path, [150, 270], start=0, max_level=3.0).levels == pytest.approx([1.0, 3.0])
+    assert load(path, [150, last], start=0, median_level=1.5).levels == pytest.approx([1.5, 6.0])
+    assert load(path, [150, last], start=0, max_level=3.0).levels == pytest.approx([1.0, 3.0])
 
 
 def test_an_episode_is_a_window_of_the_trace(csv_of: Any) -> None:
@@ -131,10 +226,10 @@ def test_seconds_count_from_midnight(csv_of: Any) -> None:
 
 def test_without_a_start_the_window_lies_anywhere(csv_of: Any) -> None:
     path = csv_of(ten_minutes(range(1, 102)))
-    levels = [load(path, [30, 3030], horizon_s=3060, seed=seed).levels * 51 for seed in range(200)]
+    levels = [load(path, [60, 3060], horizon_s=3120, seed=seed).levels * 51 for seed in range(200)]
     first, last = np.array(levels).T
-    assert 1 <= first.min() < 2
-    assert 50 < first.max() <= 51
+    assert 1.5 <= first.min() < 2.5
+    assert 49.5 < first.max() <= 50.5
     assert last == pytest.approx(first + 50)
 
 
@@ -148,6 +243,8 @@ def test_without_a_start_the_window_lies_anywhere(csv_of: Any) -> None:
         ({"start": "2024-12-31 23:00:00"}, "start = .*must lie within .*2025-01-01 00:00:00.*2025-01-01 23:00:00"),
         ({"horizon_s": 90000.0}, "horizon_s = 90000: must be at most 86400"),
         ({"max_level": 0}, "max_level = 0: must be greater than 0"),
+        ({"events": "yes"}, "events = 'yes': "),
+        ({"events": True, "event_bin_s": 0}, "event_bin_s = 0: must be greater than 0"),
         ({"median_level": -1}, "median_level = -1: must be greater than 0"),
         (
             {"trace": "no_such_day"},
@@ -196,9 +293,12 @@ def test_real_traces_are_read(name: str, num_rows: int, interval_s: float, first
     assert np.isfinite(traffic.levels).all()
 
 
-def test_event_logs_are_refused_with_their_line() -> None:
+def test_a_real_log_of_events_is_read_when_it_is_said_to_be_one() -> None:
     path = SHARED_TRACES / "azure_llm_inference_2023_conv.csv"
     if not path.is_file():
         pytest.skip(f"the real trace {path} is not in this checkout")
-    with pytest.raises(ConfigError, match="line 2: has 3 columns: must have two, time and requests"):
+    with pytest.raises(ConfigError, match=r"line 2: has 3 columns: must have two, .* events: true"):
         read_trace(path)
+    traffic = load(path, np.arange(2.5, 3500, 5.0), horizon_s=3500, start=0, events=True)
+    assert traffic.start_hour == pytest.approx(18 + 15 / 60 + 46 / 3600)
+    assert traffic.levels.sum() * 27 == pytest.approx(19366, abs=10)

@@ -1,0 +1,37 @@
+"""TensorBoard's log of a run: curves that go on where a resumed run does, the configuration as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Curves(TensorBoardOutputFormat):
+    """An event file in `folder` of what follows the first `steps`; what earlier files say of it is no longer shown."""
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps + 1 if steps else None)
+        self._is_closed = False
+
+
+def open_curves(folder: Path, configuration: dict[str, Any], steps: int) -> Logger:
+    """A logger whose curves go on after `steps`, with each part of `configuration` as a text."""
+    curves = Curves(folder, steps)
+    for name, part in configuration.items():
+        text = yaml.safe_dump(part, sort_keys=False, allow_unicode=True, width=120)
+        indented = "".join(f"    {line}\n" for line in text.splitlines())  # Markdown's block of code
+        curves.writer.add_text(f"configuration/{name}", indented, steps)
+    curves.writer.flush()
+    return Logger(folder=None, output_formats=[curves])
+
+
+def write_evaluation(outputs: Iterable[KVWriter], step: int, figures: dict[str, float]) -> None:
+    """Write `figures` under `eval/` at `step`, at once; what the logger gathers for its next line is left alone."""
+    values = {f"eval/{name}": value for name, value in figures.items()}
+    for output in outputs:
+        output.write(values, dict.fromkeys(values, ()), step)
