@@ -14,6 +14,18 @@ PAGES = (ROOT / "README.md", ROOT / "docs" / "scenarios.md")
 EXAMPLES = [re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S) for page in PAGES]
 
 
+LINKS = [
+    (page, link)
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_a_link_leads_somewhere(page: Path, link: str) -> None:
+    assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
 def test_there_are_examples() -> None:
     assert all(EXAMPLES)
 
