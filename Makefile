@@ -34,7 +34,7 @@ tensorboard: $(INSTALLED)  ## look at the runs: http://localhost:6006
 	$(BIN)/tensorboard --logdir runs
 
 test: lint  ## lint, then every test
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check .
