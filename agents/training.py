@@ -52,7 +52,7 @@ class TrainingArguments:
     scenario: str = argument("mixed", "scenario to train on: a name of configs/scenarios, or a YAML file")
     system: str = argument("streamflow", "system to train on: a name of configs/system, or a YAML file")
     engine: str = argument("compiled", "engine that simulates", ENGINE_NAMES)
-    total_steps: int = argument(150_000, "control steps of training, all cells together")
+    total_steps: int = argument(100_000, "control steps of training, all cells together")
     seed: int = argument(0, "seed of everything random in training")
     num_cells: int = argument(48, "cells simulated side by side")
     num_threads: int = argument(2, "threads that simulate them")
