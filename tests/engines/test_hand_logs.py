@@ -421,3 +421,21 @@ def test_a_consumer_takes_batches_and_loses_what_overflows(engine: str) -> None:
     assert (result.service("events", "busy"), result.service("events", "in_flight")) == ([1, 0], [2, 0])
     assert result.service("events", "queue_ns") == [2 * (a + 115 * MS) - (b + ENTERED) - (c + ENTERED), 0]
     assert sum(result.service("events", "busy_ns")) == 200 * MS
+
+
+def test_a_cache_entry_expires(engine: str) -> None:
+    """One key with a TTL of 0.4 s: written at a + 35 ms, so valid 0.2 s later and gone 0.5 s later."""
+    cache = {"kind": "cache", "lookup_time": constant(10), "ttl_s": 0.4}
+    system = tiny_system({"cache": cache}, [{"lookup": "cache", "on_miss": [{"fill": "cache"}]}], interval_s=0.8)
+    episode, (a, b, c) = schedule(system, {100: 1, 300: 1, 600: 1})
+
+    result = run(engine, system, episode)
+
+    assert [(row[0], row[2], row[7], row[8]) for row in result.visits if row[4] == "cache"] == [
+        (0, 1, a + 25 * MS, "miss"),
+        (0, 2, a + 35 * MS, "ok"),
+        (1, 1, b + 25 * MS, "ok"),
+        (2, 1, c + 25 * MS, "miss"),
+        (2, 2, c + 35 * MS, "ok"),
+    ]
+    assert (result.service("cache", "hits"), result.service("cache", "fills")) == ([1], [2])
