@@ -3,13 +3,13 @@
 Both engines fill the same records under the same definitions, so equality of engines is equality of these bytes.
 Times are integer nanoseconds, sums are exact. At every service, over every interval:
 
-    arrivals = completions + queue_full + rate_limited + breaker_open + departed + faults + failed + abandoned
+    arrivals = completions + queue_full + shed + rate_limited + breaker_open + departed + faults + failed + abandoned
                + lost + change of in_flight
 
 and for every request class and priority:
 
     attempts = within_sla + late + failed_deadline + failed_queue_full + failed_fault + failed_dependency
-               + change of in_flight
+               + failed_shed + change of in_flight
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ SERVICE_FIELDS: Final = {
     "arrivals": "requests that came",
     "completions": "requests served to the end",
     "queue_full": "refused, because the queue was full",
+    "shed": "refused by admission control, or given up after the waiting limit",
     "rate_limited": "refused with a 429",
     "breaker_open": "refused by the caller's circuit breaker; they never got here",
-    "departed": "left the queue, because their user had gone",
+    "departed": "left the queue, because their user (a deferred ask: its entry) had gone",
     "faults": "served, then failed of themselves",
     "failed": "gave their worker back, because a call below failed",
     "abandoned": "work finished for a caller that no longer waited",
-    "lost": "events that a full consumer queue dropped",
+    "lost": "events or deferred asks that a full queue dropped",
     "timeouts": "calls that their caller gave up; the work goes on until it is abandoned",
     "deadlines": "users' deadlines that passed while the gateway's call to this service was under way",
     "busy_ns": "integral of workers (connections, requests in flight) in use",
@@ -42,10 +43,19 @@ SERVICE_FIELDS: Final = {
     "core_ns": "integral of the CPU cores there are",
     "replica_ns": "integral of replicas paid for: ready, pending and draining",
     "sojourn_ns": "sum over completions of the time from arrival to leaving",
-    "hits": "cache lookups answered",
+    "memory_ns": "integral of the entries that a cache has room for",
+    "lookups": "cache lookups of users' keys",
+    "hits": "of those, answered",
     "stale_hits": "of those, with an entry that an invalidation has not yet reached",
-    "age_ns": "sum over hits of the entry's age",
+    "item_lookups": "cache lookups of items' keys",
+    "item_hits": "of those, answered",
+    "query_hits": "queries answered from the query cache",
+    "age_ns": "sum over all these hits of the entry's age",
     "fills": "cache entries written",
+    "duplicate_fills": "of those, over one written since the writer's lookup missed: concurrent misses of one key",
+    "evicted": "valid cache entries that gave way for want of memory",
+    "enriched": "cache entries enriched by a deferred ask",
+    "stale_reads": "reads of a replica that had not yet seen the last write",
     "invalidated": "cache entries that became invalid before their time",
     "queue_length": "at the end: requests waiting",
     "in_flight": "at the end: requests here, waiting or in service",
@@ -56,6 +66,7 @@ SERVICE_FIELDS: Final = {
     "cpu_queue_length": "at the end: work waiting for a core",
     "tokens_milli": "at the end: thousandths of LLM tokens in the bucket",
     "sweep_backlog": "at the end: keys that a bulk invalidation has not yet reached",
+    "entries": "at the end: cache slots in use",
 }
 CLASS_FIELDS: Final = {
     "intents": "first attempts",
@@ -66,12 +77,13 @@ CLASS_FIELDS: Final = {
     "failed_queue_full": "a queue was full",
     "failed_fault": "a service failed of itself",
     "failed_dependency": "a call without a fallback failed",
+    "failed_shed": "admission control or a waiting limit refused it",
     "intents_answered": "intents that were answered in the end",
     "intents_failed": "intents whose user gave up",
     "response_ns": "sum of response times of all attempts that ended, a 504 counting its deadline",
     "lateness_ns": "sum over answers of the time past the SLA, each at most worst - target",
     "quality_milli": "sum over answers of their quality, in thousandths",
-    "hit_answers": "answers out of a cache",
+    "hit_answers": "answers out of a cache (by the first lookup)",
     "hit_response_ns": "their summed response time",
     "miss_answers": "answers after a cache miss",
     "miss_response_ns": "their summed response time",
@@ -89,8 +101,10 @@ CALL_FIELDS: Final = {
     "queue_full": "attempts refused by a full queue",
     "breaker_open": "attempts refused by the breaker",
     "retries": "attempts after the first",
+    "retries_refused": "retries for which the budget had nothing left",
     "fallbacks": "requests answered by the fallback, those not asked included",
-    "exhausted": "requests whose attempts were used up",
+    "exhausted": "requests whose attempts, or whose retry budget, were used up",
+    "deferred": "requests to be asked again through the deferred queue",
     "opened": "times the breaker opened",
     "breaker_state": "at the end: 0 CLOSED, 1 OPEN, 2 HALF_OPEN",
 }
@@ -116,8 +130,10 @@ FAULT: Final = 6
 FAILED: Final = 7
 DEADLINE: Final = 8
 MISS: Final = 9
+SHED: Final = 10
 OUTCOMES: Final = (
     "ok", "queue full", "429", "timeout", "breaker open", "departed", "fault", "failed", "deadline", "miss",
+    "shed",
 )  # fmt: skip
 
 VISIT: Final = np.dtype(

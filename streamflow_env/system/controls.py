@@ -28,8 +28,18 @@ Parameter = Literal[
     "timeout_s",
     "ask_fraction",
     "fallback_fraction",
+    "read_replicas",
+    "waiting_limit_s",
+    "rate_limit_rps",
+    "admission_reserve_fraction",
+    "background_share_fraction",
+    "query_ttl_s",
+    "ttl_s",
+    "memory_entries",
+    "retry_budget_fraction",
+    "defer_fraction",
 ]
-"""What a control can set: the first two of a worker pool, two of an LLM endpoint, one of a cache, four of a call."""
+"""What a control can set, of a service of one kind or of a call: see `PARAMETER_KINDS`."""
 
 PARAMETER_KINDS: dict[str, str] = {
     "replicas": "worker_pool",
@@ -41,6 +51,16 @@ PARAMETER_KINDS: dict[str, str] = {
     "timeout_s": "call",
     "ask_fraction": "call",
     "fallback_fraction": "call",
+    "read_replicas": "database",
+    "waiting_limit_s": "worker_pool",
+    "rate_limit_rps": "worker_pool",
+    "admission_reserve_fraction": "worker_pool",
+    "background_share_fraction": "llm_endpoint",
+    "query_ttl_s": "vector_index",
+    "ttl_s": "cache",
+    "memory_entries": "cache",
+    "retry_budget_fraction": "call",
+    "defer_fraction": "call",
 }
 PARAMETER_RANGES: dict[str, tuple[float, float]] = {
     "replicas": (1, math.inf),
@@ -52,10 +72,38 @@ PARAMETER_RANGES: dict[str, tuple[float, float]] = {
     "timeout_s": (0.001, math.inf),
     "ask_fraction": (0, 1),
     "fallback_fraction": (0, 1),
+    "read_replicas": (0, math.inf),
+    "waiting_limit_s": (0.001, math.inf),
+    "rate_limit_rps": (1, math.inf),
+    "admission_reserve_fraction": (0, 1),
+    "background_share_fraction": (0, 1),
+    "query_ttl_s": (0, math.inf),
+    "ttl_s": (0.001, math.inf),
+    "memory_entries": (1, 100_000_000),
+    "retry_budget_fraction": (0, 1),
+    "defer_fraction": (0, 1),
 }
 """What a control may let a parameter be at all; its own `low` and `high` lie within."""
-INTEGER_PARAMETERS = frozenset({"replicas", "queue_limit", "invalidation_rate_keys_per_s"})
-PARAMETERS_WITH_OFF = frozenset({"invalidation_rate_keys_per_s", "breaker_threshold_fraction", "timeout_s"})
+INTEGER_PARAMETERS = frozenset(
+    {
+        "replicas",
+        "queue_limit",
+        "invalidation_rate_keys_per_s",
+        "read_replicas",
+        "rate_limit_rps",
+        "memory_entries",
+    }
+)
+PARAMETERS_WITH_OFF = frozenset(
+    {
+        "invalidation_rate_keys_per_s",
+        "breaker_threshold_fraction",
+        "timeout_s",
+        "waiting_limit_s",
+        "rate_limit_rps",
+        "retry_budget_fraction",
+    }
+)
 
 
 class Control(Frozen):

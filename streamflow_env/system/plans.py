@@ -9,6 +9,7 @@ A plan is a list of steps. `holding` and `on_miss` nest: a worker is held during
 | `compute: {mean_s, cv}` | work on the CPU of the pool that is held |
 | `lookup: CACHE` (+ `on_miss: [...]`) | look the user's key up; a miss walks the nested steps |
 | `fill: CACHE` | write the answer to the cache |
+| either with `key: item` | the same with the key of the request's item instead of its user's |
 | `invalidate: CACHE` | the entries that a new item touches become invalid |
 | `emit: CONSUMER` | hand an event to an asynchronous consumer; takes no time |
 """
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Positive, Size, Text
+from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size, Text
 from streamflow_env.system.services import Duration
 
 
@@ -45,7 +46,10 @@ class CallPolicy(Frozen):
     retry-after if that is longer. A share `ask_fraction` of requests makes the call at all, the others take the
     fallback; a share `fallback_fraction` of failed attempts takes the fallback at once; a call refused by the breaker
     takes the fallback, or else `exhausted_quality`; one whose attempts are used up takes `exhausted_quality`. A
-    quality of null where one is needed fails the request.
+    quality of null where one is needed fails the request. Retries may be bounded by a budget (Finagle's): every request
+    pays in `retry_budget_fraction` of a retry, and a retry takes one out; of a request that takes less than a full
+    answer, a share `defer_fraction` has its cache entry enriched later through the queue `deferred`. A `cacheable` query
+    may be answered from a vector index's query cache.
     """
 
     to: Text
@@ -59,6 +63,10 @@ class CallPolicy(Frozen):
     exhausted_quality: Fraction | None = None
     attempt_cpu: Duration | None = None
     breaker: Breaker | None = None
+    retry_budget_fraction: Fraction | None = None
+    deferred: Text | None = None
+    defer_fraction: Fraction = 0.0
+    cacheable: Flag = False
 
     @model_validator(mode="after")
     def _check(self) -> CallPolicy:
@@ -83,11 +91,13 @@ class ComputeStep(Frozen):
 
 class LookupStep(Frozen):
     lookup: Text
+    key: Literal["user", "item"] = "user"
     on_miss: tuple[Step, ...] = ()
 
 
 class FillStep(Frozen):
     fill: Text
+    key: Literal["user", "item"] = "user"
 
 
 class InvalidateStep(Frozen):
@@ -140,11 +150,14 @@ class Users(Frozen):
     """Who asks: popularity and sessions of users, and what they do when the answer does not come.
 
     A share `return_fraction` of interactive requests comes from a user who sent one a gap of exp(`return_gap_s`)
-    earlier (looked up within `lookback_s`); the rest are drawn by popularity, p(k) ∝ ∫ x^-`popularity_exponent`.
+    earlier (looked up within `lookback_s`); the rest are drawn by popularity, p(k) ∝ ∫ x^-`popularity_exponent`. The
+    item that a request is about is drawn likewise from `num_items`, with `item_exponent`.
     """
 
-    num_users: Count
+    num_users: Annotated[Count, Field(le=10**9)]
     popularity_exponent: NonNegative
+    num_items: Annotated[Count, Field(le=10**9)] = 1
+    item_exponent: NonNegative = 1.0
     return_fraction: Fraction
     return_gap_s: Positive
     lookback_s: Annotated[Size, Field(ge=1, le=3600)]
@@ -160,4 +173,6 @@ class Users(Frozen):
     def _check(self) -> Users:
         if self.deadline_s <= self.network_s:
             raise ValueError(f"deadline_s {self.deadline_s} must be above network_s {self.network_s}")
+        if self.num_users + self.num_items >= 2**31:
+            raise ValueError(f"num_users + num_items = {self.num_users + self.num_items}: must be below {2**31}")
         return self

@@ -26,10 +26,12 @@ from streamflow_env.system.plans import (
     Users,
 )
 from streamflow_env.system.schema import Frozen, NonNegative, Positive, Text, load
-from streamflow_env.system.services import Database, Service, WorkerPool
+from streamflow_env.system.services import Database, DeferredQueue, Service, WorkerPool
 
 MAX_HELD = 4
 """How many workers, the entry's aside, one request may hold at once."""
+ENTRY_PARAMETERS = frozenset({"rate_limit_rps", "admission_reserve_fraction"})
+"""What can be set of the pool alone at which requests enter."""
 
 
 class Sla(Frozen):
@@ -78,8 +80,19 @@ class System(Frozen):
             raise ValueError(f"users.entry = {self.users.entry!r}: must be a service of kind worker_pool")
         if entry.serves_departed:
             raise ValueError(f"services.{self.users.entry}.serves_departed: must be false for users.entry")
+        self._check_services()
         self._check_controls()
         return self
+
+    def _check_services(self) -> None:
+        for name, service in self.services.items():
+            if isinstance(service, DeferredQueue):
+                self._kind(f"services.{name}.to", service.to, {"llm_endpoint"})
+            if isinstance(service, WorkerPool) and name != self.users.entry:
+                if service.rate_limit_rps is not None or service.admission_reserve_fraction > 0:
+                    raise ValueError(
+                        f"services.{name}: rate_limit_rps and admission_reserve_fraction are for users.entry alone"
+                    )
 
     def _check_calls(self) -> None:
         for name, policy in self.calls.items():
@@ -90,6 +103,20 @@ class System(Frozen):
                 raise ValueError(
                     f"calls.{name}: ask_fraction below 1, fallback_fraction above 0 need a fallback_quality"
                 )
+            if policy.cacheable and kind != "vector_index":
+                raise ValueError(f"calls.{name}.cacheable: only a call to a vector_index can be cacheable")
+            if policy.deferred is not None:
+                self._check_deferred(name, policy.deferred, policy.to)
+            elif policy.defer_fraction > 0:
+                raise ValueError(
+                    f"calls.{name}.defer_fraction above 0 needs `deferred`, a service of kind deferred_queue"
+                )
+
+    def _check_deferred(self, name: str, deferred: str, to: str) -> None:
+        self._kind(f"calls.{name}.deferred", deferred, {"deferred_queue"})
+        queue = self.services[deferred]
+        if isinstance(queue, DeferredQueue) and queue.to != to:
+            raise ValueError(f"calls.{name}.deferred = {deferred!r}: asks {queue.to!r}, must ask {to!r} like the call")
 
     def _check_plan(self, where: str, plan: tuple[Step, ...], held: str | None, interactive: bool) -> None:
         for index, step in enumerate(plan):
@@ -147,8 +174,12 @@ class System(Frozen):
                 needs_fallback = control.parameter in ("ask_fraction", "fallback_fraction")
                 if needs_fallback and self.calls[control.of].fallback_quality is None:
                     raise ValueError(f"{where}.of = {control.of!r}: this call has no fallback_quality")
+                if control.parameter == "defer_fraction" and self.calls[control.of].deferred is None:
+                    raise ValueError(f"{where}.of = {control.of!r}: this call has no `deferred` queue")
             else:
                 self._kind(f"{where}.of", control.of, {needed})
+                if control.parameter in ENTRY_PARAMETERS and control.of != self.users.entry:
+                    raise ValueError(f"{where}.of = {control.of!r}: must be users.entry, {self.users.entry!r}")
             value = self._found(control)
             if not control.low <= value <= control.high:
                 raise ValueError(f"{where}: as found it is {value}, must be in [{control.low}, {control.high}]")

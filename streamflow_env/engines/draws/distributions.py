@@ -58,6 +58,12 @@ def duration_ns(u: float, family: int, a: float, b: float, factor: float) -> int
 
 
 @njit(cache=True)
+def scaled_ns(duration: int, factor: float) -> int:
+    """A duration in ns times `factor`, rounded half up."""
+    return math.floor(duration * factor + 0.5)
+
+
+@njit(cache=True)
 def normal_quantile(p: float) -> float:
     """Φ⁻¹(p) for p in (0, 1), to about 1 part in 10^16: Wichura 1988, algorithm AS 241 (PPND16)."""
     q = p - 0.5

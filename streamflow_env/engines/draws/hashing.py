@@ -42,13 +42,19 @@ FALLBACK: Final = 14
 RETRY: Final = 15
 THINK: Final = 16
 INVALIDATED_KEY: Final = 17
+ITEM: Final = 18
+DEFER: Final = 19
+REPLICA: Final = 20
+STALE: Final = 21
+EVICTED: Final = 22
 NUM_PURPOSES: Final = 64
 
-# Where a key's numbers come from: the arrival stream, a user, a request, a consumer's batch.
+# Where a key's numbers come from: the arrival stream, a user, a request, a consumer's batch, a deferred queue's jobs.
 ARRIVALS: Final = 0
 USERS: Final = 1
 REQUESTS: Final = 2
 BATCHES: Final = 3
+DEFERRED: Final = 4
 
 
 @njit(cache=True)
