@@ -46,10 +46,10 @@ class CallPolicy(Frozen):
     retry-after if that is longer. A share `ask_fraction` of requests makes the call at all, the others take the
     fallback; a share `fallback_fraction` of failed attempts takes the fallback at once; a call refused by the breaker
     takes the fallback, or else `exhausted_quality`; one whose attempts are used up takes `exhausted_quality`. A
-    quality of null where one is needed fails the request. Retries may be bounded by a budget (Finagle's): every request
-    pays in `retry_budget_fraction` of a retry, and a retry takes one out; of a request that takes less than a full
-    answer, a share `defer_fraction` has its cache entry enriched later through the queue `deferred`. A `cacheable` query
-    may be answered from a vector index's query cache.
+    quality of null where one is needed fails the request. Retries may be bounded by a budget (Finagle's): every
+    request pays in `retry_budget_fraction` of a retry, and a retry takes one out; of the requests that take less than
+    a full answer, a share `defer_fraction` has its cache entry enriched later, through the queue `deferred`. A
+    `cacheable` query may be answered from a vector index's query cache.
     """
 
     to: Text

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size
+from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size, Text
+from streamflow_env.system.token_latency import TokenLatency
 
 
 class Duration(Frozen):
@@ -122,8 +123,8 @@ class LlmEndpoint(Frozen):
 class Cache(Frozen):
     """Entries by key (a user, or an item) with a jittered TTL, in bounded memory.
 
-    Where there is no room for a new entry, one of `eviction_samples` sampled ones gives way: an expired one, or else the
-    one least recently used (Redis: maxmemory-samples). A bulk invalidation sweeps the users' keys at a rate;
+    Where there is no room for a new entry, one of `eviction_samples` sampled ones gives way: an expired one, or else
+    the one least recently used (Redis: maxmemory-samples). A bulk invalidation sweeps the users' keys at a rate;
     `invalidation_rate_keys_per_s` = null invalidates all at once.
     """
 
