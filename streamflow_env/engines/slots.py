@@ -75,9 +75,7 @@ def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, 
 
 
 @njit(cache=True)
-def victim(
-    entries: Any, entries_at: int, used: int, samples: int, key: Any, attempt: int, step: int, now: int
-) -> int:
+def victim(entries: Any, entries_at: int, used: int, samples: int, key: Any, attempt: int, step: int, now: int) -> int:
     """The slot that gives way: of those sampled the first that has expired, else the one used longest ago."""
     chosen = -1
     for j in range(samples):
