@@ -148,7 +148,8 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def _observation(self) -> NDArray[np.float32]:
         time_of_day_h = (self.episode.start_hour + self.time_s / HOUR_S) % 24.0
-        return self.observation_table.encode(self.telemetry, time_of_day_h, self._last_action)
+        announced = self.episode.announced(self.time_s)
+        return self.observation_table.encode(self.telemetry, time_of_day_h, self._last_action, announced)
 
     def _info(self) -> dict[str, Any]:
         return {
