@@ -1,12 +1,13 @@
 """The warm state in which every episode starts: caches as the traffic before it left them, nothing in flight.
 
-Computed once per system and starting load, from first attempts alone: an attempt of a class that looks a cache up
-and finds no valid entry writes one, at once. Both engines copy the same arrays.
+Computed once per system and starting load, from first attempts alone: each walks the lookups of its plan, and one that
+finds no valid entry writes one, at once. Both engines copy the same arrays.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,21 +16,21 @@ from numba import njit
 from numpy.typing import NDArray
 
 from streamflow_env.engines.draws.arrivals import SECOND_NS, Arrivals
-from streamflow_env.engines.draws.hashing import TTL, USERS, stream_key, uniform
+from streamflow_env.engines.draws.distributions import popular_key
+from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, TTL, draw_index, stream_key, uniform
+from streamflow_env.engines.slots import ENTRY, FREE, INVALID, find, index_bits, insert, remove, victim
 from streamflow_env.system import Cache, CallStep, LookupStep, Step, System
+
+__all__ = ["ENTRY", "INVALID", "WarmState", "ttl_ns", "warm_state"]
 
 HISTORY_SEED: Final = 0
 LOAD_STEP: Final = 0.25
 """The starting load is rounded to this multiple of the normal load, so that few warm states are ever computed."""
 
-ENTRY: Final = np.dtype([("written_ns", "i8"), ("expires_ns", "i8"), ("quality_milli", "i8")])
-"""A cache entry; `expires_ns` = INVALID says that there is none."""
-INVALID: Final = -(2**62)
-
 
 @dataclass(frozen=True)
 class WarmState:
-    """Cache entries by service name, dtype ENTRY, shape (num_users,), and the users of the seconds before time 0."""
+    """Entries by name of the cache, dtype ENTRY, shape (slots in use,); and the users of the seconds before time 0."""
 
     entries: dict[str, NDArray[Any]]
     users: NDArray[np.int32]
@@ -67,31 +68,53 @@ def _warm_state(key: _Key, level: float) -> WarmState:
     stream = Arrivals(HISTORY_SEED, rates, SECOND_NS, system.interactive, system.users)
     came = np.concatenate([stream.until((s + 60) * SECOND_NS).copy() for s in range(0, history_s, 60)])
     came = came[came["user"] >= 0]
-    sent_ns = came["sent_ns"] - _up(history_s, 60) * SECOND_NS
-    entries = {}
-    for name, cache in caches.items():
-        looks = np.array([_looks_up(c.plan, name) for c in system.classes.values()])
-        table = np.zeros(system.users.num_users, dtype=ENTRY)
-        table["expires_ns"] = INVALID
-        mine = looks[came["class_"]] if len(came) else np.zeros(0, bool)
-        jitter = cache.ttl_jitter_fraction
-        _remember(table, came["user"][mine], sent_ns[mine], cache.ttl_s, jitter)
-        table.flags.writeable = False
-        entries[name] = table
-    recent = sent_ns >= -system.users.lookback_s * SECOND_NS
-    return WarmState(entries, came["user"][recent].astype(np.int32), sent_ns[recent] // SECOND_NS)
+    came["sent_ns"] -= _up(history_s, 60) * SECOND_NS
+    entries = {name: _entries(system, name, cache, came) for name, cache in caches.items()}
+    recent = came["sent_ns"] >= -system.users.lookback_s * SECOND_NS
+    users, sent_ns = came["user"][recent], came["sent_ns"][recent]
+    return WarmState(entries, users.astype(np.int32), sent_ns // SECOND_NS)
 
 
 def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def _looks_up(plan: tuple[Step, ...], cache: str) -> bool:
-    return any(
-        (isinstance(step, LookupStep) and (step.lookup == cache or _looks_up(step.on_miss, cache)))
-        or (isinstance(step, CallStep) and _looks_up(step.holding, cache))
-        for step in plan
-    )
+def _entries(system: System, name: str, cache: Cache, came: NDArray[Any]) -> NDArray[Any]:
+    """What the first attempts `came`, in order of time, leave in a cache."""
+    plans = [[*_lookups(c.plan, name, _Counter())] for c in system.classes.values()]
+    first = np.cumsum([0, *map(len, plans)])
+    steps = np.array([step for plan in plans for step in plan] or [(0, 0, 0)], dtype=np.int64)
+    table = np.zeros(cache.memory_entries, dtype=ENTRY)
+    bits = index_bits(cache.memory_entries)
+    index = np.full(1 << bits, FREE, dtype=np.int32)
+    users = system.users
+    keys = (users.num_users, users.num_items, float(users.item_exponent))
+    lives = (float(cache.ttl_s), float(cache.ttl_jitter_fraction))
+    used = _remember(came, first, steps, table, index, bits, keys, lives, cache.eviction_samples)
+    kept = table[:used].copy()
+    kept.flags.writeable = False
+    return kept
+
+
+class _Counter:
+    """Numbers the steps of a plan depth-first from 1, as docs/model.md has it."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+
+def _lookups(plan: tuple[Step, ...], cache: str, count: _Counter) -> Iterator[tuple[int, int, int]]:
+    """(number of the step, 1 where its key is the item's, how many lookups a hit skips) of each lookup in `cache`."""
+    for step in plan:
+        count.last += 1
+        number = count.last
+        if isinstance(step, CallStep):
+            yield from _lookups(step.holding, cache, count)
+        elif isinstance(step, LookupStep):
+            nested = [*_lookups(step.on_miss, cache, count)]
+            if step.lookup == cache:
+                yield number, int(step.key == "item"), len(nested)
+            yield from nested
 
 
 @njit(cache=True)
@@ -101,10 +124,38 @@ def ttl_ns(u: float, ttl_s: float, jitter_fraction: float) -> int:
 
 
 @njit(cache=True)
-def _remember(table: Any, users: Any, sent_ns: Any, ttl_s: float, jitter: float) -> None:
-    for i in range(users.size):
-        entry = table[users[i]]
-        if entry.expires_ns <= sent_ns[i]:
-            entry.written_ns = sent_ns[i]
-            entry.expires_ns = sent_ns[i] + ttl_ns(uniform(stream_key(HISTORY_SEED, USERS, i), TTL), ttl_s, jitter)
+def _remember(
+    came: Any, first: Any, steps: Any, table: Any, index: Any, bits: int, keys: Any, lives: Any, samples: int
+) -> int:
+    """Walk the lookups of every first attempt; how many slots are in use then."""
+    used = 0
+    for arrival in came:
+        now = arrival.sent_ns
+        request = stream_key(HISTORY_SEED, REQUESTS, arrival.request)
+        at, end = first[arrival.class_], first[arrival.class_ + 1]
+        while at < end:
+            number, is_item, nested = steps[at, 0], steps[at, 1], steps[at, 2]
+            key = int(arrival.user)
+            if is_item == 1:
+                key = keys[0] + popular_key(uniform(request, draw_index(ITEM, 0, 0, 0)), keys[1], keys[2])
+            slot = find(table, 0, index, 0, bits, key)
+            if slot != FREE and table[slot].expires_ns > now:
+                table[slot].used_ns = now
+                at += 1 + nested
+                continue
+            if slot == FREE:
+                if used < table.size:
+                    slot = used
+                    used += 1
+                else:
+                    slot = victim(table, 0, used, samples, request, 0, number, now)
+                    remove(table, 0, index, 0, bits, table[slot].key)
+                table[slot].key = key
+                insert(index, 0, bits, key, slot)
+            entry = table[slot]
+            entry.written_ns = now
+            entry.used_ns = now
+            entry.expires_ns = now + ttl_ns(uniform(request, draw_index(TTL, 0, number, 0)), lives[0], lives[1])
             entry.quality_milli = 1000
+            at += 1
+    return used

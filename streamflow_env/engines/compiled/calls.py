@@ -6,6 +6,7 @@ False if it rests. The phases are those of `life.py`.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from numba import njit
@@ -18,7 +19,9 @@ from streamflow_env.engines.compiled.agenda import (
     wait,
 )
 from streamflow_env.engines.compiled.breaker import permits, record
-from streamflow_env.engines.compiled.layout import DATABASE, LLM, TOKEN
+from streamflow_env.engines.compiled.caching import item_of
+from streamflow_env.engines.compiled.layout import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
+from streamflow_env.engines.compiled.llm import latency_ns, take_token
 from streamflow_env.engines.compiled.services import (
     HAD,
     TURNED_AWAY,
@@ -31,7 +34,17 @@ from streamflow_env.engines.compiled.services import (
     want_server,
 )
 from streamflow_env.engines.draws.distributions import duration_ns, to_ns
-from streamflow_env.engines.draws.hashing import ASK, ATTEMPT_CPU, BACKOFF, CALL_LATENCY, FALLBACK, SERVICE_TIME
+from streamflow_env.engines.draws.hashing import (
+    ASK,
+    ATTEMPT_CPU,
+    BACKOFF,
+    CALL_LATENCY,
+    DEFER,
+    FALLBACK,
+    REPLICA,
+    SERVICE_TIME,
+    STALE,
+)
 from streamflow_env.engines.telemetry import BREAKER_OPEN, OK, QUEUE_FULL, RATE_LIMITED, TIMEOUT
 
 NEXT_STEP: Final = 0
@@ -49,6 +62,7 @@ LOOKED_UP: Final = 11
 FILLED: Final = 12
 STEP_FAILED: Final = 13
 REFUSED: Final = 14
+REPEATED: Final = 15
 
 
 @njit(cache=True)
@@ -93,9 +107,11 @@ def begin_call(c: Any, r: Any, number: int) -> None:
     """A request has come to a call of its plan."""
     c.requests += 1
     r.round = 0
+    if c.budget_on == 1:
+        c.budget_units = min(FULL_BUDGET, c.budget_units + int(RETRY * c.budget))
     if draw(r, ASK, number, 0) >= c.ask_fraction:
         c.not_asked += 1
-        take_fallback(c, r)
+        take_fallback(c, r, number)
     else:
         r.phase = NEXT_ROUND
 
@@ -111,38 +127,45 @@ def begin_round(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
     s.breaker_open += 1
     log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, BREAKER_OPEN)
     if c.fallback_milli >= 0:
-        take_fallback(c, r)
+        take_fallback(c, r, step.number)
     else:
-        take_exhausted(c, r)
+        take_exhausted(c, r, step.number)
 
 
 @njit(cache=True)
-def take_fallback(c: Any, r: Any) -> None:
+def take_fallback(c: Any, r: Any, number: int) -> None:
     """Go on with the fallback's quality."""
     c.fallbacks += 1
-    _take(r, c.fallback_milli)
+    _take(c, r, number, c.fallback_milli)
 
 
 @njit(cache=True)
-def take_exhausted(c: Any, r: Any) -> None:
+def take_exhausted(c: Any, r: Any, number: int) -> None:
     """Go on without an answer, or fail where that is not possible."""
     c.exhausted += 1
     if c.exhausted_milli < 0:
         r.phase = STEP_FAILED
     else:
-        _take(r, c.exhausted_milli)
+        _take(c, r, number, c.exhausted_milli)
 
 
 @njit(cache=True)
-def _take(r: Any, milli: int) -> None:
+def _take(c: Any, r: Any, number: int, milli: int) -> None:
     r.quality_milli = r.quality_milli * milli // 1000
+    if r.deferred < 0 and c.defer_fraction > 0.0 and draw(r, DEFER, number, 0) < c.defer_fraction:
+        c.deferred += 1
+        r.deferred = c.deferred_to
+    else:
+        r.potential_milli = r.potential_milli * milli // 1000
     r.personalised = 0
     r.pc += 1
     r.phase = NEXT_STEP
 
 
 @njit(cache=True)
-def send(w: Any, c: Any, s: Any, requests: Any, heap: Any, visits: Any, classes: Any, slot: int, step: Any) -> bool:
+def send(
+    w: Any, c: Any, s: Any, requests: Any, heap: Any, memory: Any, visits: Any, classes: Any, slot: int, step: Any
+) -> bool:
     """Send one attempt of a call to its service."""
     r = requests[slot]
     c.attempts += 1
@@ -160,16 +183,19 @@ def send(w: Any, c: Any, s: Any, requests: Any, heap: Any, visits: Any, classes:
             s.rate_limited += 1
             log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, RATE_LIMITED)
             return wait(w, heap, r, slot, s.rejection_ns, step.number, REJECTED)
-        latency = to_ns(s.floor_s * s.slowdown) + duration_ns(u, s.family, s.a, s.b, s.slowdown)
+        latency = latency_ns(s, memory, u)
         touch(w.now, s)
         s.in_flight += 1
+        s.busy += 1
     else:
         touch(w.now, s)
         s.in_flight += 1
-        x = s.in_flight / s.knee
+        if c.cacheable == 1 and s.query_ttl_ns > 0 and _is_repeated(w, s, memory, r):
+            return wait(w, heap, r, slot, to_ns(s.cached_s * s.slowdown), step.number, REPEATED)
+        s.busy += 1
+        x = s.busy / s.knee
         mean = s.base_s + s.span_s * x * x / (1.0 + x * x)
         latency = duration_ns(u, s.family, s.a, s.b, mean * s.slowdown)
-    s.busy += 1
     if latency > c.timeout_ns:
         order = order_of(RELEASE_EVENT, r.request, r.attempt, step.number)
         schedule(w, heap, w.now + latency, order, step.service)
@@ -178,26 +204,24 @@ def send(w: Any, c: Any, s: Any, requests: Any, heap: Any, visits: Any, classes:
 
 
 @njit(cache=True)
-def refill(now: int, s: Any) -> None:
-    """Bring an LLM's token bucket up to `now`."""
-    s.token_units = min(s.burst_units, s.token_units + (now - s.tokens_at) * s.quota_now)
-    s.tokens_at = now
+def _is_repeated(w: Any, s: Any, memory: Any, r: Any) -> bool:
+    """Whether the query cache has the result."""
+    item = item_of(w, r)
+    at = s.queries_at + 2 * (item % s.query_slots)
+    age_ns = w.now - memory[at + 1]
+    if memory[at] != item or age_ns >= s.query_ttl_ns:
+        return False
+    s.query_hits += 1
+    s.age_ns += age_ns
+    return True
 
 
 @njit(cache=True)
-def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
-    """Take a token if there is one and the reserves leave it to this request."""
-    refill(now, s)
-    reserve = 0.0
-    if not interactive:
-        reserve = max(s.interactive_reserve, s.premium_reserve)
-    elif not premium:
-        reserve = s.premium_reserve
-    floor = int(reserve * (s.burst_units // TOKEN - 1) * TOKEN)
-    if s.token_units - TOKEN < floor:
-        return False
-    s.token_units -= TOKEN
-    return True
+def _keep_result(w: Any, s: Any, memory: Any, r: Any) -> None:
+    item = item_of(w, r)
+    at = s.queries_at + 2 * (item % s.query_slots)
+    memory[at] = item
+    memory[at + 1] = w.now
 
 
 @njit(cache=True)
@@ -217,6 +241,10 @@ def _ask_database(w: Any, c: Any, s: Any, requests: Any, visits: Any, slot: int,
 def use_connection(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> bool:
     """Query over the connection that was had."""
     r.started_ns = w.now
+    if s.ready_replicas > 0 and draw(r, REPLICA, step.number, r.round) < s.ready_replicas / (1 + s.ready_replicas):
+        stale = 1.0 - math.exp(-s.lag_s * s.slowdown / s.write_gap_s)
+        if draw(r, STALE, step.number, r.round) < stale:
+            s.stale_reads += 1
     u = draw(r, CALL_LATENCY, step.number, r.round)
     return wait(w, heap, r, slot, duration_ns(u, s.family, s.a, s.b, s.slowdown), step.number, ANSWERED)
 
@@ -226,9 +254,14 @@ def answered(w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, vis
     """The service has answered."""
     r = requests[slot]
     started = r.started_ns if s.kind == DATABASE else r.arrived_ns
+    if r.phase == REPEATED:
+        touch(w.now, s)
+        s.busy += 1  # leaf_visit takes it back: a repeated query was never busy
     leaf_visit(w, s, hists, visits, r, step.number, r.round, step.service, started)
     if s.kind == DATABASE:
         admit(w, s, requests)
+    elif s.kind == VECTOR and c.cacheable == 1 and s.query_ttl_ns > 0 and r.phase != REPEATED:
+        _keep_result(w, s, memory, r)
     c.successes += 1
     record(c, memory, w.now, False, w.now - r.call_sent_ns)
     r.pc += 1
@@ -250,10 +283,10 @@ def attempt_failed(
     """An attempt has failed: fall back, give up, or wait and try again."""
     record(c, memory, w.now, True, w.now - r.call_sent_ns)
     if c.fallback_milli >= 0 and draw(r, FALLBACK, step.number, r.round) < c.fallback_fraction:
-        take_fallback(c, r)
+        take_fallback(c, r, step.number)
         return True
-    if r.round + 1 == c.max_attempts:
-        take_exhausted(c, r)
+    if r.round + 1 == c.max_attempts or not _may_retry(c):
+        take_exhausted(c, r, step.number)
         return True
     jitter = c.jitter_low + (c.jitter_high - c.jitter_low) * draw(r, BACKOFF, step.number, r.round)
     backoff_s = c.backoff_base_s * (1 << r.round) * jitter
@@ -261,6 +294,27 @@ def attempt_failed(
         backoff_s = max(backoff_s, s.retry_after_s, s.retry_after_now_s)
     r.round += 1
     return wait(w, heap, r, slot, to_ns(backoff_s), step.number, NEXT_ROUND)
+
+
+@njit(cache=True)
+def _may_retry(c: Any) -> bool:
+    """Whether the retry budget, if there is one, has a retry left; it is then used."""
+    if c.budget_on == 0:
+        return True
+    if c.budget_units < RETRY:
+        c.retries_refused += 1
+        return False
+    c.budget_units -= RETRY
+    return True
+
+
+@njit(cache=True)
+def set_budget(c: Any, off: bool, budget: float) -> None:
+    """Set the retry budget, or no limit; it begins full."""
+    if c.budget_on == 0 and not off:
+        c.budget_units = FULL_BUDGET
+    c.budget_on = 0 if off else 1
+    c.budget = budget
 
 
 @njit(cache=True)

@@ -18,6 +18,7 @@ from streamflow_env.engines.compiled.layout import (
 from streamflow_env.engines.compiled.life import empty_slots
 from streamflow_env.engines.compiled.loop import EVENTS_PER_SLOT, MORE_ROOM, VISITS_PER_SLOT, put_in_force, run_interval
 from streamflow_env.engines.draws.arrivals import Arrivals
+from streamflow_env.engines.slots import ENTRY, FREE, fill_index
 from streamflow_env.engines.telemetry import (
     ANSWER,
     CALL,
@@ -30,7 +31,7 @@ from streamflow_env.engines.telemetry import (
     VISIT,
     Telemetry,
 )
-from streamflow_env.engines.warm import ENTRY, warm_state
+from streamflow_env.engines.warm import WarmState, warm_state
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
@@ -57,8 +58,7 @@ class CompiledEngine:
         """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
         self._lay_out_state(episode)
         warm = warm_state(self._system, episode.rates_rps[:, 0])
-        names = self._found.cache_names
-        self._entries = np.concatenate([warm.entries[name] for name in names]) if names else np.zeros(1, ENTRY)
+        self._fill_caches(warm)
         users = self._system.users
         self._arrivals = Arrivals(
             episode.seed, episode.rates_rps, episode.bin_ns, self._system.interactive, users, (warm.users, warm.seconds)
@@ -78,7 +78,17 @@ class CompiledEngine:
         start_ns = int(world["now"])
         end_ns = start_ns + state.interval_ns
         self._forget_counts()
-        put_in_force(world, state.services, state.calls, self._heap, state.memory, state.controls, controls)
+        put_in_force(
+            world,
+            state.services,
+            state.calls,
+            self._heap,
+            self._entries,
+            self._index,
+            state.memory,
+            state.controls,
+            controls,
+        )
         arrivals = self._arrivals.until(end_ns - int(world["network_ns"]))
         world["next_arrival"] = 0
         while self._run(arrivals, end_ns) == MORE_ROOM:
@@ -89,7 +99,8 @@ class CompiledEngine:
         found = self._found
         self._state = Layout(
             found.world.copy(), found.services.copy(), found.calls.copy(), found.classes.copy(), found.steps,
-            found.controls, found.memory.copy(), found.cache_names, found.interval_ns, found.num_warmup_intervals,
+            found.controls, found.memory.copy(), found.cache_names, found.num_entries, found.num_places,
+            found.interval_ns, found.num_warmup_intervals,
         )  # fmt: skip
         self._requests = np.zeros(_FIRST_SLOTS, REQUEST)
         self._holds = np.zeros((_FIRST_SLOTS, HOLD_COLUMNS), dtype=np.int64)
@@ -109,21 +120,34 @@ class CompiledEngine:
             record["at_ns"], record["service"] = change.at_ns, service
             record["kind"], record["value"] = CHANGES.index(change.kind), change.value
 
+    def _fill_caches(self, warm: WarmState) -> None:
+        state = self._state
+        assert state is not None
+        self._entries = np.empty(max(1, state.num_entries), ENTRY)
+        self._index = np.full(max(1, state.num_places), FREE, dtype=np.int32)
+        for name in state.cache_names:
+            service = state.services[self._system.service_names.index(name)]
+            entries, start = warm.entries[name], int(service["entries_at"])
+            self._entries[start : start + len(entries)] = entries
+            service["entries"] = len(entries)
+            places = int(service["index_at"]), int(service["index_bits"])
+            fill_index(self._entries, start, self._index, *places, len(entries))
+
     def _run(self, arrivals: NDArray[Any], end_ns: int) -> int:
         state = self._state
         assert state is not None
         return int(
             run_interval(
                 state.world[0], state.services, state.calls, state.classes, state.steps, self._requests, self._holds,
-                self._heap, self._entries, state.memory, self._hists, self._visits, self._answers, self._changes,
-                arrivals, end_ns,
+                self._heap, self._entries, self._index, state.memory, self._hists, self._visits, self._answers,
+                self._changes, arrivals, end_ns,
             )
         )  # fmt: skip
 
     def _make_room(self) -> None:
         """Double what may be short. The kernel is between two events, so nothing is lost."""
         assert self._state is not None
-        world, num_services = self._state.world[0], len(self._state.services)
+        world = self._state.world[0]
         size = self._requests.size
         busy = size - int(world["num_free"]) + 1
         if int(world["num_free"]) <= busy:
@@ -133,7 +157,7 @@ class CompiledEngine:
             self._requests[-1]["next"] = world["free_head"]
             world["free_head"] = size
             world["num_free"] += size
-        if len(self._heap) - int(world["heap_size"]) <= EVENTS_PER_SLOT * busy + num_services:
+        if len(self._heap) - int(world["heap_size"]) <= EVENTS_PER_SLOT * busy + int(world["spare_events"]):
             self._heap = np.concatenate([self._heap, np.zeros_like(self._heap)])
         if self._log and self._visits.size - int(world["num_visits"]) <= VISITS_PER_SLOT * busy:
             self._visits = np.concatenate([self._visits, np.zeros_like(self._visits)])

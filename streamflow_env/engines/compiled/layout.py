@@ -6,16 +6,18 @@ state. All fields are 8 bytes wide. Times are ns on the engine's clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from streamflow_env.engines.draws.distributions import duration_code, to_ns
 from streamflow_env.engines.draws.sweeps import sweep_multiplier
+from streamflow_env.engines.slots import INVALID, index_bits
 from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, SERVICE_FIELDS
-from streamflow_env.engines.warm import INVALID
 from streamflow_env.episode import ChangeKind
 from streamflow_env.system import (
     Cache,
@@ -23,6 +25,7 @@ from streamflow_env.system import (
     ComputeStep,
     Consumer,
     Database,
+    DeferredQueue,
     Duration,
     EmitStep,
     FillStep,
@@ -44,6 +47,7 @@ VECTOR: Final = 2
 LLM: Final = 3
 CACHE: Final = 4
 CONSUMER: Final = 5
+DEFERRED_QUEUE: Final = 6
 
 ENTER: Final = 0
 LEAVE: Final = 1
@@ -65,6 +69,16 @@ BREAKER_THRESHOLD: Final = PARAMETERS.index("breaker_threshold_fraction")
 CALL_TIMEOUT: Final = PARAMETERS.index("timeout_s")
 ASK_FRACTION: Final = PARAMETERS.index("ask_fraction")
 FALLBACK_FRACTION: Final = PARAMETERS.index("fallback_fraction")
+READ_REPLICAS: Final = PARAMETERS.index("read_replicas")
+WAITING_LIMIT: Final = PARAMETERS.index("waiting_limit_s")
+RATE_LIMIT: Final = PARAMETERS.index("rate_limit_rps")
+ADMISSION_RESERVE: Final = PARAMETERS.index("admission_reserve_fraction")
+BACKGROUND_SHARE: Final = PARAMETERS.index("background_share_fraction")
+QUERY_TTL: Final = PARAMETERS.index("query_ttl_s")
+ENTRY_TTL: Final = PARAMETERS.index("ttl_s")
+MEMORY: Final = PARAMETERS.index("memory_entries")
+RETRY_BUDGET: Final = PARAMETERS.index("retry_budget_fraction")
+DEFER_FRACTION: Final = PARAMETERS.index("defer_fraction")
 
 CHANGES: Final = get_args(ChangeKind)
 SLOWDOWN: Final = CHANGES.index("slowdown_factor")
@@ -76,7 +90,16 @@ TOKEN: Final = 60_000_000_000
 """Units of one LLM token: a quota of q per minute refills q units a nanosecond."""
 KEY: Final = 1_000_000_000
 """Units of one key in a sweep: a rate of r keys/s reaches r units a nanosecond."""
+ADMISSION: Final = 1_000_000_000
+"""Units of one admission: a limit of r a second refills r units a nanosecond."""
+RETRY: Final = 1000
+"""Units of one retry in a retry budget."""
+FULL_BUDGET: Final = 100 * RETRY
 NEVER: Final = 2**62
+JOB: Final = 4
+"""Columns of a deferred ask in the queue: cache, key, written, potential."""
+CELL: Final = 6
+"""Columns of a deferred ask under way: busy, cache, key, written, potential, asked at."""
 
 
 def _fields(names: str, kind: str = "i8") -> list[tuple[str, str]]:
@@ -90,30 +113,34 @@ def _record(telemetry: dict[str, str], integers: str, floats: str) -> np.dtype[A
 
 SERVICE_STATE: Final = _record(
     SERVICE_FIELDS,
-    "kind touched_ns servers head tail"
+    "kind touched_ns primary servers head tail waiting_limit_ns rate_limit admission_units admitted_at"
     " workers cores_each queue_limit serves_departed startup_ns cores cpu_busy cpu_head cpu_tail cpu_pressure_queue"
     " cohorts_at num_cohorts desired_at num_desired family"
-    " quota quota_now burst_units token_units tokens_at rejection_ns"
-    " entries_at multiplier keys_per_item sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
+    " quota quota_now burst_units token_units kept_burst kept_units tokens_at rejection_ns latencies_at num_latencies"
+    " queries_at query_slots query_ttl_ns to ring_at ring_head cells_at is_polling poll_ns job_number"
+    " entries_at memory_entries samples index_at index_bits multiplier keys_per_item"
+    " sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
     " batch_size batch_length batch_number",
     "mean a b fault_fraction cpu_pressure slowdown base_s span_s knee floor_s retry_after_s retry_after_now_s"
-    " interactive_reserve premium_reserve ttl_s ttl_jitter",
+    " interactive_reserve premium_reserve background_share admission_reserve ttl_s ttl_jitter cached_s lag_s"
+    " write_gap_s",
 )
 CALL_STATE: Final = _record(
     CALL_FIELDS,
     "to max_attempts timeout_ns fallback_milli exhausted_milli has_cpu cpu_family"
     " breaker_on window_at window_size minimum_calls slow_ns open_ns half_open_calls"
-    " window_count window_next failures slow permits opened_at_ns",
-    "backoff_base_s jitter_low jitter_high ask_fraction fallback_fraction cpu_a cpu_b threshold",
+    " window_count window_next failures slow permits opened_at_ns budget_on budget_units deferred_to cacheable",
+    "backoff_base_s jitter_low jitter_high ask_fraction fallback_fraction cpu_a cpu_b threshold budget defer_fraction",
 )
 CLASS_STATE: Final = _record(CLASS_FIELDS, "interactive first_step", "")
-STEP: Final = _record({}, "op number service call pool top jump family", "a b")
+STEP: Final = _record({}, "op number service call pool top jump is_item family", "a b")
 """One instruction of a plan. `pool`: the pool whose worker is held; `top`: the service of its outermost step."""
 REQUEST: Final = np.dtype(
     _fields("key", "u8")
     + _fields(
         "request attempt class_ premium user sent_ns row pc phase round quality_milli held entry_held departed"
         " ended source personalised next previous queue arrived_ns started_ns call_sent_ns"
+        " item potential_milli deferred missed_ns item_missed_ns"
     )
 )
 HOLD: Final = 4
@@ -123,15 +150,19 @@ CONTROL: Final = np.dtype([("parameter", "i8"), ("of", "i8"), ("off_at_high", "i
 CHANGE: Final = np.dtype([("at_ns", "i8"), ("service", "i8"), ("kind", "i8"), ("value", "f8")])
 WORLD: Final = _record(
     {},
-    "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users control_step heap_size free_head num_free"
+    "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users num_items spare_events control_step"
+    " heap_size free_head num_free"
     " wake_head wake_tail next_arrival next_change logging num_visits num_answers events",
-    "retry_fraction think_time_s",
+    "retry_fraction think_time_s item_exponent",
 )
 
 
 @dataclass
 class Layout:
-    """A system in arrays, as found and at rest; `memory` holds breakers' windows and pools' cohorts and settings."""
+    """A system in arrays, as found and at rest.
+
+    `memory` holds breakers' windows, pools' cohorts and settings, query caches, deferred asks and tables of latencies.
+    """
 
     world: NDArray[Any]
     services: NDArray[Any]
@@ -141,6 +172,8 @@ class Layout:
     controls: NDArray[Any]
     memory: NDArray[np.int64]
     cache_names: tuple[str, ...]
+    num_entries: int
+    num_places: int
     interval_ns: int
     num_warmup_intervals: int
 
@@ -152,8 +185,13 @@ def lay_out(system: System) -> Layout:
     for record, service in zip(services, system.services.values(), strict=True):
         _lay_out_service(record, service, system, memory)
     cache_names = tuple(name for name, service in system.services.items() if isinstance(service, Cache))
-    for position, name in enumerate(cache_names):
-        services[system.service_names.index(name)]["entries_at"] = position * system.users.num_users
+    num_entries, num_places = 0, 0
+    for name in cache_names:
+        record = services[system.service_names.index(name)]
+        num_slots = _most_entries(system, name)
+        record["entries_at"], record["index_at"], record["index_bits"] = num_entries, num_places, index_bits(num_slots)
+        num_entries += num_slots
+        num_places += 1 << index_bits(num_slots)
     calls = np.zeros(len(system.calls), CALL_STATE)
     for record, name in zip(calls, system.calls, strict=True):
         _lay_out_call(record, system, name, memory)
@@ -164,7 +202,7 @@ def lay_out(system: System) -> Layout:
     interval_ns = to_ns(system.control_interval_s)
     return Layout(
         _lay_out_world(system), services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
-        interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
+        num_entries, num_places, interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
     )  # fmt: skip
 
 
@@ -172,16 +210,24 @@ class _Memory:
     """Hands out stretches of one int64 array."""
 
     def __init__(self) -> None:
-        self._parts: list[list[int]] = []
+        self._parts: list[NDArray[np.int64]] = []
         self._size = 0
 
-    def take(self, values: list[int]) -> int:
-        self._parts.append(values)
+    def take(self, values: Sequence[int] | NDArray[np.int64]) -> int:
+        self._parts.append(np.asarray(values, dtype=np.int64))
         self._size += len(values)
         return self._size - len(values)
 
     def array(self) -> NDArray[np.int64]:
-        return np.array([value for part in self._parts for value in part] or [0], dtype=np.int64)
+        return np.concatenate([*self._parts, np.zeros(1, dtype=np.int64)])
+
+
+def _most_entries(system: System, cache: str) -> int:
+    """The most entries that a cache can be given room for."""
+    controls = [c.high for c in system.controls if c.of == cache and c.parameter == "memory_entries"]
+    service = system.services[cache]
+    assert isinstance(service, Cache)
+    return int(max([service.memory_entries, *controls]))
 
 
 def _lay_out_world(system: System) -> NDArray[Any]:
@@ -193,6 +239,10 @@ def _lay_out_world(system: System) -> NDArray[Any]:
     world["worst_ns"] = to_ns(system.sla.worst_s)
     world["max_retries"] = users.max_retries
     world["num_users"] = users.num_users
+    world["num_items"] = users.num_items
+    world["item_exponent"] = users.item_exponent
+    queues = [service for service in system.services.values() if isinstance(service, DeferredQueue)]
+    world["spare_events"] = len(system.services) + sum(queue.workers + 1 for queue in queues)
     world["retry_fraction"] = users.retry_fraction
     world["think_time_s"] = users.think_time_s
     world["wake_head"] = world["wake_tail"] = world["free_head"] = -1
@@ -207,22 +257,33 @@ def _lay_out_service(record: Any, service: Any, system: System, memory: _Memory)
     for name in ("head", "tail", "cpu_head", "cpu_tail"):
         record[name] = -1
     record["slowdown"] = 1.0
+    record["waiting_limit_ns"] = NEVER
     match service:
         case WorkerPool():
             _lay_out_pool(record, service, system, memory)
         case Database():
             record["kind"] = DATABASE
-            record["servers"] = service.connections
+            record["primary"] = 1
+            record["ready_replicas"] = service.read_replicas
+            record["workers"] = service.connections
+            record["servers"] = (1 + service.read_replicas) * service.connections
             record["queue_limit"] = service.queue_limit
+            record["lag_s"] = service.replication_lag_s
+            record["write_gap_s"] = service.write_gap_s
             _set_duration(record, service.service_time)
+            _lay_out_replicas(record, service, service.read_replicas, system, memory)
         case VectorIndex():
-            record["kind"] = VECTOR
-            record["base_s"] = service.base_latency_s
-            record["span_s"] = service.saturated_latency_s - service.base_latency_s
-            record["knee"] = service.knee_in_flight
-            _set_duration(record, Duration(mean_s=1.0, cv=service.cv))
+            _lay_out_vector_index(record, service, memory)
         case LlmEndpoint():
-            _lay_out_llm(record, service)
+            _lay_out_llm(record, service, memory)
+        case DeferredQueue():
+            record["kind"] = DEFERRED_QUEUE
+            record["to"] = system.service_names.index(service.to)
+            record["servers"] = service.workers
+            record["queue_limit"] = service.queue_limit
+            record["poll_ns"] = to_ns(service.poll_s)
+            record["ring_at"] = memory.take(np.zeros(service.queue_limit * JOB, dtype=np.int64))
+            record["cells_at"] = memory.take(np.zeros(service.workers * CELL, dtype=np.int64))
         case Cache():
             _lay_out_cache(record, service, system.users.num_users)
         case Consumer():
@@ -242,25 +303,56 @@ def _lay_out_pool(record: Any, pool: WorkerPool, system: System, memory: _Memory
     record["cores"] = pool.replicas * pool.cores_per_replica
     record["queue_limit"] = pool.queue_limit
     record["serves_departed"] = pool.serves_departed
-    record["startup_ns"] = to_ns(pool.startup_delay_s)
     record["cpu_pressure"] = pool.cpu_pressure
     record["cpu_pressure_queue"] = pool.cpu_pressure_queue
     record["fault_fraction"] = pool.fault_fraction
     _set_duration(record, pool.service_time)
+    if pool.waiting_limit_s is not None:
+        record["waiting_limit_ns"] = to_ns(pool.waiting_limit_s)
+    record["rate_limit"] = int(pool.rate_limit_rps or 0)
+    record["admission_units"] = record["rate_limit"] * ADMISSION
+    record["admission_reserve"] = pool.admission_reserve_fraction
+    _lay_out_replicas(record, pool, pool.replicas, system, memory)
+
+
+def _lay_out_replicas(
+    record: Any, service: WorkerPool | Database, replicas: int, system: System, memory: _Memory
+) -> None:
     interval_ns = to_ns(system.control_interval_s)
-    num_cohorts = -(-to_ns(pool.startup_delay_s) // interval_ns) + 2
+    num_cohorts = -(-to_ns(service.startup_delay_s) // interval_ns) + 2
+    record["startup_ns"] = to_ns(service.startup_delay_s)
     record["num_cohorts"] = num_cohorts
     record["cohorts_at"] = memory.take([0] * num_cohorts)
-    held = -(-to_ns(pool.removal_hold_s) // interval_ns)
+    held = -(-to_ns(service.removal_hold_s) // interval_ns)
     record["num_desired"] = held + 1
-    record["desired_at"] = memory.take([pool.replicas] * (held + 1))
+    record["desired_at"] = memory.take([replicas] * (held + 1))
 
 
-def _lay_out_llm(record: Any, llm: LlmEndpoint) -> None:
+def _lay_out_vector_index(record: Any, index: VectorIndex, memory: _Memory) -> None:
+    record["kind"] = VECTOR
+    record["base_s"] = index.base_latency_s
+    record["span_s"] = index.saturated_latency_s - index.base_latency_s
+    record["knee"] = index.knee_in_flight
+    record["query_slots"] = index.query_slots
+    record["query_ttl_ns"] = to_ns(index.query_ttl_s)
+    record["cached_s"] = index.cached_latency_s
+    table = np.zeros((index.query_slots, 2), dtype=np.int64)
+    table[:, 0] = -1
+    record["queries_at"] = memory.take(table.reshape(-1))
+    _set_duration(record, Duration(mean_s=1.0, cv=index.cv))
+
+
+def _lay_out_llm(record: Any, llm: LlmEndpoint, memory: _Memory) -> None:
     record["kind"] = LLM
     record["quota"] = record["quota_now"] = llm.quota_per_minute
-    record["burst_units"] = record["token_units"] = llm.burst * TOKEN
-    record["tokens_milli"] = llm.burst * 1000
+    record["burst_units"] = llm.burst * TOKEN
+    record["background_share"] = llm.background_share_fraction
+    record["kept_burst"] = record["kept_units"] = kept_burst(llm.burst * TOKEN, llm.background_share_fraction)
+    record["token_units"] = rest_of_burst(llm.burst * TOKEN, int(record["kept_burst"]))
+    if llm.token_latency is not None:
+        record["num_latencies"] = len(llm.token_latency.latencies_ns)
+        record["latencies_at"] = memory.take(llm.token_latency.latencies_ns)
+    record["tokens_milli"] = (record["token_units"] + record["kept_units"]) * 1000 // TOKEN
     record["rejection_ns"] = to_ns(llm.rejection_time_s)
     record["retry_after_s"] = llm.retry_after_s
     record["floor_s"] = llm.floor_latency_s
@@ -273,11 +365,25 @@ def _lay_out_cache(record: Any, cache: Cache, num_users: int) -> None:
     record["kind"] = CACHE
     record["multiplier"] = sweep_multiplier(num_users)
     record["keys_per_item"] = cache.keys_per_item
+    record["memory_entries"] = cache.memory_entries
+    record["samples"] = cache.eviction_samples
     record["sweep_start"] = INVALID
     record["sweep_rate"] = int(cache.invalidation_rate_keys_per_s or 0)
     record["ttl_s"] = cache.ttl_s
     record["ttl_jitter"] = cache.ttl_jitter_fraction
     _set_duration(record, cache.lookup_time)
+
+
+@njit(cache=True)
+def kept_burst(burst_units: int, share: float) -> int:
+    """The part of an LLM's burst that is kept for background requests, in units."""
+    return max(TOKEN, int(share * burst_units)) if share > 0.0 else 0
+
+
+@njit(cache=True)
+def rest_of_burst(burst_units: int, kept: int) -> int:
+    """The part of an LLM's burst that all may use, in units."""
+    return max(TOKEN, burst_units - kept) if kept > 0 else burst_units
 
 
 def _milli(quality: float | None) -> int:
@@ -295,6 +401,12 @@ def _lay_out_call(record: Any, system: System, name: str, memory: _Memory) -> No
     record["jitter_low"], record["jitter_high"] = policy.backoff_jitter
     record["ask_fraction"] = policy.ask_fraction
     record["fallback_fraction"] = policy.fallback_fraction
+    record["budget_on"] = policy.retry_budget_fraction is not None
+    record["budget"] = policy.retry_budget_fraction or 0.0
+    record["budget_units"] = FULL_BUDGET
+    record["deferred_to"] = -1 if policy.deferred is None else system.service_names.index(policy.deferred)
+    record["defer_fraction"] = policy.defer_fraction
+    record["cacheable"] = policy.cacheable
     if policy.attempt_cpu is not None:
         cpu = policy.attempt_cpu
         record["has_cpu"] = 1
@@ -385,13 +497,23 @@ class _Flattener:
                 )
             case LookupStep():
                 service = index(step.lookup)
-                instruction = {"op": LOOKUP, "number": number, "service": service, "top": service if top < 0 else top}
+                instruction = {
+                    "op": LOOKUP,
+                    "number": number,
+                    "service": service,
+                    "top": service if top < 0 else top,
+                    "is_item": step.key == "item",
+                }
                 self._out.append(instruction)
                 self.plan(step.on_miss, pool, top)
                 instruction["jump"] = len(self._out)
             case FillStep():
                 service = index(step.fill)
-                self._out.append({"op": FILL, "number": number, "service": service, "top": service if top < 0 else top})
+                outermost = service if top < 0 else top
+                is_item = step.key == "item"
+                self._out.append(
+                    {"op": FILL, "number": number, "service": service, "top": outermost, "is_item": is_item}
+                )
             case InvalidateStep():
                 self._out.append({"op": INVALIDATE, "number": number, "service": index(step.invalidate), "top": top})
             case EmitStep():

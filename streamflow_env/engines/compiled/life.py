@@ -7,10 +7,17 @@ from typing import Any
 from numba import njit
 
 from streamflow_env.engines.compiled import calls as call
+from streamflow_env.engines.compiled.admission import admits
 from streamflow_env.engines.compiled.agenda import (
     ARRIVAL_EVENT,
+    ATTEMPT_MASK,
+    ATTEMPT_SHIFT,
     DEADLINE_EVENT,
     NOWHERE,
+    PATIENCE_EVENT,
+    REQUEST_MASK,
+    REQUEST_SHIFT,
+    STEP_MASK,
     WORKER_QUEUE,
     free_slot,
     new_slot,
@@ -19,6 +26,7 @@ from streamflow_env.engines.compiled.agenda import (
     wait,
 )
 from streamflow_env.engines.compiled.caching import invalidate_item, look_up, write
+from streamflow_env.engines.compiled.deferred import enqueue
 from streamflow_env.engines.compiled.layout import (
     COMPUTE,
     EMIT,
@@ -28,6 +36,7 @@ from streamflow_env.engines.compiled.layout import (
     INVALIDATE,
     LEAVE,
     LOOKUP,
+    NEVER,
     POOL,
     QUERY,
 )
@@ -46,7 +55,7 @@ from streamflow_env.engines.compiled.services import (
 from streamflow_env.engines.draws.distributions import duration_ns, exponential, to_ns
 from streamflow_env.engines.draws.hashing import FAULT as FAULT_DRAW
 from streamflow_env.engines.draws.hashing import REQUESTS, RETRY, SERVICE_TIME, THINK, stream_key
-from streamflow_env.engines.telemetry import DEADLINE, DEPARTED, FAILED, FAULT, MISS, OK, QUEUE_FULL, bucket
+from streamflow_env.engines.telemetry import DEADLINE, DEPARTED, FAILED, FAULT, MISS, OK, QUEUE_FULL, SHED, bucket
 
 
 @njit(cache=True)
@@ -62,6 +71,7 @@ def begin_first(w: Any, classes: Any, steps: Any, requests: Any, heap: Any, arri
     r.user = arrival.user
     r.row = 2 * r.class_ + r.premium
     r.sent_ns = arrival.sent_ns
+    r.item = -1
     classes[r.row].intents += 1
     begin(w, classes, heap, r, slot)
     return slot
@@ -76,6 +86,8 @@ def begin(w: Any, classes: Any, heap: Any, r: Any, slot: int) -> None:
     r.pc = cls.first_step
     r.phase = call.NEXT_STEP
     r.quality_milli = 1000
+    r.potential_milli = 1000
+    r.deferred = -1
     r.personalised = 1
     r.held = 0
     r.round = 0
@@ -92,7 +104,7 @@ def begin(w: Any, classes: Any, heap: Any, r: Any, slot: int) -> None:
 @njit(cache=True)
 def advance(
     w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
-    entries: Any, memory: Any, hists: Any, visits: Any, answers: Any, slot: int,
+    entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, slot: int,
 ) -> None:  # fmt: skip
     """Let a request go on until it rests or is over."""
     r = requests[slot]
@@ -106,7 +118,7 @@ def advance(
                 return
             op = step.op
             if op == ENTER:
-                going = _enter(w, services, requests, holds, visits, slot, step)
+                going = _enter(w, services, requests, holds, heap, visits, slot, step)
             elif op == LEAVE:
                 _leave(w, services, requests, holds, hists, visits, slot, step)
             elif op == QUERY:
@@ -117,7 +129,7 @@ def advance(
             elif op in (LOOKUP, FILL):
                 going = _visit_cache(w, services[step.service], heap, r, slot, step)
             elif op == INVALIDATE:
-                invalidate_item(services[step.service], entries, r, step.number, w.num_users)
+                invalidate_item(services[step.service], entries, index, r, step.number, w.num_users)
                 r.pc += 1
             elif op == EMIT:
                 emit(w, services, heap, step.service)
@@ -136,9 +148,7 @@ def advance(
         elif phase == call.CPU_DONE:
             call.give_back_core(w, services[step.pool], requests, visits, slot, step)
             if step.op == QUERY:
-                going = call.send(
-                    w, policies[step.call], services[step.service], requests, heap, visits, classes, slot, step
-                )
+                r.phase = call.SEND
             else:
                 r.pc += 1
                 r.phase = call.NEXT_STEP
@@ -149,11 +159,11 @@ def advance(
                 going = call.want_core(w, services[step.pool], requests, slot)
         elif phase == call.SEND:
             going = call.send(
-                w, policies[step.call], services[step.service], requests, heap, visits, classes, slot, step
+                w, policies[step.call], services[step.service], requests, heap, memory, visits, classes, slot, step
             )
         elif phase == call.CONNECTION_HAD:
             going = call.use_connection(w, services[step.service], heap, r, slot, step)
-        elif phase == call.ANSWERED:
+        elif phase == call.ANSWERED or phase == call.REPEATED:
             s = services[step.service]
             call.answered(w, policies[step.call], s, requests, memory, hists, visits, slot, step)
         elif phase == call.REJECTED or phase == call.TIMED_OUT or phase == call.REFUSED:
@@ -163,32 +173,42 @@ def advance(
                 call.timed_out(w, c, s, visits, r, step)
             going = call.attempt_failed(w, c, s, heap, memory, r, slot, step, phase == call.REJECTED)
         elif phase == call.LOOKED_UP or phase == call.FILLED:
-            _served_by_cache(w, services[step.service], entries, hists, visits, r, step)
+            _served_by_cache(w, services, heap, entries, index, memory, hists, visits, r, step)
         else:
             _fail(w, services, classes, requests, holds, heap, hists, visits, answers, slot, FAILED)
             return
-        if r.phase == -QUEUE_FULL or r.phase == -FAULT:
+        if r.phase == -QUEUE_FULL or r.phase == -FAULT or r.phase == -SHED:
             cause = -r.phase
             _fail(w, services, classes, requests, holds, heap, hists, visits, answers, slot, cause)
             return
 
 
 @njit(cache=True)
-def _enter(w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot: int, step: Any) -> bool:
+def _enter(w: Any, services: Any, requests: Any, holds: Any, heap: Any, visits: Any, slot: int, step: Any) -> bool:
     r = requests[slot]
     s = services[step.service]
     s.arrivals += 1
+    if step.number == 0 and not admits(w.now, s, r.premium == 1):
+        s.shed += 1
+        log_visit(w, visits, r, step.number, 0, step.service, w.now, w.now, SHED)
+        r.phase = -SHED
+        return True
     at = _level_to_be(step, r) * HOLD
     holds[slot, at] = w.now
     holds[slot, at + 2] = step.service
     holds[slot, at + 3] = step.number
     r.phase = call.WORKER_HAD
     got = want_server(w.now, s, requests, slot)
-    if got != TURNED_AWAY:
-        return got == HAD
-    log_visit(w, visits, r, step.number, 0, step.service, w.now, w.now, QUEUE_FULL)
-    r.phase = -QUEUE_FULL
-    return True
+    if got == HAD:
+        return True
+    if got == TURNED_AWAY:
+        log_visit(w, visits, r, step.number, 0, step.service, w.now, w.now, QUEUE_FULL)
+        r.phase = -QUEUE_FULL
+        return True
+    if s.waiting_limit_ns < NEVER:
+        order = order_of(PATIENCE_EVENT, r.request, r.attempt, step.number)
+        schedule(w, heap, w.now + s.waiting_limit_ns, order, slot)
+    return False
 
 
 @njit(cache=True)
@@ -239,7 +259,10 @@ def _visit_cache(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> boo
 
 
 @njit(cache=True)
-def _served_by_cache(w: Any, s: Any, entries: Any, hists: Any, visits: Any, r: Any, step: Any) -> None:
+def _served_by_cache(
+    w: Any, services: Any, heap: Any, entries: Any, index: Any, memory: Any, hists: Any, visits: Any, r: Any, step: Any
+) -> None:
+    s = services[step.service]
     touch(w.now, s)
     s.busy -= 1
     s.in_flight -= 1
@@ -247,12 +270,15 @@ def _served_by_cache(w: Any, s: Any, entries: Any, hists: Any, visits: Any, r: A
     outcome = OK
     r.pc += 1
     if step.op == FILL:
-        write(s, entries, r, w.now, step.number)
-    elif look_up(s, entries, r, w.now, w.num_users):
-        r.source = 1
+        write(w, s, entries, index, r, step.number, step.is_item)
+        if r.deferred >= 0 and step.is_item == 0:
+            enqueue(w, services, heap, memory, r.deferred, step.service, r.user, r.potential_milli)
+            r.deferred = -1
+    elif look_up(w, s, entries, index, r, step.is_item):
+        r.source = 1 if r.source == 0 else r.source
         r.pc = step.jump
     else:
-        r.source = 2
+        r.source = 2 if r.source == 0 else r.source
         outcome = MISS
     r.phase = call.NEXT_STEP
     log_visit(w, visits, r, step.number, 0, step.service, r.arrived_ns, r.arrived_ns, outcome)
@@ -332,6 +358,7 @@ def _retry(w: Any, cls: Any, requests: Any, heap: Any, slot: int) -> None:
     n.user = r.user
     n.row = r.row
     n.sent_ns = w.now + think
+    n.item = r.item
     schedule(w, heap, n.sent_ns + w.network_ns, order_of(ARRIVAL_EVENT, n.request, n.attempt, 0), other)
 
 
@@ -359,6 +386,8 @@ def _fail(
             cls.failed_queue_full += 1
         elif cause == FAULT:
             cls.failed_fault += 1
+        elif cause == SHED:
+            cls.failed_shed += 1
         else:
             cls.failed_dependency += 1
         _end(w, services, cls, hists, answers, r, cause)
@@ -391,10 +420,32 @@ def deadline(
         s = services[step.service]
         if s.kind == POOL and s.serves_departed == 0:
             remove_from_queue(w, s, requests, slot)
+            s.departed += 1
             at = _level_to_be(step, r) * HOLD
             log_visit(w, visits, r, step.number, 0, step.service, holds[slot, at], w.now, DEPARTED)
             _unwind(w, services, requests, holds, visits, slot)
             free_slot(w, requests, slot)
+
+
+@njit(cache=True)
+def lose_patience(
+    w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, hists: Any,
+    visits: Any, answers: Any, slot: int, order: int,
+) -> None:  # fmt: skip
+    """A wait for a worker has reached its limit: if it still lasts, the request is shed."""
+    r = requests[slot]
+    request, attempt = (order >> REQUEST_SHIFT) & REQUEST_MASK, (order >> ATTEMPT_SHIFT) & ATTEMPT_MASK
+    if r.request != request or r.attempt != attempt or r.queue != WORKER_QUEUE:
+        return
+    step = steps[r.pc]
+    if step.op != ENTER or step.number != order & STEP_MASK:
+        return
+    s = services[step.service]
+    remove_from_queue(w, s, requests, slot)
+    s.shed += 1
+    arrived = holds[slot, _level_to_be(step, r) * HOLD]
+    log_visit(w, visits, r, step.number, 0, step.service, arrived, w.now, SHED)
+    _fail(w, services, classes, requests, holds, heap, hists, visits, answers, slot, SHED)
 
 
 @njit(cache=True)

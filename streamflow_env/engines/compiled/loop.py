@@ -6,11 +6,15 @@ from typing import Any, Final
 
 from numba import njit
 
+from streamflow_env.engines.compiled.admission import set_rate_limit
 from streamflow_env.engines.compiled.agenda import (
     ARRIVAL_EVENT,
     ATTEMPT_MASK,
     ATTEMPT_SHIFT,
+    BATCH_EVENT,
     DEADLINE_EVENT,
+    PATIENCE_EVENT,
+    POLL_EVENT,
     READY_EVENT,
     RELEASE_EVENT,
     REQUEST_MASK,
@@ -22,42 +26,63 @@ from streamflow_env.engines.compiled.agenda import (
     order_of,
 )
 from streamflow_env.engines.compiled.breaker import set_threshold
-from streamflow_env.engines.compiled.caching import begin_sweep, settle_sweep
-from streamflow_env.engines.compiled.calls import refill, release
+from streamflow_env.engines.compiled.caching import begin_sweep, set_memory, settle_sweep
+from streamflow_env.engines.compiled.calls import release, set_budget
+from streamflow_env.engines.compiled.deferred import enrich, poll
 from streamflow_env.engines.compiled.layout import (
+    ADMISSION_RESERVE,
     ASK_FRACTION,
+    BACKGROUND_SHARE,
     BREAKER_THRESHOLD,
     CACHE,
     CALL_TIMEOUT,
+    DATABASE,
+    DEFER_FRACTION,
+    ENTRY_TTL,
     FALLBACK_FRACTION,
     INTERACTIVE_RESERVE,
     INVALIDATE_KEYS,
     INVALIDATION_RATE,
     LLM,
+    MEMORY,
     NEVER,
     POOL,
     PREMIUM_RESERVE,
+    QUERY_TTL,
     QUEUE_LIMIT,
     QUOTA,
+    RATE_LIMIT,
+    READ_REPLICAS,
     REPLICAS,
     RETRY_AFTER,
+    RETRY_BUDGET,
     SLOWDOWN,
     TOKEN,
+    WAITING_LIMIT,
 )
-from streamflow_env.engines.compiled.life import advance, begin, begin_first, deadline, is_waiting_for
+from streamflow_env.engines.compiled.life import (
+    advance,
+    begin,
+    begin_first,
+    deadline,
+    is_waiting_for,
+    lose_patience,
+)
+from streamflow_env.engines.compiled.llm import refill, set_background_share
 from streamflow_env.engines.compiled.services import batch_done, draining, replicas_ready, set_replicas, touch
 from streamflow_env.engines.draws.distributions import to_ns
 
 INTERVAL_OVER: Final = 0
 MORE_ROOM: Final = 1
-EVENTS_PER_SLOT: Final = 4
+EVENTS_PER_SLOT: Final = 8
 VISITS_PER_SLOT: Final = 8
 
 
 @njit(cache=True, nogil=True)
 def run_interval(
     w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
-    entries: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any, arrivals: Any, end_ns: int,
+    entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any, arrivals: Any,
+    end_ns: int,
 ) -> int:  # fmt: skip
     """Handle every event before `end_ns`; MORE_ROOM, at a moment between two events, if an array may overflow."""
     while True:
@@ -95,14 +120,22 @@ def run_interval(
                 release(w, services[about])
             elif kind == READY_EVENT:
                 replicas_ready(w, services, requests, memory, about)
-            else:
+            elif kind == BATCH_EVENT:
                 batch_done(w, services, heap, about)
+            elif kind == PATIENCE_EVENT:
+                lose_patience(
+                    w, services, classes, steps, requests, holds, heap, hists, visits, answers, about, order
+                )  # fmt: skip
+            elif kind == POLL_EVENT:
+                poll(w, services, heap, entries, index, memory, hists, about)
+            else:
+                enrich(w, services, entries, index, memory, hists, about)
         if slot < 0:
             slot = next_awake(w, requests)
         while slot >= 0:
             advance(
                 w, services, policies, classes, steps, requests, holds, heap,
-                entries, memory, hists, visits, answers, slot,
+                entries, index, memory, hists, visits, answers, slot,
             )  # fmt: skip
             slot = next_awake(w, requests)
 
@@ -111,7 +144,7 @@ def run_interval(
 def _is_short(w: Any, services: Any, requests: Any, heap: Any, visits: Any, answers: Any) -> bool:
     """Whether one event with all that it wakes, or one setting of the controls, might not find room."""
     busy = requests.size - w.num_free + 1
-    if w.num_free <= busy or heap.shape[0] - w.heap_size <= EVENTS_PER_SLOT * busy + services.size:
+    if w.num_free <= busy or heap.shape[0] - w.heap_size <= EVENTS_PER_SLOT * busy + w.spare_events:
         return True
     if w.logging == 0:
         return False
@@ -162,22 +195,24 @@ def _close(w: Any, services: Any, end_ns: int) -> None:
     for i in range(services.size):
         s = services[i]
         touch(end_ns, s)
-        s.draining_replicas = draining(s) if s.kind == POOL else 0
+        s.draining_replicas = draining(s) if s.kind == POOL or s.kind == DATABASE else 0
         if s.kind == LLM:
             refill(end_ns, s)
-            s.tokens_milli = s.token_units * 1000 // TOKEN
+            s.tokens_milli = (s.token_units + s.kept_units) * 1000 // TOKEN
         elif s.kind == CACHE:
             settle_sweep(s, end_ns)
 
 
 @njit(cache=True)
-def put_in_force(w: Any, services: Any, policies: Any, heap: Any, memory: Any, controls: Any, values: Any) -> None:
+def put_in_force(
+    w: Any, services: Any, policies: Any, heap: Any, entries: Any, index: Any, memory: Any, controls: Any, values: Any
+) -> None:
     """Put one setting of all controls in force, at the start of an interval."""
     for i in range(controls.size):
         control, value = controls[i], values[i]
         off = control.off_at_high == 1 and value >= control.high
         parameter = control.parameter
-        if parameter == REPLICAS:
+        if parameter in (REPLICAS, READ_REPLICAS):
             set_replicas(w, services[control.of], heap, memory, control.of, int(value))
         elif parameter == QUEUE_LIMIT:
             services[control.of].queue_limit = int(value)
@@ -198,4 +233,22 @@ def put_in_force(w: Any, services: Any, policies: Any, heap: Any, memory: Any, c
             policies[control.of].ask_fraction = value
         elif parameter == FALLBACK_FRACTION:
             policies[control.of].fallback_fraction = value
+        elif parameter == DEFER_FRACTION:
+            policies[control.of].defer_fraction = value
+        elif parameter == RETRY_BUDGET:
+            set_budget(policies[control.of], off, value)
+        elif parameter == WAITING_LIMIT:
+            services[control.of].waiting_limit_ns = NEVER if off else to_ns(value)
+        elif parameter == RATE_LIMIT:
+            set_rate_limit(w.now, services[control.of], 0 if off else int(value))
+        elif parameter == ADMISSION_RESERVE:
+            services[control.of].admission_reserve = value
+        elif parameter == BACKGROUND_SHARE:
+            set_background_share(w.now, services[control.of], value)
+        elif parameter == QUERY_TTL:
+            services[control.of].query_ttl_ns = to_ns(value)
+        elif parameter == ENTRY_TTL:
+            services[control.of].ttl_s = value
+        elif parameter == MEMORY:
+            set_memory(services[control.of], entries, index, w.now, int(value))
     w.control_step += 1

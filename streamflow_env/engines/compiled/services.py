@@ -16,7 +16,7 @@ from streamflow_env.engines.compiled.agenda import (
     schedule,
     wake,
 )
-from streamflow_env.engines.compiled.layout import HOLD, POOL
+from streamflow_env.engines.compiled.layout import CACHE, DATABASE, HOLD, POOL
 from streamflow_env.engines.draws.distributions import duration_ns
 from streamflow_env.engines.draws.hashing import BATCHES, draw_index, stream_key, uniform
 from streamflow_env.engines.telemetry import OK, bucket
@@ -71,7 +71,10 @@ def touch(now: int, s: Any) -> None:
     if s.kind == POOL:
         s.cpu_busy_ns += s.cpu_busy * dt
         s.core_ns += s.cores * dt
+    if s.kind == POOL or s.kind == DATABASE:
         s.replica_ns += (s.ready_replicas + s.pending_replicas + draining(s)) * dt
+    elif s.kind == CACHE:
+        s.memory_ns += s.memory_entries * dt
 
 
 @njit(cache=True)
@@ -137,11 +140,10 @@ def complete(s: Any, hists: Any, index: int, sojourn_ns: int) -> None:
 
 @njit(cache=True)
 def remove_from_queue(w: Any, s: Any, requests: Any, slot: int) -> None:
-    """Take a departed request out of a queue."""
+    """Take a request out of a queue; the caller counts why."""
     touch(w.now, s)
     leave_queue(s, requests, slot)
     s.in_flight -= 1
-    s.departed += 1
     requests[slot].queue = NOWHERE
 
 
@@ -169,8 +171,13 @@ def set_replicas(w: Any, s: Any, heap: Any, memory: Any, index: int, setting: in
         back += 1
     if missing < 0:
         s.ready_replicas += missing
-        s.servers = s.ready_replicas * s.workers
-        s.cores = s.ready_replicas * s.cores_each
+        _count_servers(s)
+
+
+@njit(cache=True)
+def _count_servers(s: Any) -> None:
+    s.servers = (s.primary + s.ready_replicas) * s.workers
+    s.cores = s.ready_replicas * s.cores_each
 
 
 @njit(cache=True)
@@ -182,8 +189,7 @@ def replicas_ready(w: Any, services: Any, requests: Any, memory: Any, about: int
     s.ready_replicas += memory[cohort]
     s.pending_replicas -= memory[cohort]
     memory[cohort] = 0
-    s.servers = s.ready_replicas * s.workers
-    s.cores = s.ready_replicas * s.cores_each
+    _count_servers(s)
     admit(w, s, requests)
     admit_to_cores(w, s, requests)
 

@@ -1,0 +1,40 @@
+"""Admission control at the entry: a token bucket of attempts, with a reserve for premium users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from streamflow_env.engines.compiled.layout import ADMISSION
+
+
+@njit(cache=True)
+def _refill(now: int, s: Any) -> None:
+    s.admission_units = min(s.rate_limit * ADMISSION, s.admission_units + (now - s.admitted_at) * s.rate_limit)
+    s.admitted_at = now
+
+
+@njit(cache=True)
+def admits(now: int, s: Any, premium: bool) -> bool:
+    """Whether the rate limit lets an attempt in; it then has used one admission."""
+    if s.rate_limit == 0:
+        return True
+    _refill(now, s)
+    reserve = 0.0 if premium else s.admission_reserve
+    if s.admission_units - ADMISSION < int(reserve * (s.rate_limit - 1) * ADMISSION):
+        return False
+    s.admission_units -= ADMISSION
+    return True
+
+
+@njit(cache=True)
+def set_rate_limit(now: int, s: Any, limit: int) -> None:
+    """Set the attempts admitted a second; 0 is without limit."""
+    if limit > 0 and s.rate_limit == 0:
+        s.admission_units = limit * ADMISSION
+    elif limit > 0:
+        _refill(now, s)
+        s.admission_units = min(s.admission_units, limit * ADMISSION)
+    s.admitted_at = now
+    s.rate_limit = limit
