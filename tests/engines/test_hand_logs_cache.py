@@ -11,8 +11,20 @@ from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.engines.draws.hashing import EVICTED
 from streamflow_env.episode import Change
 from tests.engines.tiny import (
-    MS, Drawn, cache, front, items_are, lever, llm, pool, run, schedule, spread, tiny_system, users_are,
-)  # fmt: skip
+    MS,
+    Drawn,
+    cache,
+    front,
+    items_are,
+    lever,
+    llm,
+    pool,
+    run,
+    schedule,
+    spread,
+    tiny_system,
+    users_are,
+)
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 USERS_KEY = {"lookup": "cache", "on_miss": [{"fill": "cache"}]}
@@ -245,3 +257,16 @@ def test_the_misses_of_user_and_item_are_remembered_apart(engine: str) -> None:
         (1, 4, b + 55 * MS, "ok"),
     ]
     assert (result.service("cache", "fills"), result.service("cache", "duplicate_fills")) == ([4], [1])
+
+
+@pytest.mark.parametrize(("more_ns", "outcome"), [(0, "miss"), (1, "ok")])
+def test_an_entry_has_expired_at_the_end_of_its_time_to_live(engine: str, more_ns: int, outcome: str) -> None:
+    requests = {100: 1, 300: 1}
+    _, (a, b) = schedule(tiny_system({"cache": cache()}, [USERS_KEY]), requests)
+    age_ns = b + 25 * MS - (a + 35 * MS)
+    system = tiny_system({"cache": cache(ttl_s=(age_ns + more_ns + 0.5) / 1e9)}, [USERS_KEY])  # it is rounded down
+    episode, _ = schedule(system, requests)
+
+    result = run(engine, system, episode)
+
+    assert [row[6] for row in result.of("cache") if row[0] == 1 and row[1] == 1] == [outcome]

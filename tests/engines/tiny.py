@@ -128,6 +128,11 @@ def tiny_system(
     )
 
 
+def draw(seed: int, source: int, index: int, number: int) -> float:
+    """Number `number` of item `index` of a source of draws."""
+    return float(uniform(np.uint64(stream_key(seed, source, index)), number))
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What a seed gives: the first attempts, in order, and the numbers that their requests draw."""
@@ -140,7 +145,7 @@ class Drawn:
 
     def u(self, request: int, purpose: int, step: int, round_: int = 0) -> float:
         """Number (purpose, step, round) of a request's first attempt."""
-        return float(uniform(stream_key(self.seed, REQUESTS, request), draw_index(purpose, 0, step, round_)))
+        return draw(self.seed, REQUESTS, request, draw_index(purpose, 0, step, round_))
 
     def item(self, request: int) -> int:
         """The item that a request is about."""
