@@ -5,10 +5,13 @@
 | `simulation` | time, order, wake-ups |
 | `attempt` | an attempt: entry, plan, end, deadline, retry |
 | `plan` | the steps of a plan |
-| `pools` | worker pools, CPU, replicas |
-| `calls`, `breaker` | calls, circuit breaker |
-| `endpoints` | what a call queries: LLM endpoint, vector index, database |
-| `cache`, `consumer` | cache, consumers |
+| `pools`, `admission` | worker pools, CPU, patience; admission control |
+| `servers` | replicas, of pools and of databases, and who waits for a worker, core or connection |
+| `calls`, `breaker` | calls, retry budget; circuit breaker |
+| `remote`, `llm`, `tokens` | what a call queries: LLM endpoint and its token bucket |
+| `vector_index`, `database` | vector index and its query cache, database and its stale reads |
+| `cache`, `memory`, `sweep` | cache; its slots and who gives way; bulk invalidation |
+| `deferred`, `consumer` | deferred queues; consumers |
 | `service` | what all services have: counters, integrals, visits |
 | `engine` | putting it together: reset, step, telemetry |
 """

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simpy
 
-from streamflow_env.engines.draws.distributions import exponential, to_ns
-from streamflow_env.engines.draws.hashing import REQUESTS, RETRY, THINK, draw_index, stream_key, uniform
+from streamflow_env.engines.draws.distributions import exponential, popular_key, to_ns
+from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, RETRY, THINK, draw_index, stream_key, uniform
 from streamflow_env.engines.reference.plan import Step
 from streamflow_env.engines.reference.pools import WorkerPool
 from streamflow_env.engines.reference.service import Service, Visit
 from streamflow_env.engines.reference.simulation import ARRIVAL, DEADLINE, STEP, Simulation, StepError, Waiting, Waits
-from streamflow_env.engines.telemetry import CLASS_FIELDS, FAILED, FAULT, NUM_BUCKETS, OK, QUEUE_FULL, bucket
+from streamflow_env.engines.telemetry import CLASS_FIELDS, FAILED, FAULT, NUM_BUCKETS, OK, QUEUE_FULL, SHED, bucket
 from streamflow_env.engines.telemetry import DEADLINE as DEADLINE_OUTCOME
 from streamflow_env.system import Sla, Users
 
-FAILURES = {QUEUE_FULL: "failed_queue_full", FAULT: "failed_fault", FAILED: "failed_dependency"}
+if TYPE_CHECKING:
+    from streamflow_env.engines.reference.cache import KeyOf
+    from streamflow_env.engines.reference.deferred import DeferredQueue
+
+FAILURES = {QUEUE_FULL: "failed_queue_full", FAULT: "failed_fault", FAILED: "failed_dependency", SHED: "failed_shed"}
 """How each cause of failure is counted."""
 ENTRY_STEP = 0
 
 
 class Population:
-    """What all users have in common: deadline, patience, SLA (ns), and the pool at which their requests enter."""
+    """What all users have in common: items, deadline, patience, SLA (ns), and the pool at which requests enter."""
 
     def __init__(self, users: Users, sla: Sla, entry: WorkerPool) -> None:
         self.entry = entry
+        self.num_items = users.num_items
+        self.item_exponent = float(users.item_exponent)
         self.network_ns = int(to_ns(users.network_s))
         self.deadline_ns = int(to_ns(users.deadline_s))
         self.target_ns = int(to_ns(sla.target_s))
@@ -72,9 +80,9 @@ class Attempt:
     """One attempt, sent at `sent_ns`. `life` is its SimPy process."""
 
     __slots__ = (
-        "_entry_visit", "_has_ended", "_running", "_sender", "class_", "departed", "held", "is_generic", "key",
-        "last_hit", "last_missed", "number", "population", "premium", "quality", "queued_at", "request", "sent_ns",
-        "sim", "user",
+        "_entry_visit", "_has_ended", "_running", "_sender", "class_", "deferred_to", "departed", "first_lookup_hit",
+        "held", "is_generic", "key", "missed_ns", "number", "population", "potential", "premium", "quality",
+        "queued_at", "request", "sent_ns", "sim", "user", "was_deferred",
     )  # fmt: skip
 
     def __init__(
@@ -97,8 +105,11 @@ class Attempt:
         self.sent_ns = sent_ns
         self.key = np.uint64(stream_key(sim.seed, REQUESTS, sender.request))
         self.quality = 1000  # thousandths
-        self.last_hit = False  # the last lookup found an entry
-        self.last_missed = False  # the last lookup found none
+        self.potential = 1000  # what the quality would be, had the call that was deferred been answered
+        self.was_deferred = False  # a call of it was
+        self.deferred_to: DeferredQueue | None = None  # who shall ask again, until a fill has told it for which entry
+        self.first_lookup_hit: bool | None = None  # whether the first lookup found an entry, once there was one
+        self.missed_ns: dict[KeyOf, int] = {}  # when a lookup last missed the user's key, and the item's
         self.is_generic = False  # a call took a fallback, or was exhausted
         self.departed = False  # its user has gone, its work goes on
         self._has_ended = False  # in the eyes of its user
@@ -117,10 +128,38 @@ class Attempt:
         """A wait of `step`; one of 0 ns is no wait."""
         return (self.sim.wake(duration_ns, STEP, self.request, self.number, step),) if duration_ns else ()
 
-    def take_quality(self, quality: float) -> None:
-        """Go on with an answer that is not in earnest, worth `quality` in [0, 1]."""
-        self.quality = self.quality * round(1000 * quality) // 1000
+    @property
+    def item(self) -> int:
+        """What the request is about, the same in all its attempts."""
+        u = uniform(self.key, draw_index(ITEM, 0, 0, 0))
+        return int(popular_key(u, self.population.num_items, self.population.item_exponent))
+
+    def take_quality(self, quality: float, for_good: bool = True) -> None:
+        """Go on with an answer that is not in earnest, worth `quality` in [0, 1]; a deferred ask may yet mend it."""
+        milli = round(1000 * quality)
+        self.quality = self.quality * milli // 1000
+        if for_good:
+            self.potential = self.potential * milli // 1000
         self.is_generic = True
+
+    def take_from_cache(self, quality_milli: int) -> None:
+        """Go on with an entry of a cache."""
+        self.quality = self.quality * quality_milli // 1000
+        self.potential = self.potential * quality_milli // 1000
+
+    def defer(self, queue: DeferredQueue) -> None:
+        """The call in hand shall be made again by `queue`, for the entry that this attempt will write."""
+        self.was_deferred = True
+        self.deferred_to = queue
+
+    def wait_for_worker(self, pool: WorkerPool, step: int) -> Generator[simpy.Event, None, Visit]:
+        """Enter `pool`, and wait in its queue where that must be."""
+        visit = pool.enter(self, step)
+        if visit.grant is not None:
+            self.queued_at = pool, visit
+            yield visit.grant
+            self.queued_at = None
+        return visit
 
     # Its life
 
@@ -151,16 +190,12 @@ class Attempt:
             counts["thinking"] -= 1
 
     def _be_admitted(self) -> Waiting:
-        """Enter the entry pool and work there."""
+        """Pass the admission control, enter the entry pool and work there."""
         left_ns = max(0, self.sent_ns + self.population.deadline_ns - self.sim.now)
         self.sim.wake(left_ns, DEADLINE, self.request, self.number).callbacks.append(self._on_deadline)
         entry = self.population.entry
-        visit = entry.enter(self, ENTRY_STEP)
-        if visit.grant is not None:
-            self.queued_at = entry, visit
-            yield visit.grant
-            self.queued_at = None
-        self._entry_visit = visit
+        entry.be_admitted(self, ENTRY_STEP)
+        self._entry_visit = yield from self.wait_for_worker(entry, ENTRY_STEP)
         yield from self.pause(entry.work_ns(self, ENTRY_STEP), ENTRY_STEP)
 
     def walk(self, steps: tuple[Step, ...]) -> Waiting:
@@ -190,10 +225,10 @@ class Attempt:
             counts["lateness_ns"] += min(response_ns, population.worst_ns) - population.target_ns
         counts["quality_milli"] += self.quality
         counts["intents_answered"] += 1
-        if self.last_hit:
+        if self.first_lookup_hit:
             counts["hit_answers"] += 1
             counts["hit_response_ns"] += response_ns
-        if self.last_missed:
+        elif self.first_lookup_hit is not None:
             counts["miss_answers"] += 1
             counts["miss_response_ns"] += response_ns
             counts["personalised"] += not self.is_generic

@@ -1,18 +1,19 @@
-"""The cache: entries by user with a TTL, and bulk invalidations that sweep over the keys at a rate."""
+"""The cache: entries of users' and items' keys with a TTL, in bounded memory, and bulk invalidations."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from streamflow_env.engines.draws.hashing import INVALIDATED_KEY, SERVICE_TIME, TTL
-from streamflow_env.engines.draws.sweeps import sweep_multiplier, sweep_position
+from streamflow_env.engines.draws.hashing import EVICTED, INVALIDATED_KEY, SERVICE_TIME, TTL
+from streamflow_env.engines.reference.deferred import Job
+from streamflow_env.engines.reference.memory import Entry, Memory
 from streamflow_env.engines.reference.service import UnlimitedService, Visit
-from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, Waiting
+from streamflow_env.engines.reference.simulation import DurationDraw, Level, Simulation, Waiting
+from streamflow_env.engines.reference.sweep import Sweep
 from streamflow_env.engines.telemetry import MISS, OK
 from streamflow_env.engines.warm import INVALID, ttl_ns
 from streamflow_env.episode import ChangeKind
@@ -22,116 +23,114 @@ from streamflow_env.system.controls import Parameter
 if TYPE_CHECKING:
     from streamflow_env.engines.reference.attempt import Attempt
 
-KEY = 1_000_000_000
-"""One key in the units of a sweep's progress: a rate of 1 key/s reaches one unit in 1 ns."""
-
-
-class Sweep:
-    """The running bulk invalidation of the first `limit` of `num_keys` keys, in the order of `sweep_position`."""
-
-    def __init__(self, num_keys: int, rate: int | None) -> None:
-        self.start_ns = INVALID
-        self.limit = 0
-        self.rate = rate
-        self.num_keys = num_keys
-        self._multiplier = sweep_multiplier(num_keys)
-        self._progress = 0
-        self._advanced_at_ns = 0
-
-    @property
-    def reached(self) -> int:
-        """The number of keys reached so far."""
-        return self._progress // KEY
-
-    @property
-    def is_running(self) -> bool:
-        return self.reached < self.limit
-
-    def position(self, key: Any) -> Any:
-        """When the sweep comes to `key` (or to each of an array of keys)."""
-        return sweep_position(key, self._multiplier, self.num_keys)
-
-    def advance(self, now_ns: int) -> int:
-        """Go on until now; the number of keys newly reached."""
-        before = self.reached
-        end = self.limit * KEY
-        passed_ns, self._advanced_at_ns = now_ns - self._advanced_at_ns, now_ns
-        self._progress = end if self.rate is None else min(end, self._progress + passed_ns * self.rate)
-        return self.reached - before
-
-    def restart(self, now_ns: int, limit: int) -> None:
-        """A new bulk invalidation, advanced until now; what an unfinished one had yet to do is not forgotten."""
-        self.limit = max(limit, self.limit) if self.is_running else limit
-        self.start_ns = now_ns
-        self._progress = 0
+KeyOf = Literal["user", "item"]
+"""Whose key a step is about: user u is key u, item i is key `num_users` + i."""
+LOOKUPS: dict[KeyOf, str] = {"user": "lookups", "item": "item_lookups"}
+HITS: dict[KeyOf, str] = {"user": "hits", "item": "item_hits"}
 
 
 class Cache(UnlimitedService):
-    """A cache with one entry per user, filled at first with a copy of `entries` (dtype ENTRY, shape (num_users,))."""
+    """A cache, filled at first with a copy of `entries` (dtype ENTRY, shape (used,))."""
 
-    def __init__(self, sim: Simulation, index: int, config: CacheConfig, entries: NDArray[Any]) -> None:
+    def __init__(self, sim: Simulation, index: int, config: CacheConfig, num_users: int, entries: NDArray[Any]) -> None:
         super().__init__(sim, index)
         self._config = config
+        self._num_users = num_users
         self._lookup_time = DurationDraw.of(config.lookup_time)
-        self._written_ns: NDArray[np.int64] = entries["written_ns"].copy()
-        self._expires_ns: NDArray[np.int64] = entries["expires_ns"].copy()
-        self._quality: NDArray[np.int64] = entries["quality_milli"].copy()
-        rate = config.invalidation_rate_keys_per_s
-        self._sweep = Sweep(len(entries), None if rate is None else int(rate))
+        self._ttl_s = float(config.ttl_s)
+        self._memory = Memory(config.memory_entries, config.eviction_samples, entries)
+        self._room = Level(sim, config.memory_entries)
+        self._sweep = Sweep(num_users, config.invalidation_rate_keys_per_s)
 
     # A request
 
-    def lookup(self, attempt: Attempt, step: int) -> Generator[simpy.Event, None, bool]:
-        """Look the user's key up; whether it was found."""
+    def lookup(self, attempt: Attempt, step: int, of: KeyOf) -> Generator[simpy.Event, None, bool]:
+        """Look a key up; whether it was found."""
         visit = yield from self._serve(attempt, step)
-        hit = self._is_valid(attempt.user)
+        self.counts[LOOKUPS[of]] += 1
+        entry = self._memory.find(self._key(attempt, of))
+        hit = entry is not None and self._is_valid(entry)
         if hit:
-            self._count_hit(attempt.user)
-            attempt.quality = attempt.quality * int(self._quality[attempt.user]) // 1000
+            assert entry is not None
+            self._count_hit(entry, of)
+            entry.used_ns = self.sim.now
+            attempt.take_from_cache(entry.quality_milli)
+        else:
+            attempt.missed_ns[of] = self.sim.now
         self.complete(visit, OK if hit else MISS)
         return hit
 
-    def fill(self, attempt: Attempt, step: int) -> Waiting:
-        """Write the answer under the user's key."""
+    def fill(self, attempt: Attempt, step: int, of: KeyOf) -> Waiting:
+        """Write the answer under a key. A user's may be enriched later; what is known of an item is always whole."""
         visit = yield from self._serve(attempt, step)
-        now, user = self.sim.now, attempt.user
-        lives_ns = int(ttl_ns(attempt.u(TTL, step), self._config.ttl_s, self._config.ttl_jitter_fraction))
-        self._written_ns[user] = now
-        self._expires_ns[user] = now + lives_ns
-        self._quality[user] = attempt.quality
+        now, key = self.sim.now, self._key(attempt, of)
         self.counts["fills"] += 1
+        self.counts["duplicate_fills"] += self._is_duplicate(attempt, of)
+        lives_ns = int(ttl_ns(attempt.u(TTL, step), self._ttl_s, self._config.ttl_jitter_fraction))
+        entry = Entry(key, now, now + lives_ns, now, attempt.quality if of == "user" else 1000)
+        self.counts["evicted"] += self._memory.put(entry, now, lambda j: attempt.u(EVICTED, step, j))
         self.complete(visit)
+        if of == "user" and attempt.deferred_to is not None:
+            attempt.deferred_to.enqueue(Job(self, key, now, attempt.potential))
+            attempt.deferred_to = None
 
     def _serve(self, attempt: Attempt, step: int) -> Generator[simpy.Event, None, Visit]:
         self.counts["arrivals"] += 1
-        self.in_flight.add(1)
+        self.busy.add(1)
         visit = Visit(attempt, step)
         yield from attempt.pause(self._lookup_time.ns(attempt.u(SERVICE_TIME, step), self.slowdown), step)
-        self.in_flight.add(-1)
+        self.busy.add(-1)
         return visit
+
+    def _key(self, attempt: Attempt, of: KeyOf) -> int:
+        return attempt.user if of == "user" else self._num_users + attempt.item
 
     def invalidate(self, attempt: Attempt, step: int) -> None:
         """The entries that a new item touches have never been."""
         for j in range(self._config.keys_per_item):
-            key = int(attempt.u(INVALIDATED_KEY, step, j) * self._sweep.num_keys)
-            self._expires_ns[key] = INVALID
+            entry = self._memory.find(int(attempt.u(INVALIDATED_KEY, step, j) * self._num_users))
+            if entry is not None:
+                entry.expires_ns = INVALID
         self.counts["invalidated"] += self._config.keys_per_item
 
     # Entries
 
-    def _is_valid(self, key: int) -> bool:
-        if self._expires_ns[key] <= self.sim.now:
+    def _is_valid(self, entry: Entry) -> bool:
+        if entry.expires_ns <= self.sim.now:
             return False
         self._advance_sweep()
-        swept = self._written_ns[key] < self._sweep.start_ns and self._sweep.position(key) < self._sweep.reached
-        return not swept
+        return not self._sweep.has_invalidated(entry.key, entry.written_ns)
 
-    def _count_hit(self, key: int) -> None:
-        written_ns = int(self._written_ns[key])
-        self.counts["hits"] += 1
-        self.counts["age_ns"] += self.sim.now - written_ns
-        if written_ns < self._sweep.start_ns and self._sweep.position(key) < self._sweep.limit:
-            self.counts["stale_hits"] += 1
+    def _count_hit(self, entry: Entry, of: KeyOf) -> None:
+        self.counts[HITS[of]] += 1
+        self.counts["age_ns"] += self.sim.now - entry.written_ns
+        self.counts["stale_hits"] += self._sweep.will_invalidate(entry.key, entry.written_ns)
+
+    def _is_duplicate(self, attempt: Attempt, of: KeyOf) -> bool:
+        """Whether somebody else has written the entry since the attempt missed it."""
+        entry = self._memory.find(self._key(attempt, of))
+        if entry is None or of not in attempt.missed_ns:
+            return False
+        return entry.expires_ns > self.sim.now and entry.written_ns > attempt.missed_ns[of]
+
+    # What a deferred ask needs
+
+    def is_waiting_for(self, job: Job) -> bool:
+        """Whether the entry for which `job` asks is still there, and still of use."""
+        entry = self._entry_of(job)
+        return entry is not None and entry.expires_ns > self.sim.now
+
+    def enrich(self, job: Job) -> bool:
+        """The answer for `job` has come; whether its entry was still there to be made as good as it can be."""
+        entry = self._entry_of(job)
+        if entry is None:
+            return False
+        entry.quality_milli = job.potential
+        return True
+
+    def _entry_of(self, job: Job) -> Entry | None:
+        entry = self._memory.find(job.key)
+        return entry if entry is not None and entry.written_ns == job.written_ns else None
 
     # Bulk invalidation
 
@@ -143,25 +142,35 @@ class Cache(UnlimitedService):
 
     def _begin_sweep(self, fraction: float) -> None:
         self._advance_sweep()
-        sweep = self._sweep
-        swept = sweep.position(np.arange(sweep.num_keys)) < sweep.reached
-        self._expires_ns[swept & (self._written_ns < sweep.start_ns)] = INVALID
-        sweep.restart(self.sim.now, int(fraction * sweep.num_keys))
+        for entry in self._memory.slots:
+            if self._sweep.has_invalidated(entry.key, entry.written_ns):
+                entry.expires_ns = INVALID
+        self._sweep.restart(self.sim.now, int(fraction * self._num_users))
         self._advance_sweep()
 
     def _advance_sweep(self) -> None:
         self.counts["invalidated"] += self._sweep.advance(self.sim.now)
 
+    # Controls and telemetry
+
     def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        if parameter == "invalidation_rate_keys_per_s":
-            self._advance_sweep()
-            self._sweep.rate = None if value is None else int(value)
-            self._advance_sweep()
-        else:
-            super().put_in_force(parameter, value)
+        match parameter, value:
+            case "invalidation_rate_keys_per_s", _:
+                self._advance_sweep()
+                self._sweep.rate = None if value is None else int(value)
+                self._advance_sweep()
+            case "ttl_s", float():
+                self._ttl_s = value
+            case "memory_entries", float():
+                self.counts["evicted"] += self._memory.resize(int(value), self.sim.now)
+                self._room.add(int(value) - self._room.value)
+            case _:
+                super().put_in_force(parameter, value)
 
     def measure(self) -> dict[str, int]:
         self._advance_sweep()
         counts = super().measure()
+        counts["memory_ns"] = self._room.collect()
+        counts["entries"] = len(self._memory.slots)
         counts["sweep_backlog"] = self._sweep.limit - self._sweep.reached
         return counts

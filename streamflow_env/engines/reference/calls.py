@@ -1,16 +1,17 @@
-"""Calls from one service to another: breaker, attempts with backoff, timeout, fallback."""
+"""Calls from one service to another: breaker, attempts with backoff, retry budget, timeout, fallback."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 from streamflow_env.engines.draws.distributions import to_ns
-from streamflow_env.engines.draws.hashing import ASK, ATTEMPT_CPU, BACKOFF, FALLBACK
+from streamflow_env.engines.draws.hashing import ASK, ATTEMPT_CPU, BACKOFF, DEFER, FALLBACK
 from streamflow_env.engines.reference.breaker import Breaker
 from streamflow_env.engines.reference.pools import WorkerPool
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, StepError, Waiting
 from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, CLOSED, FAILED, OK, RATE_LIMITED
+from streamflow_env.errors import ConfigError
 from streamflow_env.system import CallPolicy
 from streamflow_env.system.controls import Parameter
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     import simpy
 
     from streamflow_env.engines.reference.attempt import Attempt
+    from streamflow_env.engines.reference.deferred import DeferredQueue
+
+RETRY = 1000
+"""One retry in the units of a retry budget's level: thousandths."""
+FULL_BUDGET = 100 * RETRY
 
 
 class Endpoint(Protocol):
@@ -38,15 +44,49 @@ class Endpoint(Protocol):
         """A visit ends now."""
 
 
-class Call:
-    """A call under its policy."""
+class RetryBudget:
+    """The retries of a call: a request pays `fraction` of one in, a retry takes one out. None: there is no limit."""
 
-    def __init__(self, sim: Simulation, policy: CallPolicy, endpoint: Endpoint) -> None:
+    def __init__(self, fraction: float | None) -> None:
+        self._fraction = fraction
+        self._level = FULL_BUDGET
+
+    def set_fraction(self, fraction: float | None) -> None:
+        """From now on `fraction`: a budget that was off is full, another keeps its level."""
+        if self._fraction is None:
+            self._level = FULL_BUDGET
+        self._fraction = fraction
+
+    def pay_in(self) -> None:
+        """A request is made."""
+        if self._fraction is not None:
+            self._level = min(FULL_BUDGET, self._level + int(1000 * self._fraction))
+
+    def grants(self) -> bool:
+        """Whether a retry may be made; one that is granted is taken out."""
+        if self._fraction is None:
+            return True
+        if self._level < RETRY:
+            return False
+        self._level -= RETRY
+        return True
+
+
+class Call:
+    """A call under its policy. What it could not ask now may be asked later through `deferred`."""
+
+    def __init__(
+        self, sim: Simulation, policy: CallPolicy, endpoint: Endpoint, deferred: DeferredQueue | None = None
+    ) -> None:
         self._sim = sim
         self._policy = policy
         self._endpoint = endpoint
+        self._deferred = deferred
         self.counts = dict.fromkeys(CALL_FIELDS, 0)
+        self.cacheable = policy.cacheable
         self.timeout_ns = None if policy.timeout_s is None else int(to_ns(policy.timeout_s))
+        self._retry_budget = RetryBudget(policy.retry_budget_fraction)
+        self._defer_fraction = policy.defer_fraction
         self._ask_fraction = policy.ask_fraction
         self._fallback_fraction = policy.fallback_fraction
         self._breaker = None if policy.breaker is None else Breaker(policy.breaker)
@@ -55,9 +95,10 @@ class Call:
     def query(self, attempt: Attempt, step: int, pool: WorkerPool | None) -> Waiting:
         """Make the call, on the CPU of `pool`; the attempt's quality suffers where it is not answered in earnest."""
         self.counts["requests"] += 1
+        self._retry_budget.pay_in()
         if attempt.u(ASK, step) >= self._ask_fraction:
             self.counts["not_asked"] += 1
-            self._fall_back(attempt)
+            self._fall_back(attempt, step)
             return
         for k in range(self._policy.max_attempts):
             if self._breaker is not None and not self._breaker.permits(self._sim.now):
@@ -71,11 +112,12 @@ class Call:
                 self.counts["successes"] += 1
                 return
             if self._gives_up_early(attempt, step, k):
-                self._fall_back(attempt)
+                self._fall_back(attempt, step)
                 return
-            if k + 1 < self._policy.max_attempts:
-                yield from attempt.pause(self._backoff_ns(attempt, step, k, outcome), step)
-        self._exhaust(attempt)
+            if not self._may_retry(k):
+                break
+            yield from attempt.pause(self._backoff_ns(attempt, step, k, outcome), step)
+        self._exhaust(attempt, step)
 
     def _send(self, attempt: Attempt, step: int, k: int) -> Generator[simpy.Event, None, int]:
         """Attempt `k`: send it, wait for its outcome, tell the breaker."""
@@ -97,14 +139,22 @@ class Call:
         self._endpoint.counts["breaker_open"] += 1
         self._endpoint.log_visit(Visit(attempt, step, k), BREAKER_OPEN)
         if self._policy.fallback_quality is not None:
-            self._fall_back(attempt)
+            self._fall_back(attempt, step)
         else:
-            self._exhaust(attempt)
+            self._exhaust(attempt, step)
 
     def _gives_up_early(self, attempt: Attempt, step: int, k: int) -> bool:
         if self._policy.fallback_quality is None or self._fallback_fraction == 0:
             return False
         return attempt.u(FALLBACK, step, k) < self._fallback_fraction
+
+    def _may_retry(self, k: int) -> bool:
+        """Whether another attempt may follow the failed attempt `k`."""
+        if k + 1 == self._policy.max_attempts:
+            return False
+        granted = self._retry_budget.grants()
+        self.counts["retries_refused"] += not granted
+        return granted
 
     def _backoff_ns(self, attempt: Attempt, step: int, k: int, outcome: int) -> int:
         low, high = self._policy.backoff_jitter
@@ -112,30 +162,45 @@ class Call:
         backoff_ns = int(to_ns(self._policy.backoff_base_s * 2**k * jitter))
         return max(backoff_ns, self._endpoint.retry_after_ns) if outcome == RATE_LIMITED else backoff_ns
 
-    def _fall_back(self, attempt: Attempt) -> None:
+    def _fall_back(self, attempt: Attempt, step: int) -> None:
         self.counts["fallbacks"] += 1
         assert self._policy.fallback_quality is not None
-        attempt.take_quality(self._policy.fallback_quality)
+        self._take(attempt, step, self._policy.fallback_quality)
 
-    def _exhaust(self, attempt: Attempt) -> None:
+    def _exhaust(self, attempt: Attempt, step: int) -> None:
         self.counts["exhausted"] += 1
         if self._policy.exhausted_quality is None:
             raise StepError(FAILED)
-        attempt.take_quality(self._policy.exhausted_quality)
+        self._take(attempt, step, self._policy.exhausted_quality)
+
+    def _take(self, attempt: Attempt, step: int, quality: float) -> None:
+        """Go on with `quality` instead of an answer; what is deferred may yet be worth more."""
+        deferred = self._deferred
+        if deferred is not None and not attempt.was_deferred and attempt.u(DEFER, step) < self._defer_fraction:
+            self.counts["deferred"] += 1
+            attempt.defer(deferred)
+            attempt.take_quality(quality, for_good=False)
+        else:
+            attempt.take_quality(quality)
 
     def put_in_force(self, parameter: Parameter, value: float | None) -> None:
         """A control: from now on `parameter` is `value`; None is off."""
-        if parameter == "timeout_s":
-            self.timeout_ns = None if value is None else int(to_ns(value))
-        elif parameter == "breaker_threshold_fraction":
-            assert self._breaker is not None
-            self._breaker.set_threshold(value)
-        elif parameter == "ask_fraction":
-            assert value is not None
-            self._ask_fraction = value
-        else:
-            assert value is not None
-            self._fallback_fraction = value
+        match parameter, value:
+            case "timeout_s", _:
+                self.timeout_ns = None if value is None else int(to_ns(value))
+            case "retry_budget_fraction", _:
+                self._retry_budget.set_fraction(value)
+            case "breaker_threshold_fraction", _:
+                assert self._breaker is not None
+                self._breaker.set_threshold(value)
+            case "ask_fraction", float():
+                self._ask_fraction = value
+            case "fallback_fraction", float():
+                self._fallback_fraction = value
+            case "defer_fraction", float():
+                self._defer_fraction = value
+            case _:
+                raise ConfigError(f"{parameter}: no such control of a call")
 
     def measure(self) -> dict[str, int]:
         """The counters of the interval that ends now; new ones begin."""

@@ -14,11 +14,14 @@ from streamflow_env.engines.reference.attempt import Attempt, ClassOfRequests, P
 from streamflow_env.engines.reference.cache import Cache
 from streamflow_env.engines.reference.calls import Call
 from streamflow_env.engines.reference.consumer import Consumer
-from streamflow_env.engines.reference.endpoints import Database, LlmEndpoint, VectorIndex
+from streamflow_env.engines.reference.database import Database
+from streamflow_env.engines.reference.deferred import DeferredQueue
+from streamflow_env.engines.reference.llm import LlmEndpoint
 from streamflow_env.engines.reference.plan import PlanBuilder
 from streamflow_env.engines.reference.pools import WorkerPool
 from streamflow_env.engines.reference.service import Service
 from streamflow_env.engines.reference.simulation import CHANGE, Simulation
+from streamflow_env.engines.reference.vector_index import VectorIndex
 from streamflow_env.engines.telemetry import ANSWER, CALL, CLASS, SERVICE, VISIT, Telemetry
 from streamflow_env.engines.warm import WarmState, warm_state
 from streamflow_env.episode import Change, Episode
@@ -71,11 +74,11 @@ class RunningEpisode:
         self._interval_ns = int(to_ns(system.control_interval_s))
         self._sim = Simulation(episode.seed, log)
         warm = warm_state(system, episode.rates_rps[:, 0])
-        self._services = {name: self._build_service(name, warm) for name in system.services}
-        self._calls = {
-            name: Call(self._sim, policy, self._services[policy.to])  # type: ignore[arg-type]
-            for name, policy in system.calls.items()
-        }
+        self._services: dict[str, Service] = {}
+        for name in sorted(system.services, key=self._is_deferred_queue):  # after the LLM endpoints that they ask
+            self._services[name] = self._build_service(name, warm)
+        self._services = {name: self._services[name] for name in system.services}
+        self._calls = {name: self._build_call(policy) for name, policy in system.calls.items()}
         self._classes = [self._build_class(index, name) for index, name in enumerate(system.classes)]
         entry = self._services[system.users.entry]
         assert isinstance(entry, WorkerPool)
@@ -93,15 +96,27 @@ class RunningEpisode:
             case config.WorkerPool():
                 return WorkerPool(sim, index, service, self._interval_ns)
             case config.Database():
-                return Database(sim, index, service)
+                return Database(sim, index, service, self._interval_ns)
             case config.VectorIndex():
                 return VectorIndex(sim, index, service)
             case config.LlmEndpoint():
                 return LlmEndpoint(sim, index, service)
             case config.Cache():
-                return Cache(sim, index, service, warm.entries[name])
+                return Cache(sim, index, service, self._system.users.num_users, warm.entries[name])
             case config.Consumer():
                 return Consumer(sim, index, service)
+            case config.DeferredQueue():
+                llm = self._services[service.to]
+                assert isinstance(llm, LlmEndpoint)
+                return DeferredQueue(sim, index, service, llm)
+
+    def _is_deferred_queue(self, name: str) -> bool:
+        return isinstance(self._system.services[name], config.DeferredQueue)
+
+    def _build_call(self, policy: config.CallPolicy) -> Call:
+        deferred = None if policy.deferred is None else self._services[policy.deferred]
+        assert deferred is None or isinstance(deferred, DeferredQueue)
+        return Call(self._sim, policy, self._services[policy.to], deferred)  # type: ignore[arg-type]
 
     def _build_class(self, index: int, name: str) -> ClassOfRequests:
         plan = PlanBuilder(self._system, self._services, self._calls).build(self._system.classes[name].plan)

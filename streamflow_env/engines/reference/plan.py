@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamflow_env import system
 from streamflow_env.engines.draws.hashing import SERVICE_TIME
-from streamflow_env.engines.reference.cache import Cache
+from streamflow_env.engines.reference.cache import Cache, KeyOf
 from streamflow_env.engines.reference.calls import Call
 from streamflow_env.engines.reference.consumer import Consumer
 from streamflow_env.engines.reference.pools import WorkerPool
@@ -43,11 +43,7 @@ class CallStep:
 
     def walk(self, attempt: Attempt) -> Waiting:
         pool = self.service
-        visit = pool.enter(attempt, self.number)
-        if visit.grant is not None:
-            attempt.queued_at = pool, visit
-            yield visit.grant
-            attempt.queued_at = None
+        visit = yield from attempt.wait_for_worker(pool, self.number)
         attempt.held.append((pool, visit))
         yield from attempt.pause(pool.work_ns(attempt, self.number), self.number)
         yield from attempt.walk(self.holding)
@@ -82,29 +78,31 @@ class ComputeStep:
 
 @dataclass(frozen=True, slots=True)
 class LookupStep:
-    """Look the user's key up; on a miss walk the nested steps."""
+    """Look the key of the user, or of the item, up; on a miss walk the nested steps."""
 
     number: int
     service: Cache
+    of: KeyOf
     on_miss: tuple[Step, ...]
 
     def walk(self, attempt: Attempt) -> Waiting:
-        hit = yield from self.service.lookup(attempt, self.number)
-        attempt.last_hit = hit
-        attempt.last_missed = not hit
+        hit = yield from self.service.lookup(attempt, self.number, self.of)
+        if attempt.first_lookup_hit is None:
+            attempt.first_lookup_hit = hit
         if not hit:
             yield from attempt.walk(self.on_miss)
 
 
 @dataclass(frozen=True, slots=True)
 class FillStep:
-    """Write the answer to the cache."""
+    """Write the answer to the cache, under the key of the user, or of the item."""
 
     number: int
     service: Cache
+    of: KeyOf
 
     def walk(self, attempt: Attempt) -> Waits:
-        return self.service.fill(attempt, self.number)
+        return self.service.fill(attempt, self.number, self.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +156,9 @@ class PlanBuilder:
                 assert held is not None
                 return ComputeStep(number, held, DurationDraw.of(step.compute))
             case system.LookupStep():
-                return LookupStep(number, self._at(Cache, step.lookup), self.build(step.on_miss, held))
+                return LookupStep(number, self._at(Cache, step.lookup), step.key, self.build(step.on_miss, held))
             case system.FillStep():
-                return FillStep(number, self._at(Cache, step.fill))
+                return FillStep(number, self._at(Cache, step.fill), step.key)
             case system.InvalidateStep():
                 return InvalidateStep(number, self._at(Cache, step.invalidate))
             case system.EmitStep():

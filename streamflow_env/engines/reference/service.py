@@ -42,11 +42,15 @@ class Service:
 
     def complete(self, visit: Visit, outcome: int = OK) -> None:
         """A request leaves, served."""
-        sojourn_ns = self.sim._now - visit.arrived_ns
+        self.count_completion(visit.arrived_ns)
+        self.log_visit(visit, outcome)
+
+    def count_completion(self, arrived_ns: int) -> None:
+        """What came at `arrived_ns` has been served."""
+        sojourn_ns = self.sim._now - arrived_ns
         self.counts["completions"] += 1
         self.counts["sojourn_ns"] += sojourn_ns
         self.sojourn[bucket(sojourn_ns)] += 1
-        self.log_visit(visit, outcome)
 
     def log_visit(self, visit: Visit, outcome: int) -> None:
         """A visit ends now."""
@@ -85,10 +89,10 @@ class UnlimitedService(Service):
 
     def __init__(self, sim: Simulation, index: int) -> None:
         super().__init__(sim, index)
-        self.in_flight = Level(sim)
+        self.busy = Level(sim)
 
     def measure(self) -> dict[str, int]:
         counts = super().measure()
-        counts["busy_ns"] = self.in_flight.collect()
-        counts["busy"] = counts["in_flight"] = self.in_flight.value
+        counts["busy_ns"] = self.busy.collect()
+        counts["busy"] = counts["in_flight"] = self.busy.value
         return counts

@@ -16,7 +16,7 @@ from streamflow_env.engines.draws.distributions import duration_code, duration_n
 from streamflow_env.system import Duration
 
 # The kinds of timed events, in the order in which they happen at equal times.
-CHANGE, READY, ARRIVAL, STEP, RELEASE, DEADLINE, BATCH = range(1, 8)
+CHANGE, READY, ARRIVAL, STEP, RELEASE, DEADLINE, BATCH, PATIENCE, POLL, ENRICH = range(1, 11)
 
 Waits = Iterable[simpy.Event]
 """What a request waits for, one event after the other; empty where it goes on at once."""
@@ -25,7 +25,7 @@ Waiting = Generator[simpy.Event, Any, None]
 
 
 class StepError(Exception):
-    """A step of a plan failed with `outcome`: QUEUE_FULL, FAULT or FAILED."""
+    """A step of a plan failed with `outcome`: QUEUE_FULL, FAULT, FAILED or SHED."""
 
     def __init__(self, outcome: int) -> None:
         super().__init__(outcome)

@@ -1,0 +1,71 @@
+"""Databases: connections behind a bounded FIFO queue, of a primary and of read replicas that lag behind it."""
+
+from __future__ import annotations
+
+import math
+
+from streamflow_env.engines.draws.hashing import CALL_LATENCY, REPLICA, STALE
+from streamflow_env.engines.reference.calls import Call
+from streamflow_env.engines.reference.remote import Serving
+from streamflow_env.engines.reference.servers import Delays, PerReplica, Replicas, Servers
+from streamflow_env.engines.reference.service import Service, Visit
+from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
+from streamflow_env.engines.telemetry import OK, QUEUE_FULL
+from streamflow_env.system import Database as DatabaseConfig
+from streamflow_env.system.controls import Parameter
+
+
+class Database(Service):
+    """A pool of connections: those of the primary, and as many of each read replica. Nobody leaves the queue early."""
+
+    retry_after_ns = 0
+
+    def __init__(self, sim: Simulation, index: int, config: DatabaseConfig, interval_ns: int) -> None:
+        super().__init__(sim, index)
+        self._config = config
+        self._service_time = DurationDraw.of(config.service_time)
+        self._connections = Servers(sim, (1 + config.read_replicas) * config.connections)
+        self._replicas = Replicas(
+            sim,
+            index,
+            config.read_replicas,
+            Delays.of(config.startup_delay_s, config.removal_hold_s, interval_ns),
+            PerReplica(self._connections, config.connections),
+        )
+
+    def serve(self, visit: Visit, call: Call) -> Serving:
+        """Hold a connection for the time of the query."""
+        if not self._connections.take(visit, self._config.queue_limit):
+            self.counts["queue_full"] += 1
+            call.counts["queue_full"] += 1
+            self.log_visit(visit, QUEUE_FULL)
+            return QUEUE_FULL
+        if visit.grant is not None:
+            yield visit.grant
+        self.counts["stale_reads"] += self._reads_stale(visit)
+        u = visit.attempt.u(CALL_LATENCY, visit.step, visit.round)
+        yield from visit.attempt.pause(self._service_time.ns(u, self.slowdown), visit.step)
+        self.complete(visit)
+        self._replicas.give_back()
+        return OK
+
+    def _reads_stale(self, visit: Visit) -> bool:
+        """Whether a replica reads, and its record was written within the lag."""
+        num_replicas = self._replicas.ready
+        if visit.attempt.u(REPLICA, visit.step, visit.round) >= num_replicas / (1 + num_replicas):
+            return False
+        stale_fraction = 1 - math.exp(-self._config.replication_lag_s * self.slowdown / self._config.write_gap_s)
+        return visit.attempt.u(STALE, visit.step, visit.round) < stale_fraction
+
+    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
+        match parameter, value:
+            case "read_replicas", float():
+                self._replicas.scale(int(value))
+            case _:
+                super().put_in_force(parameter, value)
+
+    def measure(self) -> dict[str, int]:
+        counts = super().measure()
+        self._connections.measure(counts)
+        self._replicas.measure(counts)
+        return counts

@@ -1,0 +1,74 @@
+"""The token bucket of an LLM endpoint, a part of which may be kept for background requests."""
+
+from __future__ import annotations
+
+from streamflow_env.engines.reference.simulation import Simulation
+
+TOKEN = 60_000_000_000
+"""One token of an LLM's bucket, in the units of its level: a quota of 1 per minute adds one unit in 1 ns."""
+
+
+class TokenBucket:
+    """A bucket of `burst` tokens, full at first, refilled by `quota` a minute; background has a `share` of both."""
+
+    def __init__(self, sim: Simulation, burst: int, quota: int, share: float) -> None:
+        self._sim = sim
+        self._burst = burst * TOKEN
+        self._quota = quota
+        self._refilled_at_ns = 0
+        self._divide(share)
+        self._kept = self._kept_burst
+        self._other = self._other_burst
+
+    def _divide(self, share: float) -> None:
+        """How much each part can hold."""
+        self._share = share
+        if share > 0:
+            self._kept_burst = max(TOKEN, int(share * self._burst))
+            self._other_burst = max(TOKEN, self._burst - self._kept_burst)
+        else:
+            self._kept_burst = 0
+            self._other_burst = self._burst
+
+    @property
+    def level(self) -> int:
+        """What both parts hold, as of the last refill."""
+        return self._kept + self._other
+
+    def refill(self) -> None:
+        """The kept part gets its share as far as it has room, the other the rest; what that cannot hold is lost."""
+        now = self._sim.now
+        passed_ns, self._refilled_at_ns = now - self._refilled_at_ns, now
+        to_kept = min(passed_ns * int(self._share * self._quota), self._kept_burst - self._kept)
+        self._kept += to_kept
+        self._other = min(self._other_burst, self._other + passed_ns * self._quota - to_kept)
+
+    def set_quota(self, quota: int) -> None:
+        """A new quota per minute, from now on."""
+        self.refill()
+        self._quota = quota
+
+    def set_share(self, share: float) -> None:
+        """A new share for background, from now on: what the kept part can no longer hold moves to the other."""
+        self.refill()
+        self._divide(share)
+        moved = max(0, self._kept - self._kept_burst)
+        self._kept -= moved
+        self._other = min(self._other_burst, self._other + moved)
+
+    def take(self, reserve: float) -> bool:
+        """Take a token of the other part, but for the share `reserve` of it."""
+        self.refill()
+        kept_back = int(reserve * (self._other_burst // TOKEN - 1) * TOKEN)
+        if self._other - TOKEN < kept_back:
+            return False
+        self._other -= TOKEN
+        return True
+
+    def take_in_background(self, reserve: float) -> bool:
+        """Take a token of the kept part, or else of the other."""
+        self.refill()
+        if self._kept >= TOKEN:
+            self._kept -= TOKEN
+            return True
+        return self.take(reserve)

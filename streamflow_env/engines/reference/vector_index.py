@@ -1,0 +1,86 @@
+"""Vector indices: latency grows with queries in flight; results may be kept for a time, by item."""
+
+from __future__ import annotations
+
+from streamflow_env.engines.draws.distributions import to_ns
+from streamflow_env.engines.draws.hashing import CALL_LATENCY
+from streamflow_env.engines.reference.calls import Call
+from streamflow_env.engines.reference.remote import RemoteService, Serving
+from streamflow_env.engines.reference.service import Visit
+from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
+from streamflow_env.engines.telemetry import OK
+from streamflow_env.system import VectorIndex as VectorConfig
+from streamflow_env.system.controls import Parameter
+
+
+class QueryCache:
+    """When the results of which item were kept: an item has one of the slots, and takes it from whoever holds it."""
+
+    def __init__(self, num_slots: int, ttl_s: float) -> None:
+        self._num_slots = num_slots
+        self._slots: dict[int, tuple[int, int]] = {}  # item, time of writing
+        self.ttl_s = ttl_s
+
+    def age_ns(self, item: int, now_ns: int) -> int | None:
+        """How old the result for `item` is; None where there is none young enough."""
+        kept_item, written_ns = self._slots.get(item % self._num_slots, (None, 0))
+        age_ns = now_ns - written_ns
+        return age_ns if kept_item == item and age_ns < int(to_ns(self.ttl_s)) else None
+
+    def keep(self, item: int, now_ns: int) -> None:
+        """A result for `item` has come."""
+        self._slots[item % self._num_slots] = item, now_ns
+
+
+class VectorIndex(RemoteService):
+    """A vector index, its query cache empty at first."""
+
+    def __init__(self, sim: Simulation, index: int, config: VectorConfig) -> None:
+        super().__init__(sim, index)
+        self._config = config
+        self._variation = DurationDraw(1.0, config.cv)
+        self._results = QueryCache(config.query_slots, config.query_ttl_s)
+        self._num_hits = 0  # in flight
+
+    def serve(self, visit: Visit, call: Call) -> Serving:
+        """An answer, out of the query cache or in earnest."""
+        if not call.cacheable:
+            return (yield from self._search(visit, call))
+        item = visit.attempt.item
+        if self._results.ttl_s > 0:
+            age_ns = self._results.age_ns(item, self.sim.now)
+            if age_ns is not None:
+                return (yield from self._answer_from_cache(visit, age_ns))
+        outcome = yield from self._search(visit, call)
+        if outcome == OK and self._results.ttl_s > 0:
+            self._results.keep(item, self.sim.now)
+        return outcome
+
+    def _answer_from_cache(self, visit: Visit, age_ns: int) -> Serving:
+        self.counts["query_hits"] += 1
+        self.counts["age_ns"] += age_ns
+        self._num_hits += 1
+        yield from visit.attempt.pause(int(to_ns(self._config.cached_latency_s * self.slowdown)), visit.step)
+        self._num_hits -= 1
+        self.complete(visit)
+        return OK
+
+    def _search(self, visit: Visit, call: Call) -> Serving:
+        """An answer in earnest, the later the more queries are busy."""
+        config = self._config
+        x = (self.busy.value + 1) / config.knee_in_flight
+        mean_s = config.base_latency_s + (config.saturated_latency_s - config.base_latency_s) * x * x / (1.0 + x * x)
+        u = visit.attempt.u(CALL_LATENCY, visit.step, visit.round)
+        return (yield from self.answer(visit, self._variation.ns(u, mean_s * self.slowdown), call))
+
+    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
+        match parameter, value:
+            case "query_ttl_s", float():
+                self._results.ttl_s = value
+            case _:
+                super().put_in_force(parameter, value)
+
+    def measure(self) -> dict[str, int]:
+        counts = super().measure()
+        counts["in_flight"] += self._num_hits
+        return counts
