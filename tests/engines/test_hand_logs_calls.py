@@ -96,10 +96,10 @@ def test_who_would_not_retry_is_not_refused(engine: str) -> None:
     assert (result.call("ask", "exhausted"), result.call("ask", "fallbacks")) == ([10, 0, 1], [0, 1, 0])
 
 
-def shared(share: float, *, quota_per_minute: int = 6, **more: Any) -> System:
+def shared(share: float, **more: Any) -> System:
     """A system of users and a background class that share an LLM of ten tokens."""
     calls = {name: {"to": "llm", "exhausted_quality": 0.5} for name in ("ask", "feed")}
-    endpoint = llm(100, quota_per_minute=quota_per_minute, burst=10, background_share_fraction=share, **more)
+    endpoint = llm(100, quota_per_minute=6, burst=10, background_share_fraction=share, **more)
     controls = [lever("share", "llm", "background_share_fraction", 0.0, 1.0)]
     return tiny_system(
         {"llm": endpoint}, [{"query": "ask"}], calls=calls, background=[{"query": "feed"}], controls=controls,

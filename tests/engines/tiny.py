@@ -107,7 +107,7 @@ def tiny_system(
         "of": "front",
         "parameter": "queue_limit",
         "unit": "requests",
-        "low": 1,
+        "low": 0,
         "high": 99,
     }
     classes = {"only": {"kind": "interactive", "normal_rate_rps": 0.0, "plan": list(plan)}}
@@ -205,7 +205,7 @@ def spread(
     rates = np.array([[number / (bin_ns * 1e-9), 0.0]])
 
     def fits(drawn: Drawn) -> bool:
-        return len(drawn.sent) == number and min(np.diff(drawn.sent)) >= apart_ms * MS and where(drawn)
+        return len(drawn.sent) == number and bool(np.diff(drawn.sent).min() >= apart_ms * MS) and where(drawn)
 
     return _search(system, rates, bin_ns, changes, fits)
 
