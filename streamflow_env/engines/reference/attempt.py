@@ -82,7 +82,7 @@ class Attempt:
     __slots__ = (
         "_entry_visit", "_has_ended", "_running", "_sender", "class_", "deferred_to", "departed", "first_lookup_hit",
         "held", "is_generic", "key", "missed_ns", "number", "population", "potential", "premium", "quality",
-        "queued_at", "request", "sent_ns", "sim", "user", "was_deferred",
+        "queued_at", "request", "sent_ns", "sim", "user",
     )  # fmt: skip
 
     def __init__(
@@ -106,8 +106,7 @@ class Attempt:
         self.key = np.uint64(stream_key(sim.seed, REQUESTS, sender.request))
         self.quality = 1000  # thousandths
         self.potential = 1000  # what the quality would be, had the call that was deferred been answered
-        self.was_deferred = False  # a call of it was
-        self.deferred_to: DeferredQueue | None = None  # who shall ask again, until a fill has told it for which entry
+        self.deferred_to: DeferredQueue | None = None  # who shall ask again, once a fill has written an entry for it
         self.first_lookup_hit: bool | None = None  # whether the first lookup found an entry, once there was one
         self.missed_ns: dict[KeyOf, int] = {}  # when a lookup last missed the user's key, and the item's
         self.is_generic = False  # a call took a fallback, or was exhausted
@@ -146,11 +145,6 @@ class Attempt:
         """Go on with an entry of a cache."""
         self.quality = self.quality * quality_milli // 1000
         self.potential = self.potential * quality_milli // 1000
-
-    def defer(self, queue: DeferredQueue) -> None:
-        """The call in hand shall be made again by `queue`, for the entry that this attempt will write."""
-        self.was_deferred = True
-        self.deferred_to = queue
 
     def wait_for_worker(self, pool: WorkerPool, step: int) -> Generator[simpy.Event, None, Visit]:
         """Enter `pool`, and wait in its queue where that must be."""

@@ -176,9 +176,9 @@ class Call:
     def _take(self, attempt: Attempt, step: int, quality: float) -> None:
         """Go on with `quality` instead of an answer; what is deferred may yet be worth more."""
         deferred = self._deferred
-        if deferred is not None and not attempt.was_deferred and attempt.u(DEFER, step) < self._defer_fraction:
+        if deferred is not None and attempt.deferred_to is None and attempt.u(DEFER, step) < self._defer_fraction:
             self.counts["deferred"] += 1
-            attempt.defer(deferred)
+            attempt.deferred_to = deferred
             attempt.take_quality(quality, for_good=False)
         else:
             attempt.take_quality(quality)
