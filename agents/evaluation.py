@@ -167,7 +167,7 @@ def _rates(env: StreamFlowEnv, metrics: dict[str, float]) -> dict[str, float]:
 def _has_lookups(env: StreamFlowEnv) -> bool:
     caches = [isinstance(service, Cache) for service in env.system.services.values()]
     services = env.telemetry.services[np.array(caches)]
-    return bool((services["completions"] > services["fills"]).any())
+    return bool((services["lookups"] > 0).any())
 
 
 class _Bench:

@@ -1,4 +1,4 @@
-"""Measure what the shipped system must show as found, and write docs/calibration.md."""
+"""Measure what the shipped system must show as found; write docs/calibration.md and its pictures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from streamflow_env.environment.calibration import calibrate, markdown
+from streamflow_env.environment.calibration.document import page, write_pictures
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
 
@@ -15,26 +16,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", default="streamflow", help="a name of configs/system, or a YAML file")
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0, 1, … of each situation (default 10)")
-    parser.add_argument("--engine", default="compiled", choices=["compiled", "reference"])
-    parser.add_argument("--out", type=Path, default=Path("docs/calibration.md"), help="file to write")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--no-reference", action="store_true", help="leave out the first seed's repeat, which is slow")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("docs/calibration.md"),
+        help="page to write; its pictures lie beside it",
+    )
     arguments = parser.parse_args()
-    if arguments.seeds < 1:
-        parser.error(f"--seeds {arguments.seeds}: must be at least 1")
+    for option in ("seeds", "jobs"):
+        if getattr(arguments, option) < 1:
+            parser.error(f"--{option} {getattr(arguments, option)}: must be at least 1")
     try:
-        system = load_system(arguments.system)
+        calibration = calibrate(
+            load_system(arguments.system),
+            range(arguments.seeds),
+            reference=not arguments.no_reference,
+            processes=arguments.jobs,
+            progress=True,
+        )
     except ConfigError as error:
         sys.exit(f"error: {error}")
-    rows = calibrate(system, range(arguments.seeds), engine=arguments.engine)
-    table = "\n".join(markdown(rows))
-    arguments.out.write_text(
-        "# Calibration\n\nWhat the shipped system shows as found, without any intervention, and what it must show.\n"
-        f"Written by `make calibrate` from {arguments.seeds} seeds on the {arguments.engine} engine; every seed must "
-        "be in the range.\n\n"
-        f"{table}\n",
-        encoding="utf-8",
-    )
-    print(table)
-    sys.exit(0 if all(row.passes for row in rows) else 1)
+    folder = arguments.out.with_suffix("")
+    write_pictures(calibration, folder)
+    arguments.out.write_text(page(calibration, folder.name), encoding="utf-8")
+    print("\n".join(markdown(calibration.rows)))
+    sys.exit(0 if calibration.passes else 1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -35,6 +36,20 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Announcement:
+    """A campaign in the operators' calendar: from `known_from_s` on they know when it is and what it is to bring.
+
+    It lasts from the first message, `start_s`, to the last open, `end_s`, in seconds from t = 0; `expected_rps` are
+    the first attempts per second that are planned while recipients open the app, on average.
+    """
+
+    known_from_s: float
+    start_s: float
+    end_s: float
+    expected_rps: float
+
+
+@dataclass(frozen=True)
 class Episode:
     """One episode of a system.
 
@@ -42,6 +57,7 @@ class Episode:
         rates_rps: shape (num_classes, num_bins), first attempts of each class; bin 0 begins with the warm-up.
         changes: in order of time.
         start_hour: hour of the day at t = 0, in [0, 24).
+        announcements: in order of their start.
     """
 
     scenario: str
@@ -52,3 +68,14 @@ class Episode:
     rates_rps: NDArray[np.float64]
     changes: tuple[Change, ...] = ()
     marks: tuple[Mark, ...] = field(default=())
+    announcements: tuple[Announcement, ...] = ()
+
+    def announced(self, time_s: float) -> tuple[float, float]:
+        """Of the earliest campaign known and not over at `time_s`: seconds to its start (0 while it runs), rate in 1/s.
+
+        (infinity, 0) where there is none.
+        """
+        known = (a for a in self.announcements if a.known_from_s <= time_s < a.end_s)
+        if (first := next(known, None)) is None:
+            return math.inf, 0.0
+        return max(0.0, first.start_s - time_s), first.expected_rps

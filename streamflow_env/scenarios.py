@@ -88,6 +88,7 @@ class Timeline(Scenario):
         effects = [effect for outbreak in outbreaks for effect in outbreak.effects]
         extras = [extra for outbreak in outbreaks for extra in outbreak.extras]
         marks = [*load.marks, *(mark for outbreak in outbreaks for mark in outbreak.marks)]
+        announcements = [announcement for outbreak in outbreaks for announcement in outbreak.announcements]
         return Episode(
             scenario=self.name,
             seed=seed,
@@ -97,6 +98,7 @@ class Timeline(Scenario):
             rates_rps=_rates(system, load, extras),
             changes=changes_of(effects, zero_s, self.horizon_s),
             marks=_visible(marks, self.horizon_s),
+            announcements=tuple(sorted(announcements, key=lambda a: (a.start_s, a.known_from_s, a.end_s))),
         )
 
     def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
@@ -204,8 +206,7 @@ def _rates(system: System, load: Load, extras: list[Extra]) -> NDArray[np.float6
         row[:] = request_class.normal_rate_rps * (load.levels if request_class.kind == "interactive" else 1.0)
     edges_s = np.arange(num_bins + 1) * BIN_S - _zero_s(system)
     for extra in extras:
-        share = np.clip((edges_s - extra.start_s) / (extra.end_s - extra.start_s), 0.0, 1.0)
-        rates[system.class_names.index(extra.request_class)] += extra.num_requests * np.diff(share) / BIN_S
+        rates[system.class_names.index(extra.request_class)] += np.diff(extra.come(edges_s)) / BIN_S
     return rates
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from streamflow_env.episode import ChangeKind
+from streamflow_env.episode import Announcement, ChangeKind
 from streamflow_env.errors import ConfigError
-from streamflow_env.incidents import BaseIncident, Effect, Incident, Outbreak, changes_of
+from streamflow_env.incidents import BaseIncident, Effect, Extra, Incident, Outbreak, changes_of
 from streamflow_env.system import System, load_system
 from streamflow_env.system.schema import parse
 
@@ -34,6 +34,17 @@ def drop(**data: Any) -> dict[str, Any]:
         "kind": "content_drop", "cache": "cache", "items_class": "ingest", "start_s": 100, "num_items": [500, 1500],
         "spread_s": 600, "invalidate_fraction": [0.9, 1.0], **data,
     }  # fmt: skip
+
+
+def campaign(**data: Any) -> dict[str, Any]:
+    return {
+        "kind": "campaign", "messages_class": "push", "opens_class": "feed", "start_s": 600, "num_messages": 50_000,
+        "spread_s": 300, "open_fraction": 0.1, "opens_delay_s": 30, "opens_spread_s": 500, "announced_s": 400, **data,
+    }  # fmt: skip
+
+
+def happening(data: dict[str, Any], seed: int = 0) -> Outbreak:
+    return parse(Holder, {"incident": data}, "test").incident.sample(np.random.default_rng(seed))
 
 
 SLOWDOWN: dict[str, Any] = {"kind": "slowdown", "service": "auth", "factor": [6, 9]}
@@ -79,13 +90,60 @@ def test_an_llm_degradation_changes_three_things_together() -> None:
 
 
 def test_a_content_drop_invalidates_and_brings_items() -> None:
-    drops = [parse(Holder, {"incident": drop()}, "test").incident.sample(np.random.default_rng(i)) for i in range(200)]
+    drops = [happening(drop(), seed) for seed in range(200)]
     numbers = [extra.num_requests for outbreak in drops for extra in outbreak.extras]
     fractions = [effect.value for outbreak in drops for effect in outbreak.effects]
     assert 500 <= min(numbers) < 520 < 1480 < max(numbers) <= 1500
     assert 0.9 <= min(fractions) < max(fractions) <= 1.0
     (extra,) = drops[0].extras
     assert (extra.request_class, extra.start_s, extra.end_s) == ("ingest", 100.0, 700.0)
+
+
+def test_a_campaign_sends_messages_and_some_recipients_come() -> None:
+    outbreak = happening(campaign())
+    assert outbreak.extras == (
+        Extra("push", 50_000, 600.0, 900.0),
+        Extra("feed", 5_000, 630.0, 1130.0, shape="burst"),
+    )
+    assert outbreak.announcements == (Announcement(200.0, 600.0, 1130.0, 10.0),)
+    assert [mark.label for mark in outbreak.marks] == [
+        "campaign, 50000 messages",
+        "campaign, 5000 opens of 5000 planned",
+    ]
+    assert outbreak.effects == ()
+    messages, _ = happening(campaign(messages_per_request=15)).extras
+    assert messages.num_requests == 3334  # rounded up
+
+
+def test_the_plan_is_announced_and_not_what_comes_of_it() -> None:
+    outbreaks = [happening(campaign(noise=[0.6, 1.4]), seed) for seed in range(200)]
+    opens = [outbreak.extras[1].num_requests for outbreak in outbreaks]
+    assert 3000 <= min(opens) < 3100 < 6900 < max(opens) <= 7000
+    assert {outbreak.announcements[0].expected_rps for outbreak in outbreaks} == {10.0}
+    assert {outbreak.extras[0].num_requests for outbreak in outbreaks} == {50_000}
+    assert happening(campaign(noise=0)).extras[1].num_requests == 0
+
+
+def test_a_campaign_is_over_with_its_last_message_or_its_last_open() -> None:
+    (announcement,) = happening(campaign(spread_s=900)).announcements
+    assert announcement.end_s == 1500.0
+
+
+@pytest.mark.parametrize("shape", ["even", "burst"])
+def test_all_of_an_extra_come_within_its_time(shape: Any) -> None:
+    extra = Extra("feed", 1000, 100.0, 200.0, shape)
+    come = extra.come(np.array([0.0, 100.0, 120.0, 200.0, 300.0]))
+    assert come == pytest.approx([0.0, 0.0, 200.0, 1000.0, 1000.0])
+    steps = np.diff(extra.come(np.arange(0.0, 301.0)))
+    assert (steps >= 0).all()
+    assert steps.sum() == pytest.approx(1000)
+    if shape == "even":
+        assert steps[100:200] == pytest.approx(10.0)
+        return
+    assert int(steps.argmax()) in (119, 120)
+    assert steps.max() == pytest.approx(20.0, rel=0.05)
+    assert (np.diff(steps[100:120]) > 0).all()
+    assert (np.diff(steps[121:200]) < 0).all()
 
 
 def test_an_effect_comes_and_goes() -> None:
@@ -163,6 +221,11 @@ def test_what_fits_the_system_passes(system: System, data: dict[str, Any]) -> No
     incident(**data).check(system)
 
 
+@pytest.mark.parametrize("data", [drop(), campaign()])
+def test_what_brings_requests_and_fits_passes(system: System, data: dict[str, Any]) -> None:
+    parse(Holder, {"incident": data}, "test").incident.check(system)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -179,10 +242,13 @@ def test_a_service_that_is_not_there_is_named(system: System, data: dict[str, An
     ("data", "message"),
     [
         (drop(cache="auth"), "cache = 'auth': must be a service of kind cache of the system: cache"),
-        (drop(items_class="feed"), "items_class = 'feed': must be a background class of the system: ingest"),
+        (drop(items_class="feed"), "items_class = 'feed': must be a background class of the system: ingest, push"),
+        (campaign(messages_class="feed"), "messages_class = 'feed': must be a background class .*: ingest, push"),
+        (campaign(opens_class="push"), "opens_class = 'push': must be an interactive class of the system: feed, title"),
+        (campaign(opens_class="nope"), "opens_class = 'nope': must be an interactive class of the system: feed, title"),
     ],
 )
-def test_a_drop_that_does_not_fit_is_named(system: System, data: dict[str, Any], message: str) -> None:
+def test_requests_of_a_class_that_is_not_there_are_named(system: System, data: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(Holder, {"incident": data}, "test").incident.check(system)
 
@@ -201,11 +267,19 @@ def test_a_drop_that_does_not_fit_is_named(system: System, data: dict[str, Any],
         ({**drop(num_items=1.5)}, "num_items = 1.5: must be a whole number of at least 1"),
         ({**drop(num_items=0)}, "num_items = 0: must be a whole number of at least 1"),
         ({**drop(invalidate_fraction=[0.9, 1.1])}, r"invalidate_fraction: \[0.9, 1.1\] must be a number in \[0, 1\]"),
-        ({"kind": "explosion"}, "'explosion' .* 'slowdown', 'llm_degradation', 'content_drop'"),
+        (campaign(num_messages=0), "num_messages = 0: must be a whole number of at least 1"),
+        (campaign(open_fraction=1.1), r"open_fraction = 1.1: must be a number in \[0, 1\]"),
+        (campaign(spread_s=0), "spread_s = 0: must be a number above 0"),
+        (campaign(opens_spread_s=0), "opens_spread_s = 0: must be a number above 0"),
+        (campaign(opens_delay_s=-1), "opens_delay_s = -1: must be a number of at least 0"),
+        (campaign(announced_s=[300, 100]), r"announced_s: \[300, 100\] must be .* low <= high"),
+        (campaign(noise=-0.5), "noise = -0.5: must be a number of at least 0"),
+        (campaign(messages_per_request=0), "messages_per_request = 0: must be greater than or equal to 1"),
+        (campaign(size=3), "size: unknown key"),
+        ({"kind": "explosion"}, "'explosion' .* 'slowdown', 'llm_degradation', 'content_drop', 'campaign'"),
     ],
 )
 def test_what_is_wrong_is_named(data: dict[str, Any], message: str) -> None:
+    lasts = {} if data["kind"] in ("content_drop", "campaign") else {"duration_s": 1}
     with pytest.raises(ConfigError, match=f"^test: incident.*{message}"):
-        parse(
-            Holder, {"incident": {"start_s": 1, **({"duration_s": 1} if "cache" not in data else {}), **data}}, "test"
-        )
+        parse(Holder, {"incident": {"start_s": 1, **lasts, **data}}, "test")

@@ -15,7 +15,7 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Mixture, Timeline, load_scenario, scenario_names
 from streamflow_env.system import System, load_system
 
-HOURLY = ("normal", "peak-hour", "llm-rate-limit", "invalidation-storm", "retry-storm", "compound")
+HOURLY = ("normal", "peak-hour", "llm-rate-limit", "invalidation-storm", "retry-storm", "campaign", "compound")
 CASCADES = ("llm-rate-limit", "invalidation-storm", "retry-storm", "compound")
 SEEDS = range(30)
 CALM: dict[str, Any] = {"name": "calm", "horizon_s": 600, "traffic": {"kind": "ramps", "level": 1.0}}
@@ -116,6 +116,60 @@ def test_normal_is_normal(system: System) -> None:
     loads = [levels(system, load_scenario("normal").episode(system, seed)) for seed in SEEDS]
     assert np.mean(loads) == pytest.approx(1.0, abs=0.03)
     assert np.max(loads) < 1.2
+
+
+def opens(system: System, episode: Episode) -> float:
+    """First attempts that the episode's campaigns bring, as its pictures say."""
+    labels = [mark.label for mark in episode.marks if "opens" in mark.label]
+    return sum(int(label.split(", ")[1].split()[0]) for label in labels)
+
+
+def test_a_campaign_is_large_and_known_minutes_before(system: System) -> None:
+    for seed in SEEDS:
+        episode = load_scenario("campaign").episode(system, seed)
+        level = levels(system, episode)
+        assert 1 <= len(episode.announcements) <= 2
+        for announcement in episode.announcements:
+            assert announcement.known_from_s >= 0
+            assert 300 <= announcement.start_s - announcement.known_from_s <= 600
+            assert 0.6 <= 2 * announcement.expected_rps / (1.4 * 30) <= 1.2  # at its height, at the middle load
+            during = level[int(announcement.start_s / BIN_S) : int(announcement.end_s / BIN_S)]
+            assert during.max() > during[0] + 0.4
+
+
+def test_what_a_campaign_brings_is_its_plan_times_the_noise(system: System) -> None:
+    data = load_scenario("campaign").model_dump()
+    ratios = []
+    for seed in SEEDS:
+        with_it = load_scenario(data).episode(system, seed)
+        without = load_scenario({**data, "incidents": ()}).episode(system, seed)
+        extra = (with_it.rates_rps - without.rates_rps).sum(axis=1) * BIN_S
+        assert extra[system.class_names.index("feed")] == pytest.approx(opens(system, with_it))
+        assert extra[system.class_names.index("title")] == pytest.approx(0.0)
+        assert without.announcements == ()
+        messages = sum(int(m.label.split()[1]) for m in with_it.marks if "messages" in m.label)
+        assert extra[system.class_names.index("push")] == pytest.approx(messages / 25, abs=2)
+        ratios.append(opens(system, with_it) / (0.12 * messages))
+    assert 0.6 <= min(ratios) < 0.8 < 1.2 < max(ratios) <= 1.4
+
+
+@pytest.mark.parametrize(("name", "chance"), [("peak-hour", 0.5), ("evening-peak", 0.7), ("compound", 0.5)])
+def test_rushes_often_have_a_campaign(system: System, name: str, chance: float) -> None:
+    episodes = [load_scenario(name).episode(system, seed) for seed in range(100)]
+    assert sum(bool(episode.announcements) for episode in episodes) / 100 == pytest.approx(chance, abs=0.15)
+    assert all(a.start_s < e.horizon_s for e in episodes for a in e.announcements)
+
+
+def test_announcements_are_in_order_of_their_start(system: System) -> None:
+    first = {
+        "kind": "campaign", "messages_class": "push", "opens_class": "feed", "num_messages": 100, "spread_s": 10,
+        "open_fraction": 0.5, "opens_delay_s": 0, "opens_spread_s": 10, "announced_s": 10,
+    }  # fmt: skip
+    starts = [{**first, "start_s": start} for start in (300, 100, 200)]
+    episode = load_scenario({**CALM, "incidents": starts}).episode(system, 0)
+    assert [announcement.start_s for announcement in episode.announcements] == [100.0, 200.0, 300.0]
+    with pytest.raises(ConfigError, match=r"incidents.0.campaign.opens_class = 'push': must be an interactive class"):
+        load_scenario({**CALM, "incidents": [{**starts[0], "opens_class": "push"}]}).episode(system, 0)
 
 
 def test_background_classes_do_not_follow_the_users(system: System) -> None:
@@ -294,7 +348,7 @@ def test_what_is_wrong_is_named(data: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"nope": 1}, "'nope': neither a file nor one of compound, "),
+        ({"nope": 1}, "'nope': neither a file nor one of campaign, compound, "),
         ({"mixed": 1}, "members.mixed: must not be a mixture itself"),
         ({"normal": 0}, "members.normal = 0: must be greater than 0"),
         ({}, "members: .* at least 1 item"),
@@ -307,7 +361,7 @@ def test_what_is_wrong_with_a_mixture_is_named(members: Any, message: str) -> No
 
 
 def test_files_are_named_in_errors(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'no-such': neither a file nor one of compound, .*trace"):
+    with pytest.raises(ConfigError, match=r"'no-such': neither a file nor one of campaign, compound, .*trace"):
         load_scenario("no-such")
     path = tmp_path / "bad.yaml"
     for text, message in (

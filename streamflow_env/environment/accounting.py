@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from streamflow_env.engines.telemetry import Telemetry
 
 SERVICE_ENDS: Final = (
-    "completions", "queue_full", "rate_limited", "breaker_open", "departed", "faults", "failed", "abandoned", "lost",
+    "completions", "queue_full", "shed", "rate_limited", "breaker_open", "departed", "faults", "failed", "abandoned",
+    "lost",
 )  # fmt: skip
 FAILURES: Final = {
     "failed_deadline": "that ended at the user's deadline: a 504",
     "failed_queue_full": "that ended at a full queue",
     "failed_fault": "that ended by a service's own fault",
     "failed_dependency": "that ended because a call failed",
+    "failed_shed": "that admission control or a waiting limit refused",
 }
 ATTEMPT_ENDS: Final = ("within_sla", "late", *FAILURES)
 

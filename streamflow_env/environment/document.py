@@ -11,12 +11,13 @@ from typing import Final
 
 from streamflow_env import ENV_IDS, SCENARIOS
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
+from streamflow_env.environment.levers import cost_of, delay_of
 from streamflow_env.environment.metrics import MetricTable
 from streamflow_env.environment.observations import Field, ObservationTable
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.paths import config_path
 from streamflow_env.scenarios import load_scenario
-from streamflow_env.system import System, load_system
+from streamflow_env.system import Control, System, load_system
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "environment.md"
 SECTION: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -44,10 +45,19 @@ def _ids() -> str:
 def _actions(system: System) -> str:
     found = system.control_table.as_found
     rows = [
-        (c.name, c.unit, f"{c.low:g}", f"{c.high:g}", c.scale, f"{value:g}", c.meaning)
+        (c.name, c.unit, *_numbers(c.low, c.high), c.scale, *_numbers(value), c.meaning, *_takes(c, system))
         for c, value in zip(system.controls, found, strict=True)
     ]
-    return _table(("control", "unit", "at -1", "at +1", "scale", "as found", "meaning"), rows)
+    head = ("control", "unit", "at -1", "at +1", "scale", "as found", "meaning", "takes effect", "costs")
+    return _table(head, rows)
+
+
+def _numbers(*values: float) -> tuple[str, ...]:
+    return tuple(f"{value:g}" for value in values)
+
+
+def _takes(control: Control, system: System) -> tuple[str, str]:
+    return delay_of(control, system), cost_of(control, system)
 
 
 def _observations(system: System) -> str:

@@ -30,25 +30,27 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     ## Description
     StreamFlow recommends videos: 11 services, a rate-limited LLM among them, answer users who want an answer within
-    200 ms, leave after 5 s and come again. Load swings, services slow down, content is invalidated, and small
-    troubles cascade. Each step is one control interval (15 s) for which the agent sets replicas, limits, timeouts,
-    breakers and shares. `docs/model.md` says exactly what is simulated.
+    200 ms, leave after 5 s and come again. Load swings, campaigns bring people, services slow down, content is
+    invalidated, and small troubles cascade. Each step is one control interval (15 s) for which the agent sets
+    replicas, limits, timeouts, breakers, shares, memory and times to live. `docs/model.md` says exactly what is
+    simulated.
 
     ## Action Space
     `Box(-1, 1, (num_controls,), float32)`. Each number is one control, mapped linearly or logarithmically onto its
     range (`docs/environment.md`). `as_found_action` leaves the system as it was found.
 
     ## Observation Space
-    `Box(low, high, (num_fields,), float32)`: what an operator could read, normalised, with the time of day and the
-    last action (`docs/environment.md`). `observation_table.decode` gives natural values by name.
+    `Box(low, high, (num_fields,), float32)`: what an operator could read, normalised, with the next announced
+    campaign, the time of day and the last action (`docs/environment.md`). `observation_table.decode` gives natural
+    values by name.
 
     ## Rewards
-    Minus the weighted sum of lateness, failures, loss of quality, staleness, backlog, churn and cost. Every term is
-    in `info["reward_terms"]`; the weights and their reasons are in `configs/reward`.
+    Minus the weighted sum of lateness, failures, loss of quality, staleness, age, backlog, churn and cost. Every
+    term is in `info["reward_terms"]`; the weights and their reasons are in `configs/reward`.
 
     ## Starting State
-    An episode of the scenario, drawn from its episode seed: traffic and incidents. The system is warm (caches
-    filled, warm-up simulated as found). The episode seed is drawn from `reset`'s seed, or is
+    An episode of the scenario, drawn from its episode seed: traffic, incidents and campaigns. The system is warm
+    (caches filled, warm-up simulated as found). The episode seed is drawn from `reset`'s seed, or is
     `options={"episode_seed": int}`; the same episode seed is the same traffic and incidents for every policy.
 
     ## Episode End
@@ -148,7 +150,8 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def _observation(self) -> NDArray[np.float32]:
         time_of_day_h = (self.episode.start_hour + self.time_s / HOUR_S) % 24.0
-        return self.observation_table.encode(self.telemetry, time_of_day_h, self._last_action)
+        announced = self.episode.announced(self.time_s)
+        return self.observation_table.encode(self.telemetry, time_of_day_h, self._last_action, announced)
 
     def _info(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,7 @@
 Every metric is a ratio of sums of exact counters, or a percentile of a summed histogram. So an episode's metrics are
 `interval_metrics` of the telemetry that `accumulate` makes of its intervals: not means of means. Shares of errors and
 of SLA are per attempt that ended. A share of nothing is what a healthy system would show: 1 for `sla_fraction`,
-`quality`, `hit_fraction`, `llm_use_fraction` and `intent_success_fraction`, 0 for the others.
+`quality`, `hit_fraction`, `item_hit_fraction`, `llm_use_fraction` and `intent_success_fraction`, 0 for the others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,17 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, PREMIUM, SERVICE_FIELDS, STANDARD, Telemetry
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
+from streamflow_env.environment.quantities import (
+    HOUR_NS,
+    MINUTE_NS,
+    NS,
+    ages_ns,
+    background_in_flight,
+    cacheable_queries,
+    llm_accepted,
+    memory_price_ns,
+    replicas_price_ns,
+)
 from streamflow_env.environment.readings import (
     Count,
     Percentile,
@@ -29,11 +40,16 @@ from streamflow_env.environment.readings import (
     once_per_system,
     service_counts,
 )
-from streamflow_env.system import Cache, Consumer, Database, LlmEndpoint, System, VectorIndex, WorkerPool
-
-NS: Final = 1e9
-MINUTE_NS: Final = 60 * NS
-HOUR_NS: Final = 3600 * NS
+from streamflow_env.system import (
+    Cache,
+    Consumer,
+    Database,
+    DeferredQueue,
+    LlmEndpoint,
+    System,
+    VectorIndex,
+    WorkerPool,
+)
 
 
 @dataclass(frozen=True)
@@ -86,32 +102,13 @@ def accumulate(total: Telemetry | None, telemetry: Telemetry) -> Telemetry:
     )
 
 
-def llm_accepted(system: System, weight: float = 1.0) -> tuple[Count, ...]:
-    """LLM requests that found a token."""
-    return service_counts(system, LlmEndpoint, "arrivals", weight=weight) + service_counts(
-        system, LlmEndpoint, "rate_limited", "breaker_open", weight=-weight
-    )
-
-
-def replicas_price_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
-    """Price per hour of the replicas paid for, times ns."""
-    return tuple(
-        Count("services", row, "replica_ns", weight * service.price_per_replica_hour)
-        for row, service in enumerate(system.services.values())
-        if isinstance(service, WorkerPool)
-    )
-
-
-def background_in_flight(system: System) -> tuple[Count, ...]:
-    """Background requests sent and not yet ended, at the end."""
-    return class_counts(system, "in_flight", kind="background")
-
-
 def _metrics(system: System) -> Iterator[Metric]:
     yield from _service_levels(system)
     yield from _response_times(system)
     yield from _rates(system)
+    yield from _caches(system)
     yield from _answers(system)
+    yield from _llm(system)
     yield from _costs(system)
     for row, name in enumerate(system.services):
         yield from _service(system, row, name)
@@ -159,13 +156,31 @@ def _rates(system: System) -> Iterator[Metric]:
     yield Metric("retry_fraction", "fraction", "attempts that are users' retries", retries)
 
 
+def _caches(system: System) -> Iterator[Metric]:
+    def of(*fields: str, weight: float = 1.0) -> tuple[Count, ...]:
+        return service_counts(system, Cache, *fields, weight=weight)
+
+    hits, fills, items = of("hits"), of("fills"), Ratio(of("item_hits"), of("item_lookups"), empty=1.0)
+    yield Metric("hit_fraction", "fraction", "cache lookups of users that hit", Ratio(hits, of("lookups"), empty=1.0))
+    yield Metric("item_hit_fraction", "fraction", "cache lookups of items that hit", items)
+    query_hits = service_counts(system, VectorIndex, "query_hits")
+    queries = Ratio(query_hits, cacheable_queries(system))
+    yield Metric("query_hit_fraction", "fraction", "cacheable queries that a query cache answered", queries)
+    stale = Ratio(of("stale_hits"), hits)
+    yield Metric("stale_fraction", "fraction", "users' hits that an invalidation has yet to reach", stale)
+    reads = Ratio(service_counts(system, Database, "stale_reads"), service_counts(system, Database, "completions"))
+    yield Metric("stale_read_fraction", "fraction", "database reads that missed the last write", reads)
+    aged = of("hits", "item_hits", weight=NS) + tuple(count.times(NS) for count in query_hits)
+    yield Metric("mean_age_s", "s", "age of what caches and query caches answered", Ratio(ages_ns(system), aged))
+    evicted = Ratio(of("evicted", weight=NS), per_ns=True)
+    yield Metric("evictions_per_s", "1/s", "valid cache entries that gave way for want of memory", evicted)
+    twice = Ratio(of("duplicate_fills"), fills)
+    yield Metric("duplicate_fill_fraction", "fraction", "cache fills that a concurrent miss had done already", twice)
+    enriched = Ratio(service_counts(system, DeferredQueue, "enriched", weight=MINUTE_NS), per_ns=True)
+    yield Metric("enriched_per_min", "1/min", "cache entries enriched by deferred asks", enriched)
+
+
 def _answers(system: System) -> Iterator[Metric]:
-    hits = service_counts(system, Cache, "hits")
-    lookups = service_counts(system, Cache, "completions") + service_counts(system, Cache, "fills", weight=-1.0)
-    stale, age = service_counts(system, Cache, "stale_hits"), service_counts(system, Cache, "age_ns")
-    yield Metric("hit_fraction", "fraction", "cache lookups that hit", Ratio(hits, lookups, empty=1.0))
-    yield Metric("stale_fraction", "fraction", "hits that an invalidation has yet to reach", Ratio(stale, hits))
-    yield Metric("mean_age_s", "s", "age of the entries that hit", Ratio(age, tuple(count.times(NS) for count in hits)))
     whole = class_counts(system, "within_sla", "late", weight=1000.0)
     quality = Ratio(class_counts(system, "quality_milli"), whole, empty=1.0)
     yield Metric("quality", "fraction", "quality of answers", quality)
@@ -175,7 +190,7 @@ def _answers(system: System) -> Iterator[Metric]:
     )
 
 
-def _costs(system: System) -> Iterator[Metric]:
+def _llm(system: System) -> Iterator[Metric]:
     sent = service_counts(system, LlmEndpoint, "arrivals")
     sent += service_counts(system, LlmEndpoint, "breaker_open", weight=-1.0)
     refused = service_counts(system, LlmEndpoint, "rate_limited")
@@ -184,10 +199,17 @@ def _costs(system: System) -> Iterator[Metric]:
     accepted = Ratio(llm_accepted(system, MINUTE_NS), per_ns=True)
     yield Metric("llm_accepted_per_min", "1/min", "of those, the ones that found a token", accepted)
     yield Metric("llm_429_fraction", "fraction", "requests sent to LLMs answered by a 429", Ratio(refused, sent))
-    replicas, llm = replicas_price_ns(system), llm_accepted(system, system.llm_price_per_request * HOUR_NS)
-    yield Metric("cost_per_hour", "currency/h", "replicas paid for, and LLM", Ratio(replicas + llm, per_ns=True))
-    meaning = "replicas paid for: ready, pending and draining"
+
+
+def _costs(system: System) -> Iterator[Metric]:
+    replicas, memory = replicas_price_ns(system), memory_price_ns(system)
+    llm = llm_accepted(system, system.llm_price_per_request * HOUR_NS)
+    total = Ratio(replicas + memory + llm, per_ns=True)
+    yield Metric("cost_per_hour", "currency/h", "replicas paid for, cache memory, and LLM", total)
+    meaning = "replicas and read replicas paid for: ready, pending and draining"
     yield Metric("replicas_cost_per_hour", "currency/h", meaning, Ratio(replicas, per_ns=True))
+    meaning = "room for cache entries, used or not"
+    yield Metric("memory_cost_per_hour", "currency/h", meaning, Ratio(memory, per_ns=True))
     yield Metric("llm_cost_per_hour", "currency/h", "LLM requests that found a token", Ratio(llm, per_ns=True))
     backlog = Ratio(background_in_flight(system))
     yield Metric("backlog", "requests", "background requests sent and not yet ended, at the end", backlog)
@@ -198,23 +220,25 @@ def _service(system: System, row: int, name: str) -> Iterator[Metric]:
         return tuple(Count("services", row, field, weight) for field in fields)
 
     service = system.services[name]
-    if isinstance(service, WorkerPool | Database | Consumer):
+    if isinstance(service, WorkerPool | Database | Consumer | DeferredQueue):
         queue = Ratio(counts("queue_ns"), per_ns=True)
         yield Metric(f"queue_length.{name}", "requests", "mean queue length", queue)
-    if isinstance(service, WorkerPool | Database):
+    if isinstance(service, WorkerPool | Database | DeferredQueue):
         busy = Ratio(counts("busy_ns"), counts("server_ns"))
         yield Metric(f"utilisation.{name}", "fraction", "workers or connections in use", busy)
     if isinstance(service, WorkerPool) and service.cores_per_replica:
         busy = Ratio(counts("cpu_busy_ns"), counts("core_ns"))
         yield Metric(f"cpu_utilisation.{name}", "fraction", "CPU cores in use", busy)
-    if isinstance(service, WorkerPool):
+    if isinstance(service, WorkerPool | Database):
         paid = Ratio(counts("replica_ns"), per_ns=True)
-        yield Metric(f"replicas.{name}", "replicas", "mean replicas paid for", paid)
+        yield Metric(f"replicas.{name}", "replicas", "mean replicas (of a database: read replicas) paid for", paid)
     if isinstance(service, WorkerPool | Database | VectorIndex | LlmEndpoint):
         sojourn = Ratio(counts("sojourn_ns"), counts("completions", weight=NS))
         yield Metric(f"mean_sojourn_s.{name}", "s", "from arrival to leaving", sojourn)
     if isinstance(service, Consumer):
         yield Metric(f"lost.{name}", "events", "lost to a full queue", Ratio(counts("lost")))
+    if isinstance(service, DeferredQueue):
+        yield Metric(f"lost.{name}", "asks", "lost to a full queue", Ratio(counts("lost")))
 
 
 def _is_count(fields: dict[str, str]) -> NDArray[np.bool_]:

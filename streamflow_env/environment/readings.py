@@ -10,6 +10,7 @@ import functools
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
@@ -122,8 +123,8 @@ class Readings:
         return [(_ONE, 1.0)] if ratio.denominator is None else self._indices(ratio.denominator)
 
 
-def service_counts(system: System, kind: type[Any], *fields: str, weight: float = 1.0) -> tuple[Count, ...]:
-    """The counters `fields` of every service of a kind."""
+def service_counts(system: System, kind: type[Any] | UnionType, *fields: str, weight: float = 1.0) -> tuple[Count, ...]:
+    """The counters `fields` of every service of a kind, or of several `A | B`."""
     rows = [row for row, service in enumerate(system.services.values()) if isinstance(service, kind)]
     return tuple(Count("services", row, field, weight) for field in fields for row in rows)
 

@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.telemetry import PREMIUM, Telemetry
 from streamflow_env.environment.accounting import FAILURES
-from streamflow_env.environment.metrics import (
+from streamflow_env.environment.quantities import (
     MINUTE_NS,
     NS,
+    ages_ns,
     background_in_flight,
     llm_accepted,
+    memory_price_ns,
     replicas_price_ns,
 )
-from streamflow_env.environment.readings import Count, Ratio, Readings, class_counts, once_per_system, service_counts
+from streamflow_env.environment.readings import Ratio, Readings, class_counts, once_per_system, service_counts
 from streamflow_env.paths import config_path
-from streamflow_env.system import Cache, LlmEndpoint, System
+from streamflow_env.system import Cache, Database, LlmEndpoint, System
 from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, load, parse, read_yaml
 
 REWARD_TERMS = {
@@ -27,11 +29,12 @@ REWARD_TERMS = {
     "failed": "attempts that ended in an error",
     "premium": "premium users' lateness and failures, once more",
     "quality": "answers' loss of quality, 1 - quality",
-    "staleness": "cache hits on entries that an invalidation has yet to reach",
-    "age": "age of the entries that hit, relative to the TTL",
+    "staleness": "cache hits that an invalidation has yet to reach, and database reads that missed the last write",
+    "age": "age of what caches and query caches answered, relative to `age_scale_s`",
     "ingest_backlog": "background requests in flight at the end, relative to `backlog_scale`",
     "churn": "mean movement of the controls, relative to their whole range",
-    "replicas": "price of the replicas paid for, relative to the as-found fleet",
+    "replicas": "price of the replicas and read replicas paid for, relative to the as-found fleet",
+    "memory": "price of the caches' memory, relative to the as-found fleet of replicas",
     "llm": "LLM requests that found a token, relative to the quota",
 }
 """The terms and what each weighs."""
@@ -47,10 +50,12 @@ class RewardWeights(Frozen):
     quality: NonNegative
     staleness: NonNegative
     age: NonNegative
+    age_scale_s: Positive
     ingest_backlog: NonNegative
     backlog_scale: Positive
     churn: NonNegative
     replicas: NonNegative
+    memory: NonNegative
     llm: NonNegative
 
 
@@ -85,11 +90,12 @@ def reward_terms(
         "failed": -weights.failed * read["failed"] / attempts,
         "premium": -weights.premium * premium / attempts,
         "quality": -weights.quality * read["quality_loss_milli"] / 1000.0 / attempts,
-        "staleness": -weights.staleness * read["stale_hits"] / attempts,
-        "age": -weights.age * read["age"] / attempts,
+        "staleness": -weights.staleness * read["stale"] / attempts,
+        "age": -weights.age * read["age_s"] / weights.age_scale_s / attempts,
         "ingest_backlog": -weights.ingest_backlog * read["backlog"] / weights.backlog_scale,
         "churn": -weights.churn * _movement(previous_controls, telemetry.controls, system),
         "replicas": -weights.replicas * read["fleet"],
+        "memory": -weights.memory * read["memory"],
         "llm": -weights.llm * read["quota"],
     }
 
@@ -104,7 +110,7 @@ def _measures(system: System) -> dict[str, Ratio]:
     """What the terms weigh, sums over the interval."""
     worst_ns = (system.sla.worst_s - system.sla.target_s) * NS
     services = system.services.values()
-    usual = sum(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
+    fleet = _as_found_price(system)
     quota_per_ns = sum(s.quota_per_minute for s in services if isinstance(s, LlmEndpoint)) / MINUTE_NS
     answers = class_counts(system, "within_sla", "late", weight=1000.0)
     return {
@@ -116,10 +122,11 @@ def _measures(system: System) -> dict[str, Ratio]:
         "premium_lateness": Ratio(class_counts(system, "lateness_ns", weight=1 / worst_ns, priority=PREMIUM)),
         "premium_failed": Ratio(class_counts(system, *FAILURES, priority=PREMIUM)),
         "quality_loss_milli": Ratio(answers + class_counts(system, "quality_milli", weight=-1.0)),
-        "stale_hits": Ratio(service_counts(system, Cache, "stale_hits")),
-        "age": Ratio(_relative_age(system)),
+        "stale": Ratio(service_counts(system, Cache | Database, "stale_hits", "stale_reads")),
+        "age_s": Ratio(ages_ns(system, 1 / NS)),
         "backlog": Ratio(background_in_flight(system)),
-        "fleet": Ratio(replicas_price_ns(system, 1 / usual if usual > 0 else 0.0), per_ns=True),
+        "fleet": Ratio(replicas_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
+        "memory": Ratio(memory_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
         "quota": Ratio(llm_accepted(system, 1 / quota_per_ns if quota_per_ns > 0 else 0.0), per_ns=True),
     }
 
@@ -128,7 +135,7 @@ LEAST_LOAD = 0.5
 """The share of the normal load below which terms are no longer per first attempt; assumed."""
 MEASURES = (
     "intents", "late", "lateness", "failed", "premium_late", "premium_lateness", "premium_failed",
-    "quality_loss_milli", "stale_hits", "age", "backlog", "fleet", "quota",
+    "quality_loss_milli", "stale", "age_s", "backlog", "fleet", "memory", "quota",
 )  # fmt: skip
 
 
@@ -138,13 +145,10 @@ def _readings(system: System) -> Readings:
     return Readings(system, [measures[name] for name in MEASURES])
 
 
-def _relative_age(system: System) -> tuple[Count, ...]:
-    """Ages of the entries that hit, relative to the TTL of their cache."""
-    return tuple(
-        Count("services", row, "age_ns", 1 / (service.ttl_s * NS))
-        for row, service in enumerate(system.services.values())
-        if isinstance(service, Cache)
-    )
+def _as_found_price(system: System) -> float:
+    """Price per hour of the as-found fleet: replicas and read replicas."""
+    pools = sum(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
+    return pools + sum(db.price_per_replica_hour * db.read_replicas for _, db in system.databases())
 
 
 def _movement(before: NDArray[np.floating], now: NDArray[np.floating], system: System) -> float:

@@ -88,8 +88,9 @@ class System(Frozen):
         for name, service in self.services.items():
             if isinstance(service, DeferredQueue):
                 self._kind(f"services.{name}.to", service.to, {"llm_endpoint"})
-            is_inner = isinstance(service, WorkerPool) and name != self.users.entry
-            if is_inner and any(name in service.model_fields_set for name in ENTRY_PARAMETERS):
+            if not isinstance(service, WorkerPool) or name == self.users.entry:
+                continue
+            if service.rate_limit_rps is not None or service.admission_reserve_fraction > 0:
                 raise ValueError(f"services.{name}: {' and '.join(sorted(ENTRY_PARAMETERS))} are for users.entry alone")
 
     def _check_calls(self) -> None:

@@ -1,6 +1,6 @@
 """Rate curves: the users' load over an episode, as a multiple (the *level*) of the system's normal load.
 
-A traffic is a base curve, times the swings (sinusoids), times the surges (campaigns). A new kind of base curve is a
+A traffic is a base curve, times the swings (sinusoids), times the surges. A new kind of base curve is a
 class with `kind` and `_base`.
 """
 
@@ -56,9 +56,9 @@ class Swing(Frozen):
 
 
 class Surge(Frozen):
-    """A campaign: over `rise_s` the level grows to `factor` times itself, holds `duration_s`, falls over `fall_s`.
+    """An unannounced rush: in `rise_s` the level grows to `factor` times itself, holds `duration_s`, falls in `fall_s`.
 
-    What comes of a campaign is uncertain: the excess over 1 is `factor` - 1, times `noise`. It takes place with
+    How large it gets is uncertain: the excess over 1 is `factor` - 1, times `noise`. It takes place with
     probability `chance`.
     """
 
@@ -79,7 +79,7 @@ class Surge(Frozen):
         excess = max((factor - 1.0) * noise, -1.0)
         knots = np.cumsum(lengths)
         factors = 1.0 + excess * np.interp(times_s, knots, [0.0, 1.0, 1.0, 0.0])
-        return factors, (Mark(f"campaign, {1.0 + excess:.2f}x", float(knots[0]), float(knots[-1])),)
+        return factors, (Mark(f"surge, {1.0 + excess:.2f}x", float(knots[0]), float(knots[-1])),)
 
 
 class CurvedTraffic(Frozen):

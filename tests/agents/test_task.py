@@ -62,9 +62,9 @@ def test_seeds_of_training_validation_and_evaluation_are_apart(scenario: str) ->
 
 def test_each_member_of_a_mixture_is_validated_equally_often() -> None:
     env = StreamFlowEnv("mixed")
-    seeds = validation_seeds(env, 12)
+    seeds = validation_seeds(env, 14)
     names = [env.scenario.episode(env.system, seed).scenario for seed in seeds]
-    assert len(set(seeds)) == 12
+    assert len(set(seeds)) == 14
     assert {names.count(name) for name in names} == {2}
     assert all(FIRST_VALIDATION_SEED <= seed < FIRST_EVALUATION_SEED for seed in seeds)
 

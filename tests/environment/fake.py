@@ -16,13 +16,13 @@ from streamflow_env.engines.telemetry import (
 )
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, SERVICE_ENDS
 from streamflow_env.episode import Episode
-from streamflow_env.system import System, WorkerPool
+from streamflow_env.system import Cache, System, WorkerPool
 
 NS = 10**9
 
 
 def empty_telemetry(system: System) -> Telemetry:
-    """An interval in which nothing happened, under the as-found controls and replicas."""
+    """An interval in which nothing happened, under the as-found controls, replicas and memory."""
     interval_ns = round(system.control_interval_s * NS)
     services = np.zeros(len(system.services), SERVICE)
     for row, service in enumerate(system.services.values()):
@@ -30,6 +30,8 @@ def empty_telemetry(system: System) -> Telemetry:
             services["ready_replicas"][row] = service.replicas
             services["replica_ns"][row] = service.replicas * interval_ns
             services["server_ns"][row] = service.replicas * service.workers_per_replica * interval_ns
+        elif isinstance(service, Cache):
+            services["memory_ns"][row] = service.memory_entries * interval_ns
     return Telemetry(
         start_ns=0,
         end_ns=interval_ns,
@@ -66,9 +68,11 @@ class FakeEngine:
         services = self._records(SERVICE, (len(self._system.services),))
         classes = self._records(CLASS, (len(self._system.classes), 2))
         services["busy_ns"] = (services["server_ns"] * self._random.random(len(services))).astype(np.int64)
-        services["hits"] = services["completions"] // 2
+        services["lookups"], services["hits"] = services["completions"] // 2, services["completions"] // 3
+        services["item_hits"] = services["item_lookups"] // 2
         services["fills"] = services["completions"] // 4
-        services["stale_hits"] = services["hits"] // 8
+        services["duplicate_fills"], services["stale_hits"] = services["fills"] // 4, services["hits"] // 8
+        services["stale_reads"], services["lost"] = services["completions"] // 9, services["enriched"]
         services["core_ns"] = services["server_ns"]
         services["cpu_busy_ns"] = services["busy_ns"]
         services["rate_limited"] = services["breaker_open"] = services["completions"] // 10

@@ -20,6 +20,7 @@ from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.errors import ConfigError
+from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import load_system
 from tests.environment.fake import FakeEngine
 
@@ -159,7 +160,8 @@ def test_the_as_found_action_leaves_everything_as_found(fake: StreamFlowEnv) -> 
         fake.as_found_action[0] = 1.0
     fake.reset(seed=0)
     *_, info = fake.step(fake.as_found_action)
-    assert info["controls"] == dict(zip(SYSTEM.control_table.names, SYSTEM.control_table.as_found, strict=True))
+    found = dict(zip(SYSTEM.control_table.names, SYSTEM.control_table.as_found, strict=True))
+    assert info["controls"] == pytest.approx(found, rel=1e-6)  # an action is a float32
     assert info["reward_terms"]["churn"] == 0.0
 
 
@@ -209,6 +211,18 @@ def test_an_incident_is_as_late_in_the_episode_as_its_scenario_says(warmup_s: fl
     env.reset(seed=0)
     began_ns = env.telemetry.end_ns
     assert [change.at_ns - began_ns for change in env.episode.changes] == [30 * 10**9, 45 * 10**9]
+
+
+def test_a_campaign_is_announced_in_the_observation(fake: StreamFlowEnv) -> None:
+    campaign = {
+        "kind": "campaign", "messages_class": "push", "opens_class": "feed", "start_s": 30, "num_messages": 1000,
+        "spread_s": 15, "open_fraction": 0.2, "opens_delay_s": 0, "opens_spread_s": 20, "announced_s": 15,
+    }  # fmt: skip
+    fake.scenario = load_scenario({**MINUTE, "incidents": [campaign]})
+    observations = [fake.reset(seed=0)[0], *(fake.step(fake.as_found_action)[0] for _ in range(4))]
+    decoded = fake.observation_table.decode(np.array(observations))
+    assert decoded["announced.starts_in_s"] == pytest.approx([1800, 15, 0, 0, 1800], abs=1e-3)
+    assert decoded["announced.expected_rps"] == pytest.approx([0, 10, 10, 10, 0], abs=1e-4)
 
 
 def test_a_trace_replaces_the_traffic() -> None:

@@ -13,7 +13,7 @@ from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.environment.metrics import MetricTable, accumulate, interval_metrics
 from streamflow_env.environment.readings import once_per_system
 from streamflow_env.episode import Episode
-from streamflow_env.system import System, WorkerPool, load_system
+from streamflow_env.system import Cache, Database, System, WorkerPool, load_system
 from tests.environment.fake import FakeEngine, empty_telemetry
 
 SYSTEM = load_system()
@@ -31,7 +31,7 @@ def test_of_nothing_everything_is_defined_and_healthy() -> None:
     assert all(math.isfinite(value) for value in metrics.values())
     ones = {
         "sla_fraction", "sla_fraction.standard", "sla_fraction.premium", "intent_success_fraction", "hit_fraction",
-        "quality", "llm_use_fraction",
+        "item_hit_fraction", "quality", "llm_use_fraction",
     }  # fmt: skip
     for name, value in metrics.items():
         if "fraction" in name or name == "quality":
@@ -58,10 +58,64 @@ def test_metrics_by_hand() -> None:
     assert metrics["goodput_rps"] == pytest.approx(100 / seconds)
     assert metrics["retry_fraction"] == pytest.approx(20 / 120)
     assert metrics["quality"] == pytest.approx(0.92)
-    price = sum(pool.price_per_replica_hour * pool.replicas for _, pool in SYSTEM.pools())
-    assert metrics["cost_per_hour"] == metrics["replicas_cost_per_hour"] == pytest.approx(price)
     for name, pool in SYSTEM.pools():
         assert metrics[f"replicas.{name}"] == pool.replicas
+
+
+def service_row(name: str, **counts: int) -> dict[str, float]:
+    """The metrics of an interval in which the service `name` counted this and nothing else happened."""
+    telemetry = empty_telemetry(SYSTEM)
+    for field, count in counts.items():
+        telemetry.services[field][SYSTEM.service_names.index(name)] = count
+    return interval_metrics(telemetry, SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "metric", "value"),
+    [
+        ("cache", {"lookups": 40, "hits": 30, "item_lookups": 9, "completions": 60}, "hit_fraction", 0.75),
+        ("cache", {"lookups": 40, "item_hits": 3, "item_lookups": 12}, "item_hit_fraction", 0.25),
+        ("cache", {"hits": 40, "item_hits": 10, "stale_hits": 10}, "stale_fraction", 0.25),
+        ("cache", {"hits": 30, "item_hits": 10, "age_ns": 80 * 10**9}, "mean_age_s", 2.0),
+        ("cache", {"evicted": 30}, "evictions_per_s", 2.0),
+        ("cache", {"fills": 40, "duplicate_fills": 10}, "duplicate_fill_fraction", 0.25),
+        ("profile_db", {"completions": 40, "stale_reads": 10}, "stale_read_fraction", 0.25),
+        ("profile_db", {"replica_ns": 2 * 15 * 10**9}, "replicas.profile_db", 2.0),
+        ("vector_db", {"query_hits": 4, "age_ns": 10 * 10**9}, "mean_age_s", 2.5),
+        ("deferred_asks", {"enriched": 5}, "enriched_per_min", 20.0),
+        ("deferred_asks", {"lost": 5}, "lost.deferred_asks", 5.0),
+        ("deferred_asks", {"queue_ns": 30 * 10**9}, "queue_length.deferred_asks", 2.0),
+        ("deferred_asks", {"busy_ns": 10**9, "server_ns": 4 * 10**9}, "utilisation.deferred_asks", 0.25),
+    ],
+)
+def test_what_a_service_counts_is_in_its_metrics(name: str, counts: dict[str, int], metric: str, value: float) -> None:
+    assert service_row(name, **counts)[metric] == pytest.approx(value)
+
+
+def test_query_hits_are_of_the_queries_that_could_have_been_answered() -> None:
+    telemetry = empty_telemetry(SYSTEM)
+    telemetry.services["query_hits"][SYSTEM.service_names.index("vector_db")] = 10
+    telemetry.calls["attempts"][SYSTEM.call_names.index("engine_vector")] = 40
+    telemetry.calls["attempts"][SYSTEM.call_names.index("pipeline_vector")] = 99
+    assert interval_metrics(telemetry, SYSTEM)["query_hit_fraction"] == 0.25
+
+
+def test_what_is_paid_is_replicas_and_read_replicas_and_memory_and_the_llm() -> None:
+    pools = sum(pool.price_per_replica_hour * pool.replicas for _, pool in SYSTEM.pools())
+    database, cache = (SYSTEM.services[name] for name in ("profile_db", "cache"))
+    assert isinstance(database, Database)
+    assert isinstance(cache, Cache)
+    telemetry = empty_telemetry(SYSTEM)
+    interval_ns = telemetry.end_ns - telemetry.start_ns
+    telemetry.services["replica_ns"][SYSTEM.service_names.index("profile_db")] = 3 * interval_ns
+    telemetry.services["arrivals"][SYSTEM.service_names.index("llm")] = 100
+    metrics = interval_metrics(telemetry, SYSTEM)
+    assert metrics["replicas_cost_per_hour"] == pytest.approx(pools + 3 * database.price_per_replica_hour)
+    memory = cache.memory_entries / 1000 * cache.price_per_1000_entries_hour
+    assert metrics["memory_cost_per_hour"] == pytest.approx(memory)
+    assert metrics["llm_cost_per_hour"] == pytest.approx(240 * 100 * SYSTEM.llm_price_per_request)
+    parts = ("replicas_cost_per_hour", "memory_cost_per_hour", "llm_cost_per_hour")
+    assert metrics["cost_per_hour"] == pytest.approx(sum(metrics[part] for part in parts))
 
 
 def test_a_sum_of_intervals_is_one_long_interval() -> None:
@@ -98,8 +152,8 @@ def test_a_balanced_account_has_no_errors_and_a_broken_one_names_the_place() -> 
     assert accounting_errors(None, before) == []
     assert accounting_errors(before, after) == []
     pool = next(row for row, s in enumerate(SYSTEM.services.values()) if isinstance(s, WorkerPool))
-    after.services["completions"][pool] += 1
-    after.classes["late"][CLASS, PREMIUM] -= 1
+    after.services["shed"][pool] += 1
+    after.classes["failed_shed"][CLASS, PREMIUM] -= 1
     after.calls["retries"][0] = -1
     errors = accounting_errors(before, after)
     assert any(error.startswith(f"arrivals[{pool}]") for error in errors)

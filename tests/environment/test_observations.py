@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow_env.engines.telemetry import NUM_BUCKETS, PREMIUM, percentile_s
-from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.environment.observations import NOTHING_ANNOUNCED, ObservationTable
 from streamflow_env.environment.readings import percentiles_s
 from streamflow_env.episode import Episode
 from streamflow_env.system import load_system
@@ -90,6 +91,72 @@ def test_known_telemetry_reads_as_known_values() -> None:
     assert decoded["feed.standard.sla_fraction"] == 1.0
     assert decoded["feed.premium.p95_s"] == pytest.approx(percentile_s(telemetry.response[users, PREMIUM], 0.95))
     assert decoded["feed.standard.p95_s"] == 0.0
+
+
+def decoded_of(name: str, **counts: int) -> dict[str, float]:
+    """What is read where the service `name` counted this and nothing else happened."""
+    telemetry = empty_telemetry(SYSTEM)
+    for field, count in counts.items():
+        telemetry.services[field][SYSTEM.service_names.index(name)] = count
+    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, AS_FOUND))
+    return {field: float(value) for field, value in decoded.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "field", "value"),
+    [
+        ("cache", {"lookups": 40, "hits": 30, "completions": 70, "fills": 5}, "hit_fraction", 0.75),
+        ("cache", {"item_lookups": 40, "item_hits": 10}, "item_hit_fraction", 0.25),
+        ("cache", {"hits": 30, "item_hits": 10, "age_ns": 80 * 10**9}, "mean_age_s", 2.0),
+        ("cache", {"entries": 12_345}, "entries", 12_345),
+        ("cache", {"evicted": 30}, "evictions_per_s", 2.0),
+        ("cache", {"fills": 40, "duplicate_fills": 10}, "duplicate_fill_fraction", 0.25),
+        ("profile_db", {"ready_replicas": 2}, "ready_replicas", 2),
+        ("profile_db", {"pending_replicas": 3}, "pending_replicas", 3),
+        ("profile_db", {"completions": 40, "stale_reads": 10}, "stale_read_fraction", 0.25),
+        ("vector_db", {"query_hits": 4, "age_ns": 10 * 10**9}, "mean_age_s", 2.5),
+        ("deferred_asks", {"queue_length": 137}, "queue_length", 137),
+        ("deferred_asks", {"busy_ns": 10**9, "server_ns": 4 * 10**9}, "utilisation", 0.25),
+        ("deferred_asks", {"enriched": 30}, "enriched_per_s", 2.0),
+        ("deferred_asks", {"arrivals": 40, "lost": 10}, "lost_fraction", 0.25),
+        ("gateway", {"shed": 10, "completions": 30}, "shed_fraction", 0.25),
+        ("gateway", {"shed": 10, "completions": 30}, "error_fraction", 0.25),
+    ],
+)
+def test_what_the_controls_do_can_be_read(name: str, counts: dict[str, int], field: str, value: float) -> None:
+    assert decoded_of(name, **counts)[f"{name}.{field}"] == pytest.approx(value, rel=1e-5)
+
+
+def test_what_a_calls_controls_do_can_be_read() -> None:
+    telemetry = empty_telemetry(SYSTEM)
+    llm, vector = (SYSTEM.call_names.index(name) for name in ("engine_llm", "engine_vector"))
+    for field, count in {"requests": 40, "deferred": 10, "attempts": 60, "retries": 15, "retries_refused": 5}.items():
+        telemetry.calls[field][llm] = count
+    telemetry.calls["attempts"][vector] = 40
+    telemetry.services["query_hits"][SYSTEM.service_names.index("vector_db")] = 10
+    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, AS_FOUND))
+    assert decoded["engine_llm.deferred_fraction"] == pytest.approx(0.25)
+    assert decoded["engine_llm.retries_refused_fraction"] == pytest.approx(0.25)
+    assert decoded["vector_db.query_hit_fraction"] == pytest.approx(0.25)
+    assert "pipeline_llm.deferred_fraction" not in decoded
+    assert "auth.shed_fraction" not in decoded
+
+
+@pytest.mark.parametrize(
+    ("announced", "starts_in_s", "expected_rps"),
+    [((math.inf, 0.0), 1800.0, 0.0), ((450.0, 20.0), 450.0, 20.0), ((0.0, 20.0), 0.0, 20.0), ((0, 1e9), 0.0, 301.5)],
+)
+def test_what_is_announced_comes_back(announced: tuple[float, float], starts_in_s: float, expected_rps: float) -> None:
+    decoded = TABLE.decode(TABLE.encode(empty_telemetry(SYSTEM), 6.0, AS_FOUND, announced))
+    assert decoded["announced.starts_in_s"] == pytest.approx(starts_in_s, abs=1e-3)
+    assert decoded["announced.expected_rps"] == pytest.approx(expected_rps, rel=1e-5)
+    assert TABLE.names.index("announced.expected_rps") + 1 == TABLE.names.index("time_of_day.sin")
+
+
+def test_nothing_announced_is_the_default() -> None:
+    telemetry = empty_telemetry(SYSTEM)
+    nothing = TABLE.encode(telemetry, 6.0, AS_FOUND, NOTHING_ANNOUNCED)
+    np.testing.assert_array_equal(TABLE.encode(telemetry, 6.0, AS_FOUND), nothing)
 
 
 @given(

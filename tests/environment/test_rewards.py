@@ -12,12 +12,12 @@ from streamflow_env.environment.document import WEIGHT
 from streamflow_env.environment.rewards import LEAST_LOAD, REWARD_TERMS, RewardWeights, load_reward, reward_terms
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
-from streamflow_env.system import load_system
+from streamflow_env.system import Cache, load_system
 from tests.environment.fake import empty_telemetry
 
 SYSTEM = load_system()
 ONES = dict.fromkeys(REWARD_TERMS, 1.0)
-WEIGHTS = load_reward({**ONES, "backlog_scale": 100.0})
+WEIGHTS = load_reward({**ONES, "backlog_scale": 100.0, "age_scale_s": 1800.0})
 CLASS = SYSTEM.interactive.index(True)
 BACKGROUND = SYSTEM.interactive.index(False)
 NS = 10**9
@@ -42,10 +42,16 @@ def service(kind: str, **counts: int) -> Telemetry:
     return telemetry
 
 
-def test_nothing_happened_costs_the_fleet_alone() -> None:
+FLEET = sum(pool.price_per_replica_hour * pool.replicas for _, pool in SYSTEM.pools())
+CACHE = next(service for service in SYSTEM.services.values() if isinstance(service, Cache))
+MEMORY = CACHE.memory_entries / 1000 * CACHE.price_per_1000_entries_hour
+
+
+def test_nothing_happened_costs_the_fleet_and_its_memory_alone() -> None:
     found = terms(empty_telemetry(SYSTEM))
     assert tuple(found) == tuple(REWARD_TERMS)
     assert found.pop("replicas") == pytest.approx(-1.0)
+    assert found.pop("memory") == pytest.approx(-MEMORY / FLEET)
     assert set(found.values()) == {0.0}
 
 
@@ -69,7 +75,10 @@ QUOTA = 500 * SYSTEM.control_interval_s / 60
         (users(intents=450, attempts=1800, failed_deadline=225), "failed", -0.5),
         (users(intents=0, failed_deadline=225), "failed", -225 / FEWEST),
         (service("cache", stale_hits=90), "staleness", -90 / FEWEST),
+        (service("database", stale_reads=90), "staleness", -90 / FEWEST),
+        (users(intents=450, failed_shed=225), "failed", -0.5),
         (service("cache", age_ns=90 * 900 * NS), "age", -45 / FEWEST),
+        (service("vector_index", age_ns=90 * 900 * NS), "age", -45 / FEWEST),
         (service("llm_endpoint", arrivals=90, rate_limited=20, breaker_open=20), "llm", -50 / QUOTA),
     ],
 )
@@ -104,6 +113,29 @@ def test_replicas_are_priced_against_the_as_found_fleet() -> None:
     assert terms(telemetry)["replicas"] == pytest.approx(-3.0)
 
 
+def test_read_replicas_are_replicas() -> None:
+    telemetry = empty_telemetry(SYSTEM)
+    row, (_, database) = SYSTEM.service_names.index("profile_db"), next(SYSTEM.databases())
+    telemetry.services["replica_ns"][row] = 2 * (telemetry.end_ns - telemetry.start_ns)
+    assert terms(telemetry)["replicas"] == pytest.approx(-1.0 - 2 * database.price_per_replica_hour / FLEET)
+
+
+def test_memory_is_priced_against_the_as_found_fleet() -> None:
+    telemetry = empty_telemetry(SYSTEM)
+    telemetry.services["memory_ns"] *= 3
+    assert terms(telemetry)["memory"] == pytest.approx(-3.0 * MEMORY / FLEET)
+
+
+def test_a_longer_ttl_does_not_make_an_age_younger() -> None:
+    data = SYSTEM.model_dump(mode="json", exclude_unset=True)
+    data["services"]["cache"]["ttl_s"] = 7200.0
+    telemetry = service("cache", age_ns=90 * 900 * NS)
+    longer = reward_terms(telemetry, SYSTEM.control_table.as_found, load_system(data), WEIGHTS)
+    assert longer["age"] == terms(telemetry)["age"]
+    half = load_reward({**ONES, "age_scale_s": 900.0})
+    assert terms(telemetry, half)["age"] == pytest.approx(2 * terms(telemetry)["age"])
+
+
 def test_churn_is_the_mean_share_of_the_range_moved() -> None:
     telemetry, table = empty_telemetry(SYSTEM), SYSTEM.control_table
     low, high = table.natural(-np.ones(len(table))), table.natural(np.ones(len(table)))
@@ -122,6 +154,8 @@ def test_churn_is_the_mean_share_of_the_range_moved() -> None:
         ({"late": -1.0}, "late"),
         ({"late": "much"}, "late"),
         ({"graded": 1}, "graded"),
+        ({"age_scale_s": 0.0}, "age_scale_s = 0.0: must be greater than 0"),
+        ({"memory": -0.1}, "memory = -0.1: must be greater than or equal to 0"),
     ],
 )
 def test_wrong_weights_are_errors(changes: dict[str, Any], match: str) -> None:

@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from streamflow_env.errors import ConfigError
-from streamflow_env.paths import config_path
 from streamflow_env.system import System, load_system
-from streamflow_env.system.schema import read_yaml
-
-SHIPPED: dict[str, Any] = read_yaml(config_path("system", "streamflow"))
-GONE = object()
-"""The key is left out."""
-
-
-def changed(*changes: tuple[str, Any]) -> dict[str, Any]:
-    """The shipped system with some keys, given as paths like `services.auth.replicas`, changed."""
-    content = copy.deepcopy(SHIPPED)
-    for path, value in changes:
-        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-        target: Any = content
-        for part in parents:
-            target = target[part]
-        if value is GONE:
-            del target[last]
-        else:
-            target[last] = value
-    return content
-
-
-def error_of(content: dict[str, Any], tmp_path: Path) -> str:
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        load_system(path)
-    message = str(caught.value)
-    assert all(line.startswith(str(path)) for line in message.splitlines()), "every line names the file"
-    return message
-
-
-def control(name: str) -> int:
-    return [c["name"] for c in SHIPPED["controls"]].index(name)
+from tests.system.broken import GONE, SHIPPED, changed, control, error_of
 
 
 def test_the_shipped_system_is_whole() -> None:
     system = load_system()
-    assert (len(system.services), len(system.calls), len(system.controls)) == (12, 5, 15)
-    assert len(system.class_names) == len(system.interactive) == 3
+    assert (len(system.services), len(system.calls), len(system.controls)) == (13, 5, 27)
+    assert len(system.class_names) == len(system.interactive) == 4
     assert [name for name, _ in system.databases()] == ["profile_db"]
     assert {name for name, _ in system.pools()} >= {"gateway", "auth", "engine"}
     assert load_system(system) is system
@@ -88,8 +52,8 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "unknown kind of class": ([("classes.title.kind", "batch")], ["classes.title.kind", "batch", "interactive"]),
     "unknown parameter": (
-        [(f"controls.{control('llm_ask')}.parameter", "ttl_s")],
-        ["controls", "parameter", "ttl_s", "ask_fraction"],
+        [(f"controls.{control('llm_ask')}.parameter", "latency_s")],
+        ["controls", "parameter", "latency_s", "ask_fraction"],
     ),
     "empty plan": ([("classes.title.plan", [])], ["classes.title.plan", "at least 1"]),
     "no controls": ([("controls", [])], ["controls", "at least 1"]),

@@ -65,7 +65,7 @@ def test_a_surge_rises_holds_falls_and_is_marked() -> None:
     traffic = ramps(level=1.5, surges=[surge], times_s=[100, 125, 150, 350, 400, 450, 451])
     assert traffic.levels.tolist() == [1.5, 2.25, 3.0, 3.0, 2.25, 1.5, 1.5]
     (mark,) = traffic.marks
-    assert (mark.label, mark.start_s, mark.end_s) == ("campaign, 2.00x", 100.0, 450.0)
+    assert (mark.label, mark.start_s, mark.end_s) == ("surge, 2.00x", 100.0, 450.0)
 
 
 def test_a_surges_noise_multiplies_its_excess() -> None:

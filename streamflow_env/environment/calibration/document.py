@@ -1,0 +1,87 @@
+"""The page `docs/calibration.md`: the table, what its words mean, and the three chains with their pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from streamflow_env.environment.calibration.onsets import Chain
+from streamflow_env.environment.calibration.picture import draw_chain
+from streamflow_env.environment.calibration.rows import markdown
+from streamflow_env.environment.calibration.runs import Calibration
+
+DEFINITIONS: Final = """## What the words mean
+
+- *Seen* is the mean over the seeds; every seed must be in the required range unless the row says how many. The 95 %
+  interval is Student's t over the seeds.
+- The last figures are those of the first seed, `compiled = reference`: the reference engine repeats that whole episode,
+  in every situation, and a row is met only if its figure is the same to the last bit.
+- *3x load* is reached from normal load in 30 min and then held; *from 3x to 4x* is the last third of a ramp of 30 min
+  from 1x to 4x, and 10 min of 4x. Where the front collapses the databases are idle again: hence the worst minute.
+- *Goodput / offered* is answers (within the SLA or late) by attempts, users' retries included. *Minutes* are
+  windows of 60 s, one beginning each second.
+- *Whole again after*: the seconds from the end of the cause to the beginning of the first minute from which on every
+  minute has goodput of at least 99 % of what is offered.
+- Error rates and 504s are shares of the attempts that ended; a hit rate is a share of lookups of users' keys.
+- *Onsets*: a link of a chain is judged by its mean over the last 10 s, once a second; its onset is the first such
+  instant past the threshold, in seconds after the cause began (0: it was past it already). "In order" means that
+  each link sets in later than the one before it; the last two may coincide. It is required of cascade 1 alone.
+- *Calls to the engine that time out* are those during which the user's deadline passed, as a share of these and of
+  the calls that led to an answer.
+"""
+
+
+def write_pictures(calibration: Calibration, folder: Path) -> list[Path]:
+    """One PNG a cascade, of the first seed; the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for chains in calibration.chains:
+        path = folder / f"{chains[0].cascade.slug}.png"
+        draw_chain(chains[0], calibration.seeds[0]).savefig(path, dpi=110)
+        written.append(path)
+    return written
+
+
+def page(calibration: Calibration, folder: str) -> str:
+    """The whole page; the pictures lie in `folder`, relative to it."""
+    return "\n".join(_page(calibration, folder)) + "\n"
+
+
+def _page(calibration: Calibration, folder: str) -> Iterator[str]:
+    seeds = calibration.seeds
+    met, total = sum(row.passes for row in calibration.rows), len(calibration.rows)
+    yield "# Calibration\n"
+    yield "What the shipped system shows as found, without any intervention, and what it must show; no constant of it"
+    yield f"depends on the situation. Written by `make calibrate`; {met} of {total} rows are met on {len(seeds)}"
+    yield f"seed{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))}).\n"
+    yield from markdown(calibration.rows)
+    yield f"\n{DEFINITIONS}"
+    yield "## The three cascades, link by link\n"
+    for chains in calibration.chains:
+        yield from _cascade(chains, folder)
+
+
+def _cascade(chains: tuple[Chain, ...], folder: str) -> Iterator[str]:
+    cascade = chains[0].cascade
+    yield f"### {cascade.title}\n"
+    yield f"![{cascade.title}]({folder}/{cascade.slug}.png)\n"
+    yield f"{cascade.caption} The cause, shaded: {cascade.cause}.\n"
+    yield "| link | threshold | onset, s after the cause: median | first to last of the seeds |"
+    yield "|---|---|---|---|"
+    for index, link in enumerate(cascade.links):
+        onsets = sorted(chain.onsets_s[index] for chain in chains)
+        threshold = f"{'≤' if link.falls else '≥'} {link.threshold:g}{_unit(link.unit)}"
+        median = onsets[(len(onsets) - 1) // 2]
+        yield f"| {link.label} | {threshold} | {_onset(median)} | {_onset(onsets[0])} to {_onset(onsets[-1])} |"
+    yield ""
+
+
+def _unit(unit: str) -> str:
+    """A share stays a fraction on the page, as in the telemetry: "% of slots" becomes "of slots"."""
+    return f" {unit.removeprefix('% ')}"
+
+
+def _onset(onset_s: float) -> str:
+    return f"{onset_s:g}" if math.isfinite(onset_s) else "never"

@@ -1,0 +1,127 @@
+"""What an operator can read of the system, as one table: name, unit, range, scale and how it is read off the telemetry.
+
+The table makes the observation space, the encoding, its inverse and the documentation. It is derived from the system
+by kinds of service; nothing here knows a service's name.
+
+A measured or announced field is normalised to [0, 1], a control's setting to [-1, 1], the time of day is (sin, cos).
+Scales: `linear`: value / high · `log`: log(1 + value/knee) / log(1 + high/knee), linear below the knee and logarithmic
+above · `control`: the control table's own map. What is beyond `high` is clipped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.environment.observations.fields import Field, normal_rps
+from streamflow_env.environment.observations.requests import call_fields, class_fields, overall_fields
+from streamflow_env.environment.observations.services import service_fields
+from streamflow_env.environment.readings import Readings
+from streamflow_env.system import System
+
+HOURS_A_DAY: Final = 24.0
+ANNOUNCED_HIGH_S: Final = 1800.0
+"""How far ahead a campaign can be told apart from none: half an hour. Assumed."""
+ANNOUNCED_HIGH: Final = 10.0
+"""Largest announced rate that is told apart, in normal rates. Assumed."""
+NOTHING_ANNOUNCED: Final = (math.inf, 0.0)
+
+
+class ObservationTable:
+    """The fields of a system's observation: measurements, announcements, sin and cos of the time of day, settings.
+
+    Attributes:
+        fields: in the order of the observation.
+        low, high: bounds of the encoded observation, shape (size,), float32.
+    """
+
+    def __init__(self, system: System) -> None:
+        measured = list(_measured(system))
+        scaled = measured + list(_announced(system))
+        self.fields = tuple(scaled + list(_clock()) + list(_settings(system)))
+        self.names = tuple(field.name for field in self.fields)
+        self.size = len(self.fields)
+        self._num_scaled = len(scaled)
+        self._controls = system.control_table
+        self._readings = Readings(system, [field.reading for field in measured if field.reading is not None])
+        self._high = np.array([f.high for f in scaled])
+        self._log = np.array([f.scale == "log" for f in scaled])
+        self._knee = np.array([f.knee for f in scaled])
+        self._norm = np.log1p(self._high / self._knee)
+        self._whole = np.array([f.whole for f in scaled])
+        self.high = np.ones(self.size, dtype=np.float32)
+        self.low = np.concatenate((np.zeros(self._num_scaled), -np.ones(self.size - self._num_scaled)))
+        self.low = self.low.astype(np.float32)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def encode(
+        self,
+        telemetry: Telemetry,
+        time_of_day_h: float,
+        last_action: NDArray[np.floating],
+        announced: tuple[float, float] = NOTHING_ANNOUNCED,
+    ) -> NDArray[np.float32]:
+        """The observation, shape (size,).
+
+        `last_action` has shape (num_controls,), in [-1, 1]; `announced` is of the next campaign that is known: seconds
+        to its start (0 while it runs), first attempts per second that it is to bring.
+        """
+        values = np.concatenate((self._readings.evaluate(telemetry), announced))
+        values = np.minimum(np.maximum(values, 0.0), self._high)
+        angle = 2.0 * math.pi * time_of_day_h / HOURS_A_DAY
+        scaled = np.where(self._log, np.log1p(values / self._knee) / self._norm, values / self._high)
+        clock = (math.sin(angle), math.cos(angle))
+        action = np.minimum(np.maximum(last_action, -1.0), 1.0)
+        return np.concatenate((scaled, clock, action), dtype=np.float32)
+
+    def decode(self, observation: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
+        """Natural values by name, each of shape () or (n,), of an observation of shape (size,) or (n, size).
+
+        `time_of_day_h` is there too, next to the sine and cosine it is read from.
+        """
+        encoded = np.asarray(observation, dtype=np.float64)
+        scaled = encoded[..., : self._num_scaled]
+        values = np.where(self._log, self._knee * np.expm1(scaled * self._norm), scaled * self._high)
+        values = np.where(self._whole, np.rint(values), values)
+        sine, cosine = encoded[..., self._num_scaled], encoded[..., self._num_scaled + 1]
+        actions = encoded[..., self._num_scaled + 2 :]
+        settings = np.apply_along_axis(self._controls.natural, -1, actions)
+        natural = np.concatenate((values, sine[..., None], cosine[..., None], settings), axis=-1)
+        decoded = {name: natural[..., index] for index, name in enumerate(self.names)}
+        decoded["time_of_day_h"] = np.asarray(np.arctan2(sine, cosine) / (2.0 * np.pi) * HOURS_A_DAY % HOURS_A_DAY)
+        return decoded
+
+
+def _measured(system: System) -> Iterator[Field]:
+    for row, (name, service) in enumerate(system.services.items()):
+        yield from service_fields(system, row, name, service)
+    for row, (name, policy) in enumerate(system.calls.items()):
+        yield from call_fields(system, row, name, policy)
+    for row, (name, request_class) in enumerate(system.classes.items()):
+        yield from class_fields(system, row, name, request_class)
+    yield from overall_fields(system)
+
+
+def _announced(system: System) -> Iterator[Field]:
+    normal = normal_rps(system)
+    start = "to the start of the next campaign that is known, 0 while it runs; none: the highest"
+    yield Field("announced.starts_in_s", "s", 0.0, ANNOUNCED_HIGH_S, "linear", start)
+    opens = "first attempts that it is to bring, if all goes to plan, on average; none: 0"
+    yield Field("announced.expected_rps", "1/s", 0.0, ANNOUNCED_HIGH * normal, "log", opens, knee=normal)
+
+
+def _clock() -> Iterator[Field]:
+    yield Field("time_of_day.sin", "", -1.0, 1.0, "sin", "of 2π · hour / 24")
+    yield Field("time_of_day.cos", "", -1.0, 1.0, "cos", "of 2π · hour / 24")
+
+
+def _settings(system: System) -> Iterator[Field]:
+    for control in system.controls:
+        yield Field(f"control.{control.name}", control.unit, control.low, control.high, "control", control.meaning)

@@ -1,0 +1,114 @@
+"""Incidents that come unannounced: a service slows down, an LLM's provider is in trouble, content is dropped."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from streamflow_env.episode import Mark
+from streamflow_env.incidents.incident import (
+    BaseIncident,
+    Effect,
+    Extra,
+    Outbreak,
+    check_class,
+    check_service,
+    stretch,
+)
+from streamflow_env.ranges import CountRange, FractionRange, NonNegativeRange, PositiveRange, draw, draw_count
+from streamflow_env.system import System
+from streamflow_env.system.schema import Frozen, Text
+
+
+class Precursor(Frozen):
+    """The warning sign: for `lead_s` before the incident the service is `factor` times as slow as healthy."""
+
+    lead_s: PositiveRange
+    factor: PositiveRange
+
+
+class Slowdown(BaseIncident):
+    """A service becomes `factor` times as slow."""
+
+    kind: Literal["slowdown"]
+    service: Text
+    factor: PositiveRange
+    duration_s: PositiveRange
+    precursor: Precursor | None = None
+
+    def check(self, system: System) -> None:
+        check_service(system, "service", self.service)
+
+    def sample(self, rng: np.random.Generator) -> Outbreak:
+        start_s, end_s = stretch(rng, self.start_s, self.duration_s)
+        factor = draw(rng, self.factor)
+        effect = Effect(self.service, "slowdown_factor", factor, start_s, end_s)
+        mark = Mark(f"{self.service} {factor:.1f}x slower", start_s, end_s)
+        sign = _warning(rng, self.precursor, self.service, start_s)
+        return Outbreak((*sign.effects, effect), (*sign.marks, mark))
+
+
+class LlmDegradation(BaseIncident):
+    """An LLM endpoint's provider is in trouble: less quota, higher latency and a longer retry-after, together."""
+
+    kind: Literal["llm_degradation"]
+    service: Text
+    quota_factor: FractionRange
+    latency_factor: PositiveRange
+    retry_after_s: NonNegativeRange
+    duration_s: PositiveRange
+    precursor: Precursor | None = None
+
+    def check(self, system: System) -> None:
+        check_service(system, "service", self.service, "llm_endpoint")
+
+    def sample(self, rng: np.random.Generator) -> Outbreak:
+        start_s, end_s = stretch(rng, self.start_s, self.duration_s)
+        quota, latency = draw(rng, self.quota_factor), draw(rng, self.latency_factor)
+        retry_after_s = draw(rng, self.retry_after_s)
+        effects = (
+            Effect(self.service, "quota_factor", quota, start_s, end_s),
+            Effect(self.service, "slowdown_factor", latency, start_s, end_s),
+            Effect(self.service, "retry_after_s", retry_after_s, start_s, end_s),
+        )
+        mark = Mark(f"{self.service} quota {quota:.2f}x, latency {latency:.1f}x", start_s, end_s)
+        sign = _warning(rng, self.precursor, self.service, start_s)
+        return Outbreak((*sign.effects, *effects), (*sign.marks, mark))
+
+
+class ContentDrop(BaseIncident):
+    """New content: `num_items` requests of `items_class` within `spread_s`, and a bulk invalidation at the start."""
+
+    kind: Literal["content_drop"]
+    cache: Text
+    items_class: Text
+    num_items: CountRange
+    spread_s: PositiveRange
+    invalidate_fraction: FractionRange
+
+    def check(self, system: System) -> None:
+        check_service(system, "cache", self.cache, "cache")
+        check_class(system, "items_class", self.items_class, "background")
+
+    def sample(self, rng: np.random.Generator) -> Outbreak:
+        start_s, end_s = stretch(rng, self.start_s, self.spread_s)
+        num_items = draw_count(rng, self.num_items)
+        fraction = draw(rng, self.invalidate_fraction)
+        return Outbreak(
+            effects=(Effect(self.cache, "invalidate_fraction", fraction, start_s, start_s),),
+            marks=(Mark(f"content drop, {num_items} items", start_s, end_s),),
+            extras=(Extra(self.items_class, num_items, start_s, end_s),),
+        )
+
+
+def _warning(rng: np.random.Generator, precursor: Precursor | None, service: str, start_s: float) -> Outbreak:
+    """The precursor of an incident at `start_s`; it never reaches back before t = 0, so the warm-up is healthy."""
+    if precursor is None:
+        return Outbreak()
+    factor = draw(rng, precursor.factor)
+    begin_s = max(0.0, start_s - draw(rng, precursor.lead_s))
+    if begin_s == start_s:
+        return Outbreak()
+    effect = Effect(service, "slowdown_factor", factor, begin_s, start_s)
+    return Outbreak((effect,), (Mark(f"warning sign: {service} {factor:.1f}x slower", begin_s, start_s),))
