@@ -57,7 +57,7 @@ class TrainingArguments:
     num_cells: int = argument(48, "cells simulated side by side")
     num_threads: int = argument(2, "threads that simulate them")
     evaluate_every: int = argument(25_000, "control steps between two evaluations and checkpoints")
-    num_evaluation_episodes: int = argument(12, "episodes of an evaluation, the same each time, never trained on")
+    num_evaluation_episodes: int = argument(14, "episodes of an evaluation, the same each time, never trained on")
     out: str = argument("runs", "folder in which the run gets a folder of its own")
     progress: bool = argument(True, "show a progress bar")
     resume: str | None = argument(

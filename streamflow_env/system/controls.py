@@ -159,6 +159,7 @@ class ControlTable:
         self._safe_low = np.where(self._log, self._low, 1.0)
         self._safe_ratio = np.where(self._log, self._high, 2.0) / self._safe_low
         self.as_found = self.clip(as_found)
+        self._found_action = self.action(self.as_found)
         self.as_found.flags.writeable = False
 
     def __len__(self) -> int:
@@ -166,6 +167,8 @@ class ControlTable:
 
     def natural(self, action: NDArray[np.floating]) -> NDArray[np.float64]:
         """Natural values of `action`, shape (num_controls,) in [-1, 1]; what lies outside is clipped.
+
+        The as-found action, which is rounded to float32, gives the as-found values exactly.
 
         Raises:
             ConfigError: wrong shape, NaN or infinity.
@@ -180,7 +183,8 @@ class ControlTable:
         linear = self._low + position * (self._high - self._low)
         logarithmic = self._safe_low * self._safe_ratio**position
         logarithmic = np.where(position == 1.0, self._high, logarithmic)  # where off is, whatever the rounding
-        return self.clip(np.where(self._log, logarithmic, linear))
+        values = self.clip(np.where(self._log, logarithmic, linear))
+        return np.where(action.astype(np.float32) == self._found_action, self.as_found, values)
 
     def action(self, natural: NDArray[np.floating]) -> NDArray[np.float32]:
         """The action, shape (num_controls,), that sets the `natural` values; the inverse of `natural`."""

@@ -173,6 +173,4 @@ class Users(Frozen):
     def _check(self) -> Users:
         if self.deadline_s <= self.network_s:
             raise ValueError(f"deadline_s {self.deadline_s} must be above network_s {self.network_s}")
-        if self.num_users + self.num_items >= 2**31:
-            raise ValueError(f"num_users + num_items = {self.num_users + self.num_items}: must be below {2**31}")
         return self

@@ -158,7 +158,7 @@ class DeferredQueue(Frozen):
     to: Text
     queue_limit: Count
     workers: Annotated[Count, Field(le=1024)]
-    poll_s: Positive
+    poll_s: Annotated[Positive, Field(ge=0.001)]
 
 
 Service = Annotated[

@@ -173,15 +173,22 @@ class System(Frozen):
                 needs_fallback = control.parameter in ("ask_fraction", "fallback_fraction")
                 if needs_fallback and self.calls[control.of].fallback_quality is None:
                     raise ValueError(f"{where}.of = {control.of!r}: this call has no fallback_quality")
+                if control.parameter == "retry_budget_fraction" and self.calls[control.of].max_attempts == 1:
+                    raise ValueError(f"{where}.of = {control.of!r}: this call has max_attempts 1, it never retries")
                 if control.parameter == "defer_fraction" and self.calls[control.of].deferred is None:
                     raise ValueError(f"{where}.of = {control.of!r}: this call has no `deferred` queue")
             else:
                 self._kind(f"{where}.of", control.of, {needed})
+                if control.parameter == "query_ttl_s" and not self._is_cached(control.of):
+                    raise ValueError(f"{where}.of = {control.of!r}: no call to it is cacheable")
                 if control.parameter in ENTRY_PARAMETERS and control.of != self.users.entry:
                     raise ValueError(f"{where}.of = {control.of!r}: must be users.entry, {self.users.entry!r}")
             value = self._found(control)
             if not control.low <= value <= control.high:
                 raise ValueError(f"{where}: as found it is {value}, must be in [{control.low}, {control.high}]")
+
+    def _is_cached(self, index: str) -> bool:
+        return any(policy.cacheable and policy.to == index for policy in self.calls.values())
 
     def _kind(self, where: str, name: str, allowed: set[str]) -> str:
         kind = self._kind_of(name)

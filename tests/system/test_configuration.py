@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "lookup of no cache": ([("classes.feed.plan.1.lookup", "auth")], ["feed.plan[1].lookup", "'auth'", "cache"]),
     "fill of no cache": (
-        [("classes.feed.plan.1.on_miss.3.fill", "llm")],
+        [("classes.feed.plan.1.on_miss.1.holding.3.fill", "llm")],
         ["classes.feed.plan[1]", "fill", "'llm'", "cache"],
     ),
     "invalidation of no cache": ([("classes.ingest.plan.2.invalidate", "x")], ["plan[2].invalidate", "'x'", "cache"]),

@@ -88,6 +88,8 @@ def begin(w: Any, classes: Any, heap: Any, r: Any, slot: int) -> None:
     r.quality_milli = 1000
     r.potential_milli = 1000
     r.deferred = -1
+    r.missed_ns = NEVER
+    r.item_missed_ns = NEVER
     r.personalised = 1
     r.held = 0
     r.round = 0

@@ -8,8 +8,8 @@ from streamflow_env.environment.calibration.onsets import Cascade, Link
 
 LLM_LIMITED_S: Final = (300.0, 1200.0)
 LLM_LIMITED_LEVEL: Final = 1.4
-LLM_LIMITED: Final = {"quota_factor": 0.15, "latency_factor": 2.0, "retry_after_s": 2.0}
-"""Within the ranges of configs/scenarios/llm-rate-limit.yaml, its quota the lowest of them; no precursor."""
+LLM_LIMITED: Final = {"quota_factor": 0.15, "latency_factor": 2.0, "retry_after_s": 4.0}
+"""Within the ranges of configs/scenarios/llm-rate-limit.yaml, quota and retry-after the worst of them; no precursor."""
 INVALIDATED_S: Final = (600.0, 601.0)
 AUTH_SLOW_S: Final = (300.0, 360.0)
 AUTH_FACTOR: Final = 8.0

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from streamflow_env.engines.telemetry import SERVICE_FIELDS
 from streamflow_env.environment.calibration.cascades import (
     AUTH_FACTOR,
     AUTH_LEVEL,
@@ -78,9 +77,9 @@ def situations() -> tuple[Situation, ...]:
         Situation("0.1x load", _steady(0.1, 3600.0), tuple(_idle())),
         Situation("3x load, held 30 min", _climb(3.0, 1800.0), tuple(_peak()), skip_s=RAMP_S),
         Situation("3x load, held 3 h", _climb(3.0, 10800.0), tuple(_peak()), skip_s=RAMP_S),
-        Situation("from 3x to 4x load", _climb(4.0, 600.0), tuple(_beyond()), SECOND, skip_s=RAMP_S * 2 / 3),
+        _invalidation_storm(3.0, "invalidation storm at 3x load", tuple(_beyond())),
         _llm_rate_limit(),
-        _invalidation_storm(),
+        _invalidation_storm(1.0, "invalidation storm at normal load", tuple(_stormy()), INVALIDATION_STORM),
         _retry_storm(AUTH_LEVEL, f"retry storm at {AUTH_LEVEL:g}x load", tuple(_stuck()), RETRY_STORM),
         _retry_storm(1.0, "retry storm at normal load", tuple(_healed())),
     )
@@ -106,8 +105,7 @@ def _peak() -> Iterator[Requirement]:
     yield Requirement("mean latency", "s", 0.8, 2.0, Metric("mean_response_s"))
     yield Requirement("95th percentile", "s", 3.0, math.inf, Metric("p95_s"))
     yield Requirement("error rate", "", 0.02, 0.05, Metric("error_fraction"))
-    if "evicted" in SERVICE_FIELDS:
-        yield Requirement("cache entries evicted", "", 1, math.inf, CacheCounter("evicted"))
+    yield Requirement("cache entries evicted", "", 1, math.inf, CacheCounter("evicted"))
     waited = Counter("profile_db", "queue_ns", 1e-9)
     yield Requirement("waiting for a profile DB connection, all requests", "s", ABOVE_ZERO, math.inf, waited)
 
@@ -133,20 +131,20 @@ def _llm_rate_limit() -> Situation:
     )
 
 
-def _invalidation_storm() -> Situation:
+def _stormy() -> Iterator[Requirement]:
+    lowest = Extreme("hit_fraction", highest=False, from_s=INVALIDATED_S[0])
+    yield Requirement("lowest one-minute hit rate", "", 0.15, 0.25, lowest)
+
+
+def _invalidation_storm(
+    level: float, name: str, needs: tuple[Requirement, ...], cascade: Cascade | None = None
+) -> Situation:
     start_s, end_s = INVALIDATED_S
     incident = {
         "kind": "content_drop", "cache": "cache", "items_class": "ingest", "start_s": start_s,
         "num_items": 1, "spread_s": end_s - start_s, "invalidate_fraction": 1.0,
     }  # fmt: skip
-    lowest = Extreme("hit_fraction", highest=False, from_s=start_s)
-    return Situation(
-        "invalidation storm at normal load",
-        _steady(1.0, 1800.0, incident),
-        (Requirement("lowest one-minute hit rate", "", 0.15, 0.25, lowest),),
-        interval_s=SECOND,
-        cascade=INVALIDATION_STORM,
-    )
+    return Situation(name, _steady(level, 1800.0, incident), needs, interval_s=SECOND, cascade=cascade)
 
 
 def _stuck() -> Iterator[Requirement]:
