@@ -11,15 +11,9 @@ import pytest
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
 from streamflow_env.episode import Change
-from tests.engines.tiny import ENTERED, MS, NETWORK_MS, constant, llm, pool, run, schedule, tiny_system
+from tests.engines.tiny import ENTERED, MS, constant, front, llm, pool, run, schedule, tiny_system
 
-NETWORK = NETWORK_MS * MS
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
-
-
-def front(request: int, sent: int, left: int, outcome: str = "ok", attempt: int = 0) -> tuple[object, ...]:
-    """The visit to `front` of an attempt that found a worker there at once."""
-    return (request, attempt, 0, 0, "front", sent + NETWORK, sent + NETWORK, left, outcome)
 
 
 def test_a_worker_is_held_during_the_calls_below_it(engine: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.compiled import CompiledEngine, loop
-from streamflow_env.engines.telemetry import SERVICE_FIELDS, Telemetry
+from streamflow_env.engines.telemetry import CALL_FIELDS, SERVICE_FIELDS, Telemetry
 from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
@@ -20,26 +20,42 @@ control_interval_s: 4.0
 warmup_s: 10.0                    # not a whole number of control intervals
 sla: {target_s: 0.3, worst_s: 1.5}
 users:
-  {num_users: 300, popularity_exponent: 1.0, return_fraction: 0.5, return_gap_s: 20.0, lookback_s: 60,
-   premium_fraction: 0.4, entry: door, network_s: 0.01, deadline_s: 2.0, retry_fraction: 0.8, max_retries: 2,
-   think_time_s: 0.5}
+  {num_users: 80, popularity_exponent: 1.0, num_items: 30, item_exponent: 0.7, return_fraction: 0.5,
+   return_gap_s: 20.0, lookback_s: 60, premium_fraction: 0.4, entry: door, network_s: 0.01, deadline_s: 2.0,
+   retry_fraction: 0.8, max_retries: 2, think_time_s: 0.5}
 services:
-  shelf: {kind: cache, lookup_time: {mean_s: 0.004, cv: 0.3}, ttl_s: 30.0, ttl_jitter_fraction: 0.5}
+  waiting_list: {kind: deferred_queue, to: brain, queue_limit: 15, workers: 2, poll_s: 0.3}
+  shelf:
+    {kind: cache, lookup_time: {mean_s: 0.004, cv: 0.3}, ttl_s: 30.0, ttl_jitter_fraction: 0.5, memory_entries: 40,
+     eviction_samples: 3, keys_per_item: 6, invalidation_rate_keys_per_s: 30}
   brain:
     {kind: llm_endpoint, quota_per_minute: 240, burst: 6, floor_latency_s: 0.05, tail: {mean_s: 0.1, cv: 0.8},
-     rejection_time_s: 0.02, retry_after_s: 0.1}
+     rejection_time_s: 0.02, retry_after_s: 0.1, background_share_fraction: 0.3}
   door:
     {kind: worker_pool, replicas: 3, workers_per_replica: 5, queue_limit: 100, serves_departed: false,
-     service_time: {mean_s: 0.02, distribution: exponential}, startup_delay_s: 6.0, removal_hold_s: 8.0}
+     service_time: {mean_s: 0.02, distribution: exponential}, startup_delay_s: 6.0, removal_hold_s: 8.0,
+     waiting_limit_s: 0.8, admission_reserve_fraction: 0.5}
 calls:
   think:
     {to: brain, max_attempts: 3, backoff_base_s: 0.1, backoff_jitter: [0.5, 1.5], fallback_quality: 0.5,
+     exhausted_quality: 0.3, retry_budget_fraction: 0.1, deferred: waiting_list, defer_fraction: 0.6,
      breaker: {window_size: 10, minimum_calls: 5, slow_call_s: 0.4, open_s: 1.0, half_open_calls: 3}}
+  describe: {to: brain, max_attempts: 2, backoff_base_s: 0.3, exhausted_quality: 0.0}
 classes:
   question:
     kind: interactive
     normal_rate_rps: 20.0
-    plan: [{lookup: shelf, on_miss: [{query: think}, {fill: shelf}]}]
+    plan:
+      - lookup: shelf
+        on_miss: [{query: think}, {lookup: shelf, key: item, on_miss: [{fill: shelf, key: item}]}, {fill: shelf}]
+  loan:
+    kind: interactive
+    normal_rate_rps: 3.0
+    plan: [{lookup: shelf, key: item, on_miss: [{fill: shelf, key: item}]}]
+  cataloguing:
+    kind: background
+    normal_rate_rps: 1.0
+    plan: [{query: describe}, {invalidate: shelf}]
 controls:
   - {name: doors, of: door, parameter: replicas, unit: replicas, low: 1, high: 6, meaning: -}
   - {name: patience, of: think, parameter: timeout_s, unit: s, low: 0.1, high: 3.0, off_at_high: true, meaning: -}
@@ -48,19 +64,34 @@ controls:
   - {name: kept, of: brain, parameter: premium_reserve_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
   - {name: sweep, of: shelf, parameter: invalidation_rate_keys_per_s, unit: keys/s, low: 1, high: 100,
      off_at_high: true, meaning: -}
+  - {name: at_the_door, of: door, parameter: waiting_limit_s, unit: s, low: 0.02, high: 2.0, off_at_high: true,
+     meaning: -}
+  - {name: admitted, of: door, parameter: rate_limit_rps, unit: 1/s, low: 12, high: 60, off_at_high: true, meaning: -}
+  - {name: members, of: door, parameter: admission_reserve_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: later, of: think, parameter: defer_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: again, of: think, parameter: retry_budget_fraction, unit: fraction, low: 0.0, high: 1.0, off_at_high: true,
+     meaning: -}
+  - {name: cataloguers, of: brain, parameter: background_share_fraction, unit: fraction, low: 0.0, high: 1.0,
+     meaning: -}
+  - {name: loan_time, of: shelf, parameter: ttl_s, unit: s, low: 2.0, high: 60.0, scale: log, meaning: -}
+  - {name: shelf_space, of: shelf, parameter: memory_entries, unit: entries, low: 10, high: 120, meaning: -}
 """
 WAREHOUSE = """
-name: warehouse                   # nested holding, queries without a pool, two databases, no cache, no LLM
+name: warehouse                   # nested holding, queries without a pool, databases and replicas, no cache, no LLM
 control_interval_s: 3.0
 warmup_s: 6.0
 sla: {target_s: 0.2, worst_s: 1.0}
 users:
-  {num_users: 50, popularity_exponent: 0.3, return_fraction: 0.0, return_gap_s: 5.0, lookback_s: 10,
+  {num_users: 50, popularity_exponent: 0.3, num_items: 12, return_fraction: 0.0, return_gap_s: 5.0, lookback_s: 10,
    premium_fraction: 0.1, entry: gate, network_s: 0.0, deadline_s: 1.0, retry_fraction: 0.9, max_retries: 5,
    think_time_s: 0.0}
 services:
-  map: {kind: vector_index, base_latency_s: 0.03, saturated_latency_s: 0.6, knee_in_flight: 3.0, cv: 0.5}
-  ledger: {kind: database, connections: 2, queue_limit: 4, service_time: {mean_s: 0.03, cv: 1.0}}
+  map:
+    {kind: vector_index, base_latency_s: 0.03, saturated_latency_s: 0.6, knee_in_flight: 3.0, cv: 0.5,
+     query_ttl_s: 1.0, query_slots: 5, cached_latency_s: 0.01}
+  ledger:
+    {kind: database, connections: 2, queue_limit: 4, service_time: {mean_s: 0.03, cv: 1.0}, read_replicas: 1,
+     startup_delay_s: 4.0, removal_hold_s: 3.0, replication_lag_s: 0.5, write_gap_s: 3.0}
   archive: {kind: database, connections: 1, queue_limit: 0, service_time: {mean_s: 0.05, distribution: exponential}}
   gate:
     {kind: worker_pool, replicas: 2, workers_per_replica: 8, queue_limit: 20, serves_departed: false,
@@ -71,10 +102,11 @@ services:
      removal_hold_s: 0.0, fault_fraction: 0.05}
   clerk:
     {kind: worker_pool, replicas: 1, workers_per_replica: 4, queue_limit: 5, service_time: {mean_s: 0.02, cv: 2.0},
-     serves_departed: false, startup_delay_s: 7.0, removal_hold_s: 4.0}
+     serves_departed: false, startup_delay_s: 7.0, removal_hold_s: 4.0, waiting_limit_s: 0.3}
   mail: {kind: consumer, queue_limit: 6, batch_size: 4, batch_time: {mean_s: 0.3, cv: 0.5}}
 calls:
-  find: {to: map, max_attempts: 2, timeout_s: 0.2, attempt_cpu: {mean_s: 0.004, cv: 1.0}, exhausted_quality: 0.3}
+  find: {to: map, max_attempts: 2, timeout_s: 0.2, attempt_cpu: {mean_s: 0.004, cv: 1.0}, exhausted_quality: 0.3,
+     cacheable: true, retry_budget_fraction: 0.05}
   book: {to: ledger, max_attempts: 2, backoff_base_s: 0.05}
   read: {to: archive, fallback_quality: 0.2, ask_fraction: 0.7, fallback_fraction: 0.5, exhausted_quality: 0.1}
 classes:
@@ -99,6 +131,11 @@ controls:
   - {name: gate_queue, of: gate, parameter: queue_limit, unit: requests, low: 0, high: 50, meaning: -}
   - {name: patience, of: find, parameter: timeout_s, unit: s, low: 0.01, high: 1.0, meaning: -}
   - {name: reading, of: read, parameter: ask_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: copies, of: ledger, parameter: read_replicas, unit: replicas, low: 0, high: 3, meaning: -}
+  - {name: known, of: map, parameter: query_ttl_s, unit: s, low: 0.0, high: 2.0, meaning: -}
+  - {name: at_the_clerk, of: clerk, parameter: waiting_limit_s, unit: s, low: 0.01, high: 0.5, meaning: -}
+  - {name: again, of: find, parameter: retry_budget_fraction, unit: fraction, low: 0.0, high: 1.0, off_at_high: true,
+     meaning: -}
 """
 GLACIER = """
 name: glacier                     # calls take a day or more: one rounding more or less is a difference of whole ns
@@ -143,9 +180,10 @@ CHANGES = {
     "glacier": (Change(500_000_000_000_000, "ice", "slowdown_factor", 1.3),),
 }
 HAPPENS = {
-    "library": "queue_full failed abandoned timeouts deadlines rate_limited breaker_open hits stale_hits fills"
-    " invalidated sweep_backlog",
-    "warehouse": "queue_full departed failed abandoned timeouts deadlines faults lost cpu_queue_length",
+    "library": "queue_full shed failed abandoned timeouts deadlines rate_limited breaker_open hits stale_hits item_hits"
+    " fills duplicate_fills evicted invalidated sweep_backlog deferred departed lost enriched retries_refused",
+    "warehouse": "queue_full shed departed failed abandoned timeouts deadlines faults lost cpu_queue_length query_hits"
+    " stale_reads retries_refused",
     "glacier": "abandoned timeouts",
 }
 TEXTS = {"library": LIBRARY, "warehouse": WAREHOUSE, "glacier": GLACIER}
@@ -199,8 +237,10 @@ def test_the_engines_are_equal_on_another_system(system: System, kind: str, leve
 
 def test_another_system_is_not_an_idle_one(system: System) -> None:
     """What could differ did happen: every outcome the system can have is there."""
-    runs = [trajectory("compiled", system, episode_of(system, 0, 2.5), settings(system, k)) for k in ("low", "high")]
-    total = {name: sum(int(t.services[name].sum()) for run in runs for t in run) for name in SERVICE_FIELDS}
+    kinds = ("as found", "low", "high", "random")
+    runs = [trajectory("compiled", system, episode_of(system, 0, 2.5), settings(system, kind)) for kind in kinds]
+    total = {name: sum(int(t.calls[name].sum()) for run in runs for t in run) for name in CALL_FIELDS}
+    total |= {name: sum(int(t.services[name].sum()) for run in runs for t in run) for name in SERVICE_FIELDS}
     assert {name for name in HAPPENS[system.name].split() if total[name] == 0} == set()
 
 
