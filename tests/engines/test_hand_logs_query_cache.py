@@ -18,17 +18,18 @@ pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 
 
 def with_index(*, timeout_s: float | None = None, cacheable: bool = True, num_items: int = 1, **more: Any) -> System:
-    """A system of one vector index, in intervals of a second unless given."""
+    """A system of one vector index, in intervals of a second unless given; `find` is cacheable, or another call is."""
     interval_s = more.pop("interval_s", 1.0)
     index = {
         "kind": "vector_index", "base_latency_s": 0.1, "saturated_latency_s": 0.1, "knee_in_flight": 1.0,
         "query_ttl_s": 1.0, "query_slots": 8, "cached_latency_s": 0.04, **more,
     }  # fmt: skip
     find = {"to": "index", "cacheable": cacheable, "timeout_s": timeout_s, "exhausted_quality": 0.5}
+    calls = {"find": find, "never_made": {"to": "index", "cacheable": True}}
     ttl = lever("ttl", "index", "query_ttl_s", 0.0, 100.0)
     users = {"num_items": num_items, "item_exponent": 0.0}
     return tiny_system(
-        {"index": index}, [{"query": "find"}], calls={"find": find}, users=users, controls=[ttl], interval_s=interval_s
+        {"index": index}, [{"query": "find"}], calls=calls, users=users, controls=[ttl], interval_s=interval_s
     )
 
 
