@@ -29,7 +29,7 @@ def index_bits(num_slots: int) -> int:
 @njit(cache=True)
 def _home(key: int, bits: int) -> int:
     """Where a search for `key` begins: multiplicative (Fibonacci) hashing, Knuth vol. 3, 6.4."""
-    return ((key * 2654435761) & 0xFFFFFFFF) >> (32 - bits)
+    return ((int(key) * 2654435761) & 0xFFFFFFFF) >> (32 - bits)
 
 
 @njit(cache=True)

@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "asks polled all the time": (
         [("services.deferred_asks.poll_s", 0.0)],
-        ["services.deferred_asks", "poll_s = 0.0", "greater than 0"],
+        ["services.deferred_asks", "poll_s = 0.0", "greater than or equal to 0.001"],
     ),
     "asks by too many workers": (
         [("services.deferred_asks.workers", 1025)],
