@@ -23,7 +23,7 @@ from streamflow_env.system import Cache, CallStep, LookupStep, Step, System
 
 __all__ = ["ENTRY", "INVALID", "WarmState", "ttl_ns", "warm_state"]
 
-HISTORY_SEED: Final = 0
+HISTORY_SEED: Final = 2**62  # far from the seeds of episodes: else episode 0 would meet its own users again
 LOAD_STEP: Final = 0.25
 """The starting load is rounded to this multiple of the normal load, so that few warm states are ever computed."""
 

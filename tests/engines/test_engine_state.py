@@ -230,7 +230,7 @@ def as_kernels_see(value: Any) -> Any:
 
 def fingerprint_with_the_jit_off() -> str:
     for module in (compiled_engine, arrivals, warm):
-        for name in ("run_interval", "put_in_force", "empty_slots", "fill_arrivals", "_remember"):
+        for name in ("run_interval", "put_in_force", "empty_slots", "fill_arrivals", "_remember", "fill_index"):
             if kernel := vars(module).get(name):
                 setattr(module, name, lambda *values, kernel=kernel: kernel(*map(as_kernels_see, values)))
     with np.errstate(over="ignore"):  # hashing wraps around, as it must

@@ -88,9 +88,10 @@ def in_order(onsets_s: Sequence[float]) -> bool:
 
 @dataclass(frozen=True)
 class InOrder:
-    """1 where a cascade's links set in in their order, 0 where not."""
+    """1 where a cascade's links (or the first so many of them) set in in their order, 0 where not."""
 
     cascade: Cascade
+    num_links: int | None = None
 
     def __call__(self, recording: Recording) -> float:
-        return float(in_order(chain(self.cascade, recording).onsets_s))
+        return float(in_order(chain(self.cascade, recording).onsets_s[: self.num_links]))

@@ -122,10 +122,11 @@ def _llm_rate_limit() -> Situation:
         "kind": "llm_degradation", "service": "llm", "start_s": start_s, "duration_s": end_s - start_s, **LLM_LIMITED,
     }  # fmt: skip
     order = Requirement("the chain's onsets are in order (1: yes)", "", 1, 1, InOrder(LLM_RATE_LIMIT), share=0.9)
+    inner = Requirement("429s, slots, queue, CPU in order (1: yes)", "", 1, 1, InOrder(LLM_RATE_LIMIT, 4), share=0.9)
     fullest = Requirement("engine queue, longest", "", 1000, math.inf, HighestGauge("engine", "queue_length"))
     refused = Requirement("refused by the full engine queue", "", 1, math.inf, Counter("engine", "queue_full"))
     scenario = _steady(LLM_LIMITED_LEVEL, end_s, incident)
-    needs = (order, fullest, refused)
+    needs = (order, inner, fullest, refused)
     return Situation(
         f"LLM rate limit at {LLM_LIMITED_LEVEL:g}x load", scenario, needs, interval_s=SECOND, cascade=LLM_RATE_LIMIT
     )
