@@ -37,7 +37,7 @@ CONTROLS: dict[str, tuple[Situation, tuple[Claim, ...]]] = {
         ),
     ),
     "user_profile_replicas": (
-        Situation(users=2.5, changes=(("user_profile", "slowdown_factor", 20.0),)),
+        Situation(users=1.2, changes=(("user_profile", "slowdown_factor", 220.0),)),
         bigger_pool("user_profile", less(lambda r: r.service("user_profile", "queue_ns"), 10)),
     ),
     "engine_replicas": (
@@ -63,11 +63,11 @@ CONTROLS: dict[str, tuple[Situation, tuple[Claim, ...]]] = {
         ),
     ),
     "engine_queue_limit": (
-        Situation(users=1.5, changes=(("vector_db", "slowdown_factor", 8.0),)),
+        Situation(changes=(("vector_db", "slowdown_factor", 8.0),)),  # just too slow for the engine's slots
         (
-            more(lambda r: r.highest("engine", "queue_length"), 50),
-            more(lambda r: r.sojourn("engine"), 2),
-            less(lambda r: r.service("engine", "queue_full"), 1.5),
+            more(lambda r: r.highest("engine", "queue_length"), 3),
+            more(lambda r: r.sojourn("engine"), 1.01),
+            less(lambda r: r.service("engine", "queue_full"), 10),
         ),
     ),
     "llm_breaker_threshold": (
