@@ -270,3 +270,17 @@ def test_an_entry_has_expired_at_the_end_of_its_time_to_live(engine: str, more_n
     result = run(engine, system, episode)
 
     assert [row[6] for row in result.of("cache") if row[0] == 1 and row[1] == 1] == [outcome]
+
+
+def test_a_retry_is_about_the_same_item(engine: str) -> None:
+    """The second request is refused by `slow` with the item's key filled; its retry finds that."""
+    services = {"cache": cache(), "slow": pool(100, queue_limit=0)}
+    users = {"num_items": 1000, "item_exponent": 0.0, "max_retries": 1}
+    system = tiny_system(services, [ITEMS_KEY, {"call": "slow"}], users=users)
+    episode, (_, b) = schedule(system, {100: 2}, where=items_are("ab"))
+
+    result = run(engine, system, episode)
+
+    assert [row[4:] for row in result.answers if row[0] == 1] == [("queue full", 0), ("queue full", 0)]
+    assert result.answers[1][2:4] == (b + 35 * MS, b + 60 * MS)
+    assert (result.service("cache", "item_lookups"), result.service("cache", "item_hits")) == ([3], [1])

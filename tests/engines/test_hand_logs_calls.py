@@ -97,9 +97,9 @@ def test_who_would_not_retry_is_not_refused(engine: str) -> None:
 
 
 def shared(share: float, **more: Any) -> System:
-    """A system of users and a background class that share an LLM of ten tokens."""
+    """A system of users and a background class that share an LLM, of ten tokens unless given."""
     calls = {name: {"to": "llm", "exhausted_quality": 0.5} for name in ("ask", "feed")}
-    endpoint = llm(100, quota_per_minute=6, burst=10, background_share_fraction=share, **more)
+    endpoint = llm(100, **{"quota_per_minute": 6, "burst": 10, "background_share_fraction": share, **more})
     controls = [lever("share", "llm", "background_share_fraction", 0.0, 1.0)]
     return tiny_system(
         {"llm": endpoint}, [{"query": "ask"}], calls=calls, background=[{"query": "feed"}], controls=controls,
@@ -165,19 +165,20 @@ def test_a_small_share_keeps_one_token(engine: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "milli", "successes"),
+    ("burst", "before", "after", "milli", "successes"),
     [
-        (0.5, 0.1, [10_000, 10_000], 9),
-        (0.5, 0.0, [10_000, 10_000], 10),
-        (0.1, 0.5, [10_000, 6050], 5),
-        (0.0, 0.5, [10_000, 5050], 5),
+        (10, 0.5, 0.1, [10_000, 10_000], 9),
+        (10, 0.5, 0.0, [10_000, 10_000], 10),
+        (10, 0.1, 0.5, [10_000, 6050], 5),
+        (10, 0.0, 0.5, [10_000, 5050], 5),
+        (1, 0.5, 0.0, [2000, 1000], 1),
     ],
 )
 def test_a_change_of_the_share_moves_what_it_can_no_longer_hold(
-    engine: str, before: float, after: float, milli: list[int], successes: int
+    engine: str, burst: int, before: float, after: float, milli: list[int], successes: int
 ) -> None:
     """To the users' part, as far as that has room. What is kept anew has to be refilled: 0.05 tokens in a second."""
-    system = shared(before)
+    system = shared(before, burst=burst)
     episode, _ = schedule(system, {2100: 10})
 
     result = run(engine, system, episode, [{}, {"share": after}, {"share": after}])

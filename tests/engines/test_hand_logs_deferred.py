@@ -22,6 +22,7 @@ pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 ASK: dict[str, Any] = {
     "to": "llm", "ask_fraction": 0.0, "fallback_quality": 0.5, "deferred": "later", "defer_fraction": 1.0,
 }  # fmt: skip
+LATER = {"kind": "deferred_queue", "to": "llm", "queue_limit": 10, "workers": 1, "poll_s": 0.5}
 MISS: Sequence[Any] = ({"query": "ask"}, {"fill": "cache"})
 
 
@@ -36,7 +37,7 @@ def with_queue(
     **more: Any,
 ) -> System:
     """A system of a cache, an LLM and a deferred queue between them."""
-    later = {"kind": "deferred_queue", "to": "llm", "queue_limit": queue_limit, "workers": workers, "poll_s": 0.5}
+    later = {**LATER, "queue_limit": queue_limit, "workers": workers}
     return tiny_system(
         {"cache": cache(), "llm": llm(100), "later": later, **(services or {})},
         [{"lookup": "cache", "on_miss": list(on_miss)}],
@@ -262,8 +263,8 @@ def test_the_latency_of_a_job_is_drawn_by_its_number(engine: str, tmp_path: Path
     queue = system.service_names.index("later")
 
     def wanted(drawn: Drawn) -> bool:
-        draws = [draw(drawn.seed, DEFERRED, queue, number) for number in range(2)]
-        return draws[0] < 0.5 <= draws[1] and users_are("ab")(drawn)
+        draws = [draw(drawn.seed, DEFERRED, index, number) >= 0.5 for index in (queue, 0) for number in range(2)]
+        return draws == [False, True, False, False] and users_are("ab")(drawn)
 
     episode, _ = schedule(system, {100: 2}, [Change(0, "llm", "slowdown_factor", 2.0)], where=wanted)
 
@@ -271,3 +272,16 @@ def test_the_latency_of_a_job_is_drawn_by_its_number(engine: str, tmp_path: Path
 
     assert result.service("later", "busy_ns") == result.service("llm", "sojourn_ns") == [800 * MS]
     assert result.service("later", "enriched") == [2]
+
+
+def test_the_quality_of_a_hit_remains_in_an_enriched_entry(engine: str) -> None:
+    """Each request asks and fills whatever it found: the second found 0.5 and writes 0.25, which becomes 0.5."""
+    services = {"cache": cache(), "llm": llm(100), "later": LATER}
+    system = tiny_system(services, [{"lookup": "cache"}, *MISS], calls={"ask": ASK})
+    episode, _ = schedule(system, {100: 1, 300: 1, 900: 1})
+
+    result = run(engine, system, episode)
+
+    assert [row[5] for row in result.answers] == [500, 250, 250]
+    assert (result.service("later", "arrivals"), result.service("later", "departed")) == ([3], [1])
+    assert result.service("cache", "duplicate_fills") == [0]
