@@ -19,7 +19,7 @@ DEFINITIONS: Final = """## What the words mean
 - The last figures are those of the first seed, `compiled = reference`: the reference engine repeats that whole episode,
   in every situation, and a row is met only if its figure is the same to the last bit.
 - *3x load* is reached from normal load in 30 min and then held. Saturation is shown by an *invalidation storm at 3x
-  load*, in its worst minute: where the front collapses after it, the databases are idle again.
+  load*, in the worst minute of its first three: the front collapses after it, and the databases are idle again.
 - *Goodput / offered* is answers (within the SLA or late) by attempts, users' retries included. *Minutes* are
   windows of 60 s, one beginning each second.
 - *Whole again after*: the seconds from the end of the cause to the beginning of the first minute from which on every
