@@ -54,7 +54,7 @@ SERVICE_FIELDS: Final = {
     "fills": "cache entries written",
     "duplicate_fills": "of those, over one written since the writer's lookup missed: concurrent misses of one key",
     "evicted": "valid cache entries that gave way for want of memory",
-    "enriched": "cache entries enriched by a deferred ask",
+    "enriched": "deferred asks whose cache entry was enriched",
     "stale_reads": "reads of a replica that had not yet seen the last write",
     "invalidated": "cache entries that became invalid before their time",
     "queue_length": "at the end: requests waiting",
