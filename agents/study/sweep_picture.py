@@ -63,7 +63,7 @@ def draw_sweep(results: Results, actions: Mapping[str, Action], plan: Plan, tabl
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, 2.6 + 2 * ROW_HEIGHT * len(table)), layout="constrained")
-    axes = figure.subplots(len(BASES), len(PANELS), sharey=True)
+    axes = figure.subplots(len(BASES), len(PANELS), sharey="row")
     for row, base in enumerate(BASES):
         for column, panel in enumerate(PANELS):
             effects = _effects(results, base, panel, actions, plan, table)
