@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format calibrate equivalence mutants results world-cup clean
+.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence mutants results world-cup clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ format: $(INSTALLED)  ## put the code in the house's format
 
 calibrate: $(INSTALLED)  ## measure the system as found against the brief's figures; writes docs/calibration.md
 	$(BIN)/python scripts/calibrate.py $(ARGS)
+
+interventions: $(INSTALLED)  ## measure what each control, fixed settings and slack are worth; writes docs/interventions.md (ARGS=--redraw)
+	$(BIN)/python scripts/interventions.py $(ARGS)
 
 equivalence: $(INSTALLED)  ## hold the two engines against each other, event by event
 	$(BIN)/python scripts/equivalence.py $(ARGS)

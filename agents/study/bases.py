@@ -1,0 +1,59 @@
+"""What is held while one control is moved: the system as found, the playbook, the best fixed setting of a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from agents.baselines import StaticBaseline, make_baseline
+from agents.study.plan import Plan
+from agents.study.runs import Action
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.system import System
+from streamflow_env.system.controls import ControlTable
+
+AS_FOUND: Final = "as_found"
+PLAYBOOK: Final = "playbook"
+BASES: Final = (AS_FOUND, PLAYBOOK)
+BEST: Final = "best"
+NEVER_ASK: Final[Mapping[str, float]] = {"llm_ask": 0.0, "llm_defer": 0.0}
+ALWAYS_ASK: Final[Mapping[str, float]] = {
+    "llm_ask": 1.0, "llm_fallback": 0.0, "llm_timeout": 10.0, "llm_breaker_threshold": 1.0, "llm_retry_budget": 1.0,
+}  # fmt: skip
+"""The two shortcuts: no answer of the LLM at all, and waiting for each, whatever it takes."""
+
+
+def base_actions(system: System) -> dict[str, Action]:
+    """The actions of `BASES`, by name."""
+    found: dict[str, Action] = {}
+    for name in BASES:
+        baseline = make_baseline(name, system, ObservationTable(system))
+        assert isinstance(baseline, StaticBaseline)
+        found[name] = _action(system.control_table, baseline.settings)
+    return found
+
+
+def base_of(base: str, control: str, plan: Plan) -> str:
+    """The name of the base over which `control` is swept: over the playbook, with its companions."""
+    if base != PLAYBOOK or control not in plan.companions:
+        return base
+    return ", ".join([base, *(f"{name} {value:g}" for name, value in plan.companions[control].items())])
+
+
+def with_companions(action: Action, control: str, plan: Plan, table: ControlTable) -> Action:
+    """`action` with the companions of `control`, if any."""
+    return with_settings(action, plan.companions.get(control, {}), table)
+
+
+def with_settings(action: Action, settings: Mapping[str, float], table: ControlTable) -> Action:
+    """`action` with some controls set, in natural units."""
+    natural = table.natural(np.array(action))
+    for name, value in settings.items():
+        natural[table.names.index(name)] = value
+    return _action(table, natural)
+
+
+def _action(table: ControlTable, natural: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Action:
+    return tuple(table.action(natural).astype(float).tolist())
