@@ -14,8 +14,10 @@ SHARED = (
     "streamflow_env.engines.telemetry",
     "streamflow_env.engines.warm",
 )
-"""Configuration, what happens from outside, draws, telemetry definitions, and the one computed warm state. (The compiled
-engine keeps its entries in the warm state's slots; the reference engine has a dictionary of its own.)"""
+"""Configuration, what happens from outside, draws, telemetry definitions, and the one computed warm state.
+
+The compiled engine keeps its entries in the warm state's slots; the reference engine has a dictionary of its own.
+"""
 
 
 def imported(engine: str) -> set[str]:
