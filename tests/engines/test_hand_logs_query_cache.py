@@ -73,6 +73,20 @@ def test_an_answer_from_the_query_cache_is_in_flight_and_not_busy(engine: str) -
     assert result.service("index", "busy_ns") == [200 * MS + 800 * MS - (c + ENTERED), c + 215 * MS - 800 * MS]
 
 
+def test_a_query_takes_the_longer_the_more_are_in_flight(engine: str) -> None:
+    """Alone at the knee: halfway from 0.1 to 0.3 s; with another 4/5 of the way. The first is over when c comes."""
+    system = with_index(saturated_latency_s=0.3, cacheable=False)
+    episode, (a, b, c) = schedule(system, {100: 1, 150: 1, 350: 1})
+
+    result = run(engine, system, episode)
+
+    assert result.of("index") == [
+        (0, 1, 0, a + ENTERED, a + ENTERED, a + 215 * MS, "ok"),
+        (1, 1, 0, b + ENTERED, b + ENTERED, b + 275 * MS, "ok"),
+        (2, 1, 0, c + ENTERED, c + ENTERED, c + 275 * MS, "ok"),
+    ]
+
+
 def test_the_query_cache_answers_whatever_the_timeout(engine: str) -> None:
     """A call is given up after 150 ms; a query takes 100 ms, an answer of the query cache 400 ms."""
     system = with_index(timeout_s=0.15, cached_latency_s=0.4)
