@@ -12,7 +12,7 @@ from streamflow_env.environment.env import StreamFlowEnv
 
 SCENARIOS = ("normal", "peak-hour", "llm-rate-limit", "retry-storm")
 ALWAYS_ASK = {"llm_ask": 1.0, "llm_fallback": 0.0, "llm_timeout": 10.0, "llm_breaker_threshold": 1.0}
-NEVER_ASK = {"llm_ask": 0.0}
+NEVER_ASK = {"llm_ask": 0.0, "llm_defer": 0.0}  # a deferred ask is an ask: the playbook makes one for each fallback
 
 
 def static(env: StreamFlowEnv, settings: dict[str, float]) -> StaticBaseline:
