@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-from streamflow_env.engines.compiled.layout import ADMISSION
+from streamflow_env.engines.compiled.records import ADMISSION
 
 
 @njit(cache=True)

@@ -184,3 +184,11 @@ def free_slot(w: Any, requests: Any, slot: int) -> None:
     requests[slot].next = w.free_head
     w.free_head = slot
     w.num_free += 1
+
+
+@njit(cache=True)
+def empty_slots(requests: Any, first: int) -> None:
+    """Chain the slots from `first` on into a free list."""
+    for slot in range(first, requests.size):
+        requests[slot].request = -1
+        requests[slot].next = slot + 1 if slot + 1 < requests.size else -1

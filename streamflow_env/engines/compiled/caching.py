@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import njit
 
-from streamflow_env.engines.compiled.layout import KEY
+from streamflow_env.engines.compiled.records import KEY
 from streamflow_env.engines.compiled.services import draw, touch
 from streamflow_env.engines.draws.distributions import popular_key
 from streamflow_env.engines.draws.hashing import INVALIDATED_KEY, ITEM, TTL, draw_index, uniform

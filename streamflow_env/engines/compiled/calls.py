@@ -20,8 +20,8 @@ from streamflow_env.engines.compiled.agenda import (
 )
 from streamflow_env.engines.compiled.breaker import permits, record
 from streamflow_env.engines.compiled.caching import item_of
-from streamflow_env.engines.compiled.layout import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
+from streamflow_env.engines.compiled.records import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
 from streamflow_env.engines.compiled.services import (
     HAD,
     TURNED_AWAY,

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-from streamflow_env.engines.compiled.layout import TOKEN, kept_burst, rest_of_burst
+from streamflow_env.engines.compiled.records import TOKEN
 from streamflow_env.engines.draws.distributions import duration_ns, scaled_ns, to_ns
 
 
@@ -60,3 +60,15 @@ def latency_ns(s: Any, memory: Any, u: float) -> int:
     if s.num_latencies > 0:
         return scaled_ns(memory[s.latencies_at + int(u * s.num_latencies)], s.slowdown)
     return to_ns(s.floor_s * s.slowdown) + duration_ns(u, s.family, s.a, s.b, s.slowdown)
+
+
+@njit(cache=True)
+def kept_burst(burst_units: int, share: float) -> int:
+    """The part of an LLM's burst that is kept for background requests, in units."""
+    return max(TOKEN, int(share * burst_units)) if share > 0.0 else 0
+
+
+@njit(cache=True)
+def rest_of_burst(burst_units: int, kept: int) -> int:
+    """The part of an LLM's burst that all may use, in units."""
+    return max(TOKEN, burst_units - kept) if kept > 0 else burst_units

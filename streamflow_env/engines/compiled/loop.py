@@ -29,7 +29,10 @@ from streamflow_env.engines.compiled.breaker import set_threshold
 from streamflow_env.engines.compiled.caching import begin_sweep, set_memory, settle_sweep
 from streamflow_env.engines.compiled.calls import release, set_budget
 from streamflow_env.engines.compiled.deferred import enrich, poll
-from streamflow_env.engines.compiled.layout import (
+from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
+from streamflow_env.engines.compiled.life import advance, begin, begin_first
+from streamflow_env.engines.compiled.llm import refill, set_background_share
+from streamflow_env.engines.compiled.records import (
     ADMISSION_RESERVE,
     ASK_FRACTION,
     BACKGROUND_SHARE,
@@ -60,15 +63,6 @@ from streamflow_env.engines.compiled.layout import (
     TOKEN,
     WAITING_LIMIT,
 )
-from streamflow_env.engines.compiled.life import (
-    advance,
-    begin,
-    begin_first,
-    deadline,
-    is_waiting_for,
-    lose_patience,
-)
-from streamflow_env.engines.compiled.llm import refill, set_background_share
 from streamflow_env.engines.compiled.services import batch_done, draining, replicas_ready, set_replicas, touch
 from streamflow_env.engines.draws.distributions import to_ns
 

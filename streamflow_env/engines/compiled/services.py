@@ -16,7 +16,7 @@ from streamflow_env.engines.compiled.agenda import (
     schedule,
     wake,
 )
-from streamflow_env.engines.compiled.layout import CACHE, DATABASE, HOLD, POOL
+from streamflow_env.engines.compiled.records import CACHE, DATABASE, HOLD, POOL
 from streamflow_env.engines.draws.distributions import duration_ns
 from streamflow_env.engines.draws.hashing import BATCHES, draw_index, stream_key, uniform
 from streamflow_env.engines.telemetry import OK, bucket
