@@ -10,7 +10,7 @@ except PackageNotFoundError:
     __version__ = "0"
 
 SCENARIOS = (
-    "normal", "peak-hour", "evening-peak", "llm-rate-limit", "invalidation-storm", "retry-storm", "campaign",
+    "normal", "peak-hour", "evening-peak", "whole-day", "llm-rate-limit", "invalidation-storm", "retry-storm", "campaign",
     "compound", "trace", "mixed",
 )  # fmt: skip
 """The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v0`."""

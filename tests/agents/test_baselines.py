@@ -89,7 +89,7 @@ def test_the_playbook_is_set_in_natural_units(system: System, table: Observation
     )
     assert setting(system, action, "llm_timeout") == pytest.approx(1.5, rel=1e-5)
     assert setting(system, action, "engine_replicas") == 4
-    assert setting(system, action, "auth_replicas") == 2
+    assert setting(system, action, "auth_replicas") == 5
     playbook, _ = make_baseline("playbook", system, table).predict(observe(table, system))
     assert setting(system, playbook, "llm_fallback") == 1.0
 
@@ -104,12 +104,12 @@ def test_the_hpa_scales_each_pool_by_its_larger_utilisation(system: System, tabl
     policy = make_baseline("hpa", system, table)
     busy = observe(table, system, engine__utilisation=0.3, engine__cpu_utilisation=0.9, auth__utilisation=0.9)
     action, state = policy.predict(busy)
-    assert setting(system, action, "engine_replicas") == 3  # 2 × 0.9 / 0.6
-    assert setting(system, action, "auth_replicas") == 3
-    assert setting(system, action, "content_replicas") == 2  # idle, but as found is the least
-    starting = observe(table, system, engine__cpu_utilisation=0.9, engine__pending_replicas=1)
+    assert setting(system, action, "engine_replicas") == 9  # 6 × 0.9 / 0.6
+    assert setting(system, action, "auth_replicas") == 8  # 5 × 0.9 / 0.6, rounded up
+    assert setting(system, action, "content_pipeline_replicas") == 1  # idle, but as found is the least
+    starting = observe(table, system, engine__cpu_utilisation=0.9, engine__pending_replicas=3)
     action, state = policy.predict(starting, state=state)
-    assert setting(system, action, "engine_replicas") == 3  # with the pending one at 0 it is just enough
+    assert setting(system, action, "engine_replicas") == 9  # with the pending ones at 0 it is just enough
 
 
 def test_the_hpa_comes_down_after_its_window(system: System, table: ObservationTable) -> None:
@@ -117,10 +117,10 @@ def test_the_hpa_comes_down_after_its_window(system: System, table: ObservationT
     action, state = policy.predict(observe(table, system, auth__utilisation=1.0))
     seen = []
     for _ in range(25):
-        calm = observe(table, system, auth__ready_replicas=4, auth__utilisation=0.1)
+        calm = observe(table, system, auth__ready_replicas=9, auth__utilisation=0.1)
         action, state = policy.predict(calm, state=state)
         seen.append(setting(system, action, "auth_replicas"))
-    assert seen == [4.0] * 19 + [2.0] * 6
+    assert seen == [9.0] * 19 + [3.0] * 6
 
 
 def test_playbook_hpa_is_the_playbook_but_for_the_replicas(system: System, table: ObservationTable) -> None:
@@ -130,7 +130,7 @@ def test_playbook_hpa_is_the_playbook_but_for_the_replicas(system: System, table
     for control, ours, theirs in zip(system.controls, both, playbook, strict=True):
         if control.parameter != "replicas":
             assert ours == theirs
-    assert setting(system, both, "engine_replicas") == 2
+    assert setting(system, both, "engine_replicas") == 6  # as found, until the window of its scaling down is over
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,11 @@ def test_wrong_hpa_settings_are_errors(
 def test_pool_settings_override(system: System, table: ObservationTable) -> None:
     settings = {
         "targets": {"utilisation": 0.6},
-        "pools": {"engine": {"min_replicas": 4, "targets": {"utilisation": 0.3}}},
+        "pools": {"engine": {"min_replicas": 7, "targets": {"utilisation": 0.3}}},
     }
     action, _ = HpaBaseline(system, table, load(HpaSettings, settings)).predict(observe(table, system))
-    assert setting(system, action, "engine_replicas") == 4
+    assert setting(system, action, "engine_replicas") == 7
+    assert setting(system, action, "auth_replicas") == 5  # no settings of its own: as found is the least
 
 
 def test_wrong_shapes_and_names_are_errors(system: System, table: ObservationTable) -> None:

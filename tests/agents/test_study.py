@@ -209,7 +209,7 @@ def test_a_trial_is_the_episode_of_its_setting(tmp_path: Path, monkeypatch: pyte
 def test_settings_beside_a_base() -> None:
     changed = with_settings(ACTIONS[AS_FOUND], {"gateway_rate_limit": 63}, TABLE)
     assert held("gateway_rate_limit", changed, TABLE) == 63
-    assert held("auth_replicas", changed, TABLE) == 2
+    assert held("auth_replicas", changed, TABLE) == 5
 
 
 def test_numbers_in_words() -> None:

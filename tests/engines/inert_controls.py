@@ -9,10 +9,10 @@ from tests.engines.inert import Claim, Run, Situation, less, more, some
 def bigger_pool(name: str, *claims: Claim) -> tuple[Claim, ...]:
     """What more replicas do of themselves: servers, cost, and less of the pool's time busy."""
     return (
-        more(lambda r: r.service(name, "server_ns"), 4),
-        more(lambda r: r.service(name, "replica_ns"), 4),
-        more(lambda r: r.highest(name, "ready_replicas"), 4),
-        less(lambda r: r.utilisation(name), 1.2),
+        more(lambda r: r.service(name, "server_ns"), 2.5),
+        more(lambda r: r.service(name, "replica_ns"), 2.5),
+        more(lambda r: r.highest(name, "ready_replicas"), 2.5),
+        less(lambda r: r.utilisation(name), 1.1),
         *claims,
     )
 

@@ -18,7 +18,7 @@ SYSTEM = load_system()
 @pytest.mark.parametrize("name", scenario_names())
 def test_engines_are_equal(name: str, seed: int, mode: ActionMode) -> None:
     content = read_yaml(config_path("scenarios", name))
-    if name == "evening-peak":
+    if name in {"evening-peak", "whole-day"}:
         content["traffic"]["start_hour"] = 19.8  # so that the peak falls into the twenty minutes
     episode = load_scenario(content).episode(SYSTEM, seed)
     comparison = compare_engines(SYSTEM, episode, mode, TWENTY_MINUTES)

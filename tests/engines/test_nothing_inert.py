@@ -31,10 +31,10 @@ SERVICES: dict[str, tuple[Claim, ...]] = {
         some(lambda r: r.service("user_profile", "deadlines")),
     ),
     "engine": (
-        more(lambda r: r.sojourn("engine"), 5),
+        more(lambda r: r.sojourn("engine"), 2),
         more(lambda r: r.service("engine", "cpu_busy_ns"), 3),
-        some(lambda r: r.highest("engine", "queue_length")),
-        less(lambda r: r.users("feed", "miss_answers"), 3),
+        some(lambda r: r.highest("engine", "cpu_queue_length")),
+        more(Run.miss, 1.5),
     ),
     "vector_db": (
         more(lambda r: r.sojourn("vector_db"), 7),

@@ -43,8 +43,8 @@ def test_every_parameter_has_a_price_or_is_paid_through_the_reward() -> None:
 @pytest.mark.parametrize(
     ("name", "delay", "cost"),
     [
-        ("engine_replicas", "more: after 90 s; fewer: after 60 s, and drained", "2 a replica and hour"),
-        ("profile_db_read_replicas", "more: after 120 s; fewer: after 60 s, and drained", "0.8 a replica and hour"),
+        ("engine_replicas", "more: after 90 s; fewer: after 60 s, and drained", "0.7 a replica and hour"),
+        ("profile_db_read_replicas", "more: after 120 s; fewer: after 60 s, and drained", "0.4 a replica and hour"),
         ("cache_memory", AT_ONCE, "0.03 a thousand entries and hour"),
         ("cache_ttl", "at once, for entries written from then on", "free; long: `age`"),
         ("llm_ask", AT_ONCE, "the LLM's price a request"),

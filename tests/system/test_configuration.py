@@ -147,7 +147,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
         ["services.cache", "invalidation_rate_keys_per_s = 20.5", "integer"],
     ),
     "more keys than draws": ([("services.cache.keys_per_item", 1025)], ["keys_per_item = 1025", "1024"]),
-    "gone before they came": ([("users.deadline_s", 0.03)], ["users", "deadline_s 0.03", "above network_s 0.035"]),
+    "gone before they came": ([("users.deadline_s", 0.01)], ["users", "deadline_s 0.01", "above network_s 0.016"]),
     "jitter upside down": (
         [("calls.engine_llm.backoff_jitter", [1.6, 0.4])],
         ["calls.engine_llm", "backoff_jitter [1.6, 0.4]", "low <= high"],
@@ -161,8 +161,8 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
         ["classes", "at least one", "interactive"],
     ),
     "as found out of the range": (
-        [(f"controls.{control('auth_replicas')}.low", 3)],
-        ["auth_replicas", "as found", "2.0", "[3.0, 10.0]"],
+        [(f"controls.{control('auth_replicas')}.low", 6)],
+        ["auth_replicas", "as found", "5.0", "[6.0, 20.0]"],
     ),
 }  # fmt: skip
 

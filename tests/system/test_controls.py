@@ -112,9 +112,9 @@ def test_an_action_of_a_wrong_shape(shape: tuple[int, ...]) -> None:
 
 
 def test_controls_by_name() -> None:
-    natural = TABLE.with_values(auth_replicas=5, llm_ask=0.25)
+    natural = TABLE.with_values(auth_replicas=7, llm_ask=0.25)
     changed = {name: new for name, new, old in zip(TABLE.names, natural, TABLE.as_found, strict=True) if new != old}
-    assert changed == {"auth_replicas": 5, "llm_ask": 0.25}
+    assert changed == {"auth_replicas": 7, "llm_ask": 0.25}
     with pytest.raises(ConfigError, match="unknown control 'auth'; known: gateway_replicas"):
         TABLE.with_values(auth=5)
     with pytest.raises(ConfigError, match=r"llm_ask = 1.5: must be in \[0.0, 1.0\] fraction"):
