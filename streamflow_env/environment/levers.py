@@ -24,7 +24,7 @@ COSTS: Final[dict[Parameter, str]] = {
     "fallback_fraction": "free; `quality`",
     "defer_fraction": "the LLM's price a request (`llm`)",
     "retry_budget_fraction": "free; few: generic answers (`quality`), many: work and 429s (`late`)",
-    "query_ttl_s": "free; `age`",
+    "query_ttl_s": "free; `query_age`",
     "ttl_s": "free; long: `age`, short: misses (`late`)",
 }
 """Of parameters without a price of their own: the reward terms through which they are paid."""

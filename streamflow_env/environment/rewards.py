@@ -13,7 +13,6 @@ from streamflow_env.environment.accounting import FAILURES
 from streamflow_env.environment.quantities import (
     MINUTE_NS,
     NS,
-    ages_ns,
     background_in_flight,
     llm_accepted,
     memory_price_ns,
@@ -21,7 +20,7 @@ from streamflow_env.environment.quantities import (
 )
 from streamflow_env.environment.readings import Ratio, Readings, class_counts, once_per_system, service_counts
 from streamflow_env.paths import config_path
-from streamflow_env.system import Cache, Database, LlmEndpoint, System
+from streamflow_env.system import Cache, Database, LlmEndpoint, System, VectorIndex
 from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, load, parse, read_yaml
 
 REWARD_TERMS = {
@@ -30,7 +29,8 @@ REWARD_TERMS = {
     "premium": "premium users' lateness and failures, once more",
     "quality": "answers' loss of quality, 1 - quality",
     "staleness": "cache hits that an invalidation has yet to reach, and database reads that missed the last write",
-    "age": "age of what caches and query caches answered, relative to `age_scale_s`",
+    "age": "age of what caches answered, relative to `age_scale_s`",
+    "query_age": "age of what query caches answered, relative to `age_scale_s`",
     "ingest_backlog": "background requests in flight at the end, relative to `backlog_scale`",
     "churn": "mean movement of the controls, relative to their whole range",
     "replicas": "price of the replicas and read replicas paid for, relative to the as-found fleet",
@@ -50,6 +50,7 @@ class RewardWeights(Frozen):
     quality: NonNegative
     staleness: NonNegative
     age: NonNegative
+    query_age: NonNegative
     age_scale_s: Positive
     ingest_backlog: NonNegative
     backlog_scale: Positive
@@ -92,6 +93,7 @@ def reward_terms(
         "quality": -weights.quality * read["quality_loss_milli"] / 1000.0 / attempts,
         "staleness": -weights.staleness * read["stale"] / attempts,
         "age": -weights.age * read["age_s"] / weights.age_scale_s / attempts,
+        "query_age": -weights.query_age * read["query_age_s"] / weights.age_scale_s / attempts,
         "ingest_backlog": -weights.ingest_backlog * read["backlog"] / weights.backlog_scale,
         "churn": -weights.churn * _movement(previous_controls, telemetry.controls, system),
         "replicas": -weights.replicas * read["fleet"],
@@ -123,7 +125,8 @@ def _measures(system: System) -> dict[str, Ratio]:
         "premium_failed": Ratio(class_counts(system, *FAILURES, priority=PREMIUM)),
         "quality_loss_milli": Ratio(answers + class_counts(system, "quality_milli", weight=-1.0)),
         "stale": Ratio(service_counts(system, Cache | Database, "stale_hits", "stale_reads")),
-        "age_s": Ratio(ages_ns(system, 1 / NS)),
+        "age_s": Ratio(service_counts(system, Cache, "age_ns", weight=1 / NS)),
+        "query_age_s": Ratio(service_counts(system, VectorIndex, "age_ns", weight=1 / NS)),
         "backlog": Ratio(background_in_flight(system)),
         "fleet": Ratio(replicas_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
         "memory": Ratio(memory_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
@@ -135,7 +138,7 @@ LEAST_LOAD = 0.5
 """The share of the normal load below which terms are no longer per first attempt; assumed."""
 MEASURES = (
     "intents", "late", "lateness", "failed", "premium_late", "premium_lateness", "premium_failed",
-    "quality_loss_milli", "stale", "age_s", "backlog", "fleet", "memory", "quota",
+    "quality_loss_milli", "stale", "age_s", "query_age_s", "backlog", "fleet", "memory", "quota",
 )  # fmt: skip
 
 

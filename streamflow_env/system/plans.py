@@ -43,13 +43,15 @@ class CallPolicy(Frozen):
     """How one service calls another: timeout, attempts with backoff, breaker, fallback.
 
     Attempt k that failed is followed by a wait of `backoff_base_s` · 2^k · U(`backoff_jitter`), or the 429's
-    retry-after if that is longer. A share `ask_fraction` of requests makes the call at all, the others take the
-    fallback; a share `fallback_fraction` of failed attempts takes the fallback at once; a call refused by the breaker
-    takes the fallback, or else `exhausted_quality`; one whose attempts are used up takes `exhausted_quality`. A
-    quality of null where one is needed fails the request. Retries may be bounded by a budget (Finagle's): every
-    request pays in `retry_budget_fraction` of a retry, and a retry takes one out; of the requests that take less than
-    a full answer, a share `defer_fraction` has its cache entry enriched later, through the queue `deferred`. A
-    `cacheable` query may be answered from a vector index's query cache.
+    retry-after if that is longer. The neediest share `ask_fraction` of the users makes the call at all, the others
+    take the fallback; of those who ask, the least needy share `fallback_fraction` takes the fallback as soon as an
+    attempt has failed; a call refused by the breaker takes the fallback, or else `exhausted_quality`; one whose
+    attempts are used up takes `exhausted_quality`. A quality of null where one is needed fails the request. The
+    fallback's loss of quality grows with the user's need, from 1 - `fallback_spread` to 1 + `fallback_spread` times
+    the mean, that of `fallback_quality`. Retries may be bounded by a budget (Finagle's): every request pays in
+    `retry_budget_fraction` of a retry, and a retry takes one out. Of those who are not asked and take the fallback,
+    and of those who ask and get less than a full answer, the neediest share `defer_fraction` has its cache entry
+    enriched later, through the queue `deferred`. A `cacheable` query may be answered from a vector index's query cache.
     """
 
     to: Text
@@ -60,6 +62,7 @@ class CallPolicy(Frozen):
     ask_fraction: Fraction = 1.0
     fallback_fraction: Fraction = 0.0
     fallback_quality: Fraction | None = None
+    fallback_spread: Fraction = 0.0
     exhausted_quality: Fraction | None = None
     attempt_cpu: Duration | None = None
     breaker: Breaker | None = None
@@ -73,7 +76,20 @@ class CallPolicy(Frozen):
         low, high = self.backoff_jitter
         if low > high:
             raise ValueError(f"backoff_jitter [{low}, {high}] must be [low, high] with low <= high")
+        self._check_spread()
         return self
+
+    def _check_spread(self) -> None:
+        if self.fallback_spread == 0:
+            return
+        if self.fallback_quality is None:
+            raise ValueError(f"fallback_spread {self.fallback_spread}: needs a fallback_quality")
+        worst_milli = 1000 - (1000 - round(1000 * self.fallback_quality)) * (1 + self.fallback_spread)
+        if worst_milli < 0:
+            raise ValueError(
+                f"fallback_spread {self.fallback_spread}: the worst fallback would be of quality"
+                f" {worst_milli / 1000:g}, must be at least 0; fallback_quality is {self.fallback_quality}"
+            )
 
 
 class CallStep(Frozen):

@@ -54,13 +54,15 @@ services:
   mail: {kind: consumer, queue_limit: 6, batch_size: 4, batch_time: {mean_s: 0.1, cv: 0.5}}
 calls:
   find:
-    {to: map, max_attempts: 2, timeout_s: 0.1, cacheable: true, fallback_quality: 0.6, retry_budget_fraction: 0.1,
+    {to: map, max_attempts: 2, timeout_s: 0.1, cacheable: true, fallback_quality: 0.6, fallback_spread: 0.9,
+     ask_fraction: 0.9, fallback_fraction: 0.4, retry_budget_fraction: 0.1,
      breaker: {threshold_fraction: 0.5, window_size: 10, minimum_calls: 5, slow_call_s: 0.2, open_s: 0.5,
      half_open_calls: 2}}
   search: {to: map, cacheable: false, exhausted_quality: 0.5}
   think:
-    {to: oracle, max_attempts: 3, backoff_base_s: 0.02, timeout_s: 0.2, fallback_quality: 0.7, exhausted_quality: 0.4,
-     fallback_fraction: 0.3, ask_fraction: 0.8, deferred: later, defer_fraction: 0.7, retry_budget_fraction: 0.2}
+    {to: oracle, max_attempts: 3, backoff_base_s: 0.02, timeout_s: 0.2, fallback_quality: 0.7, fallback_spread: 1.0,
+     exhausted_quality: 0.4, fallback_fraction: 0.3, ask_fraction: 0.8, deferred: later, defer_fraction: 0.7,
+     retry_budget_fraction: 0.2}
   ponder:
     {to: oracle, max_attempts: 4, exhausted_quality: 0.55, deferred: much_later, defer_fraction: 0.5,
      retry_budget_fraction: 0.1}

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from streamflow_env.engines import ENGINE_NAMES
-from streamflow_env.engines.draws.hashing import DEFER, DEFERRED
+from streamflow_env.engines.draws.hashing import DEFERRED
 from streamflow_env.episode import Change
 from streamflow_env.system import System
-from tests.engines.tiny import MS, Drawn, cache, draw, front, llm, run, schedule, tiny_system, users_are
+from tests.engines.tiny import MS, Drawn, cache, draw, front, llm, needs_are, run, schedule, tiny_system, users_are
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 ASK: dict[str, Any] = {
@@ -213,10 +213,10 @@ def test_one_call_of_an_attempt_is_deferred(engine: str) -> None:
     assert result.service("later", "arrivals") == [1]
 
 
-@pytest.mark.parametrize("deferred", [False, True])
-def test_a_share_of_the_fallbacks_is_deferred(engine: str, deferred: bool) -> None:
-    system = with_queue(ask={"defer_fraction": 0.5})
-    episode, _ = schedule(system, {100: 1, 900: 1}, where=lambda drawn: (drawn.u(0, DEFER, 2) < 0.5) == deferred)
+@pytest.mark.parametrize(("need", "deferred"), [((0.0, 0.75), False), ((0.75, 1.0), True)])
+def test_a_share_of_the_fallbacks_is_deferred(engine: str, need: tuple[float, float], deferred: bool) -> None:
+    system = with_queue(ask={"defer_fraction": 0.25})
+    episode, _ = schedule(system, {100: 1, 900: 1}, where=needs_are(need))
 
     result = run(engine, system, episode)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.draws.arrivals import Arrivals
 from streamflow_env.engines.draws.distributions import popular_key
-from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, draw_index, stream_key, uniform
+from streamflow_env.engines.draws.hashing import ITEM, NEED, REQUESTS, USERS, draw_index, stream_key, uniform
 from streamflow_env.engines.telemetry import OUTCOMES, PREMIUM, STANDARD, Telemetry
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
@@ -30,7 +30,7 @@ ENTRY_MS = 10
 ENTERED = (NETWORK_MS + ENTRY_MS) * MS
 """From sending to the first step of the plan, where the entry pool has a free worker."""
 
-USERS = {
+USER_DEFAULTS = {
     "num_users": 1,
     "popularity_exponent": 0.0,
     "return_fraction": 0.0,
@@ -119,7 +119,7 @@ def tiny_system(
             "control_interval_s": interval_s,
             "warmup_s": 0.0,
             "sla": {"target_s": 0.1, "worst_s": 1.0},
-            "users": {**USERS, **(users or {})},
+            "users": {**USER_DEFAULTS, **(users or {})},
             "services": {"front": pool(ENTRY_MS, workers=10, serves_departed=False), **services},
             "calls": calls or {},
             "classes": classes,
@@ -147,6 +147,10 @@ class Drawn:
         """Number (purpose, step, round) of a request's first attempt."""
         return draw(self.seed, REQUESTS, request, draw_index(purpose, 0, step, round_))
 
+    def need(self, request: int) -> float:
+        """How badly precomputed preferences fit the user of a request."""
+        return draw(self.seed, USERS, self.users[request], NEED)
+
     def item(self, request: int) -> int:
         """The item that a request is about."""
         users = self.system.users
@@ -169,6 +173,11 @@ def users_are(pattern: str) -> Wanted:
 def items_are(pattern: str) -> Wanted:
     """The requests are about these items, named by letters."""
     return lambda drawn: _pattern([drawn.item(request) for request in range(len(pattern))]) == _pattern(pattern)
+
+
+def needs_are(*bounds: tuple[float, float]) -> Wanted:
+    """The needs of the requests' users lie within these bounds."""
+    return lambda drawn: all(low <= drawn.need(request) < high for request, (low, high) in enumerate(bounds))
 
 
 def _pattern(names: Sequence[Any]) -> list[int]:

@@ -78,7 +78,7 @@ QUOTA = 500 * SYSTEM.control_interval_s / 60
         (service("database", stale_reads=90), "staleness", -90 / FEWEST),
         (users(intents=450, failed_shed=225), "failed", -0.5),
         (service("cache", age_ns=90 * 900 * NS), "age", -45 / FEWEST),
-        (service("vector_index", age_ns=90 * 900 * NS), "age", -45 / FEWEST),
+        (service("vector_index", age_ns=90 * 900 * NS), "query_age", -45 / FEWEST),
         (service("llm_endpoint", arrivals=90, rate_limited=20, breaker_open=20), "llm", -50 / QUOTA),
     ],
 )
@@ -134,6 +134,19 @@ def test_a_longer_ttl_does_not_make_an_age_younger() -> None:
     assert longer["age"] == terms(telemetry)["age"]
     half = load_reward({**ONES, "age_scale_s": 900.0})
     assert terms(telemetry, half)["age"] == pytest.approx(2 * terms(telemetry)["age"])
+
+
+def test_results_of_queries_and_cached_answers_age_in_terms_of_their_own() -> None:
+    assert terms(service("vector_index", age_ns=NS))["age"] == 0.0
+    assert terms(service("cache", age_ns=NS))["query_age"] == 0.0
+
+
+def test_a_currency_unit_weighs_about_the_same_in_every_term() -> None:
+    """The as-found fleet is what a whole `replicas` or `memory` costs, and the full quota a whole `llm`."""
+    weights = load_reward()
+    quota_price = QUOTA / SYSTEM.control_interval_s * 3600 * SYSTEM.llm_price_per_request
+    assert weights.llm / quota_price == pytest.approx(weights.replicas / FLEET, rel=0.06)
+    assert weights.memory == weights.replicas
 
 
 def test_churn_is_the_mean_share_of_the_range_moved() -> None:

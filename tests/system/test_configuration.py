@@ -69,6 +69,18 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
         [("calls.pipeline_llm.ask_fraction", 0.5)],
         ["calls.pipeline_llm", "ask_fraction", "fallback_quality"],
     ),
+    "spread without a fallback": (
+        [("calls.pipeline_llm.fallback_spread", 0.5)],
+        ["calls.pipeline_llm", "fallback_spread 0.5", "fallback_quality"],
+    ),
+    "fallback below nothing": (
+        [("calls.engine_llm.fallback_quality", 0.4)],
+        ["calls.engine_llm", "fallback_spread 1.0", "quality -0.2", "at least 0", "0.4"],
+    ),
+    "spread above one": (
+        [("calls.engine_llm.fallback_spread", 1.1)],
+        ["calls.engine_llm.fallback_spread = 1.1", "less than or equal to 1"],
+    ),
     "step to an unknown pool": ([("classes.title.plan.0.call", "door")], ["title.plan[0].call", "'door'", "auth"]),
     "step to an unknown call": (
         [("classes.ingest.plan.0.holding.0.query", "ask")],

@@ -21,6 +21,7 @@ from streamflow_env.engines.compiled.agenda import (
 from streamflow_env.engines.compiled.breaker import permits, record
 from streamflow_env.engines.compiled.caching import item_of
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
+from streamflow_env.engines.compiled.need import fallback_of, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.compiled.records import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
 from streamflow_env.engines.compiled.services import (
     HAD,
@@ -34,17 +35,7 @@ from streamflow_env.engines.compiled.services import (
     want_server,
 )
 from streamflow_env.engines.draws.distributions import duration_ns, to_ns
-from streamflow_env.engines.draws.hashing import (
-    ASK,
-    ATTEMPT_CPU,
-    BACKOFF,
-    CALL_LATENCY,
-    DEFER,
-    FALLBACK,
-    REPLICA,
-    SERVICE_TIME,
-    STALE,
-)
+from streamflow_env.engines.draws.hashing import ATTEMPT_CPU, BACKOFF, CALL_LATENCY, REPLICA, SERVICE_TIME, STALE
 from streamflow_env.engines.telemetry import BREAKER_OPEN, OK, QUEUE_FULL, RATE_LIMITED, TIMEOUT
 
 NEXT_STEP: Final = 0
@@ -103,17 +94,17 @@ def give_back_core(w: Any, s: Any, requests: Any, visits: Any, slot: int, step: 
 
 
 @njit(cache=True)
-def begin_call(c: Any, r: Any, number: int) -> None:
+def begin_call(w: Any, c: Any, r: Any) -> None:
     """A request has come to a call of its plan."""
     c.requests += 1
     r.round = 0
     if c.budget_on == 1:
         c.budget_units = min(FULL_BUDGET, c.budget_units + int(RETRY * c.budget))
-    if draw(r, ASK, number, 0) >= c.ask_fraction:
-        c.not_asked += 1
-        take_fallback(c, r, number)
-    else:
+    if is_asked(w, c, r):
         r.phase = NEXT_ROUND
+    else:
+        c.not_asked += 1
+        take_fallback(w, c, r)
 
 
 @njit(cache=True)
@@ -127,32 +118,32 @@ def begin_round(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
     s.breaker_open += 1
     log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, BREAKER_OPEN)
     if c.fallback_milli >= 0:
-        take_fallback(c, r, step.number)
+        take_fallback(w, c, r)
     else:
-        take_exhausted(c, r, step.number)
+        take_exhausted(w, c, r)
 
 
 @njit(cache=True)
-def take_fallback(c: Any, r: Any, number: int) -> None:
-    """Go on with the fallback's quality."""
+def take_fallback(w: Any, c: Any, r: Any) -> None:
+    """Go on with what the fallback is worth to the user."""
     c.fallbacks += 1
-    _take(c, r, number, c.fallback_milli)
+    _take(w, c, r, fallback_of(w, c, r))
 
 
 @njit(cache=True)
-def take_exhausted(c: Any, r: Any, number: int) -> None:
+def take_exhausted(w: Any, c: Any, r: Any) -> None:
     """Go on without an answer, or fail where that is not possible."""
     c.exhausted += 1
     if c.exhausted_milli < 0:
         r.phase = STEP_FAILED
     else:
-        _take(c, r, number, c.exhausted_milli)
+        _take(w, c, r, c.exhausted_milli)
 
 
 @njit(cache=True)
-def _take(c: Any, r: Any, number: int, milli: int) -> None:
+def _take(w: Any, c: Any, r: Any, milli: int) -> None:
     r.quality_milli = r.quality_milli * milli // 1000
-    if r.deferred < 0 and c.defer_fraction > 0.0 and draw(r, DEFER, number, 0) < c.defer_fraction:
+    if r.deferred < 0 and c.deferred_to >= 0 and is_deferred(w, c, r):
         c.deferred += 1
         r.deferred = c.deferred_to
     else:
@@ -282,11 +273,11 @@ def attempt_failed(
 ) -> bool:
     """An attempt has failed: fall back, give up, or wait and try again."""
     record(c, memory, w.now, True, w.now - r.call_sent_ns)
-    if c.fallback_milli >= 0 and draw(r, FALLBACK, step.number, r.round) < c.fallback_fraction:
-        take_fallback(c, r, step.number)
+    if c.fallback_milli >= 0 and falls_back_at_once(w, c, r):
+        take_fallback(w, c, r)
         return True
     if r.round + 1 == c.max_attempts or not _may_retry(c):
-        take_exhausted(c, r, step.number)
+        take_exhausted(w, c, r)
         return True
     jitter = c.jitter_low + (c.jitter_high - c.jitter_low) * draw(r, BACKOFF, step.number, r.round)
     backoff_s = c.backoff_base_s * (1 << r.round) * jitter

@@ -276,6 +276,7 @@ def _lay_out_call(record: Any, system: System, name: str, memory: _Memory) -> No
     record["max_attempts"] = policy.max_attempts
     record["timeout_ns"] = NEVER if policy.timeout_s is None else to_ns(policy.timeout_s)
     record["fallback_milli"] = _milli(policy.fallback_quality)
+    record["fallback_spread"] = policy.fallback_spread
     record["exhausted_milli"] = _milli(policy.exhausted_quality)
     record["backoff_base_s"] = policy.backoff_base_s
     record["jitter_low"], record["jitter_high"] = policy.backoff_jitter

@@ -116,7 +116,7 @@ def advance(
             elif op == LEAVE:
                 _leave(w, services, requests, holds, hists, visits, slot, step)
             elif op == QUERY:
-                call.begin_call(policies[step.call], r, step.number)
+                call.begin_call(w, policies[step.call], r)
             elif op == COMPUTE:
                 r.round = 0
                 going = call.want_core(w, services[step.pool], requests, slot)

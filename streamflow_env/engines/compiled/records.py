@@ -104,7 +104,8 @@ CALL_STATE: Final = _record(
     "to max_attempts timeout_ns fallback_milli exhausted_milli has_cpu cpu_family"
     " breaker_on window_at window_size minimum_calls slow_ns open_ns half_open_calls"
     " window_count window_next failures slow permits opened_at_ns budget_on budget_units deferred_to cacheable",
-    "backoff_base_s jitter_low jitter_high ask_fraction fallback_fraction cpu_a cpu_b threshold budget defer_fraction",
+    "backoff_base_s jitter_low jitter_high ask_fraction fallback_fraction cpu_a cpu_b threshold budget defer_fraction"
+    " fallback_spread",
 )
 CLASS_STATE: Final = _record(CLASS_FIELDS, "interactive first_step", "")
 STEP: Final = _record({}, "op number service call pool top jump is_item family", "a b")

@@ -20,8 +20,10 @@ from streamflow_env.engines.draws.hashing import (
     ARRIVALS,
     CLASS,
     INTERARRIVAL,
+    NEED,
     POPULARITY,
     PREMIUM,
+    REQUESTS,
     RETURN_GAP,
     RETURN_PICK,
     RETURNS,
@@ -110,6 +112,16 @@ def _power_of_two(least: float) -> int:
 def is_premium(seed: int, user: int, fraction: float) -> bool:
     """Whether a user is a premium user: a property of the user, the same in every request of an episode."""
     return uniform(stream_key(seed, USERS, user), PREMIUM) < fraction
+
+
+@njit(cache=True)
+def need_of(seed: int, user: int, request: int) -> float:
+    """How badly precomputed preferences fit a user, in (0, 1): the same in every request of an episode.
+
+    A background request has no user (-1) and a need of its own, the same in all its calls.
+    """
+    key = stream_key(seed, USERS, user) if user >= 0 else stream_key(seed, REQUESTS, request)
+    return uniform(key, NEED)
 
 
 @njit(cache=True)

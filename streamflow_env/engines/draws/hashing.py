@@ -24,6 +24,7 @@ _ONE: Final = np.uint64(1)
 _TO_UNIT: Final = 2.0**-52
 
 # What a draw is for. The numbers are part of every trajectory's meaning: append, never renumber.
+# 13, 14 and 19 are retired: who asks the LLM, falls back and is deferred now goes by the user's need.
 INTERARRIVAL: Final = 0
 CLASS: Final = 1
 RETURNS: Final = 2
@@ -37,16 +38,14 @@ TTL: Final = 9
 CALL_LATENCY: Final = 10
 ATTEMPT_CPU: Final = 11
 BACKOFF: Final = 12
-ASK: Final = 13
-FALLBACK: Final = 14
 RETRY: Final = 15
 THINK: Final = 16
 INVALIDATED_KEY: Final = 17
 ITEM: Final = 18
-DEFER: Final = 19
 REPLICA: Final = 20
 STALE: Final = 21
 EVICTED: Final = 22
+NEED: Final = 23
 NUM_PURPOSES: Final = 64
 
 # Where a key's numbers come from: the arrival stream, a user, a request, a consumer's batch, a deferred queue's jobs.

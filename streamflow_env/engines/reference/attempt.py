@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simpy
 
+from streamflow_env.engines.draws.arrivals import need_of
 from streamflow_env.engines.draws.distributions import exponential, popular_key, to_ns
 from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, RETRY, THINK, draw_index, stream_key, uniform
 from streamflow_env.engines.reference.plan import Step
@@ -133,9 +134,13 @@ class Attempt:
         u = uniform(self.key, draw_index(ITEM, 0, 0, 0))
         return int(popular_key(u, self.population.num_items, self.population.item_exponent))
 
-    def take_quality(self, quality: float, for_good: bool = True) -> None:
-        """Go on with an answer that is not in earnest, worth `quality` in [0, 1]; a deferred ask may yet mend it."""
-        milli = round(1000 * quality)
+    @property
+    def need(self) -> float:
+        """How badly precomputed preferences fit its user."""
+        return float(need_of(self.sim.seed, self.user, self.request))
+
+    def take_quality(self, milli: int, for_good: bool = True) -> None:
+        """Go on with an answer that is not in earnest, worth `milli` thousandths; a deferred ask may yet mend it."""
         self.quality = self.quality * milli // 1000
         if for_good:
             self.potential = self.potential * milli // 1000

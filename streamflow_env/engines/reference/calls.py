@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from streamflow_env.engines.draws.distributions import to_ns
-from streamflow_env.engines.draws.hashing import ASK, ATTEMPT_CPU, BACKOFF, DEFER, FALLBACK
+from streamflow_env.engines.draws.hashing import ATTEMPT_CPU, BACKOFF
 from streamflow_env.engines.reference.breaker import Breaker
+from streamflow_env.engines.reference.need import fallback_milli, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.reference.pools import WorkerPool
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, StepError, Waiting
@@ -96,9 +97,9 @@ class Call:
         """Make the call, on the CPU of `pool`; the attempt's quality suffers where it is not answered in earnest."""
         self.counts["requests"] += 1
         self._retry_budget.pay_in()
-        if attempt.u(ASK, step) >= self._ask_fraction:
+        if not is_asked(attempt.need, self._ask_fraction):
             self.counts["not_asked"] += 1
-            self._fall_back(attempt, step)
+            self._fall_back(attempt)
             return
         for k in range(self._policy.max_attempts):
             if self._breaker is not None and not self._breaker.permits(self._sim.now):
@@ -111,13 +112,13 @@ class Call:
             if outcome == OK:
                 self.counts["successes"] += 1
                 return
-            if self._gives_up_early(attempt, step, k):
-                self._fall_back(attempt, step)
+            if self._gives_up_early(attempt):
+                self._fall_back(attempt)
                 return
             if not self._may_retry(k):
                 break
             yield from attempt.pause(self._backoff_ns(attempt, step, k, outcome), step)
-        self._exhaust(attempt, step)
+        self._exhaust(attempt)
 
     def _send(self, attempt: Attempt, step: int, k: int) -> Generator[simpy.Event, None, int]:
         """Attempt `k`: send it, wait for its outcome, tell the breaker."""
@@ -139,14 +140,14 @@ class Call:
         self._endpoint.counts["breaker_open"] += 1
         self._endpoint.log_visit(Visit(attempt, step, k), BREAKER_OPEN)
         if self._policy.fallback_quality is not None:
-            self._fall_back(attempt, step)
+            self._fall_back(attempt)
         else:
-            self._exhaust(attempt, step)
+            self._exhaust(attempt)
 
-    def _gives_up_early(self, attempt: Attempt, step: int, k: int) -> bool:
-        if self._policy.fallback_quality is None or self._fallback_fraction == 0:
+    def _gives_up_early(self, attempt: Attempt) -> bool:
+        if self._policy.fallback_quality is None:
             return False
-        return attempt.u(FALLBACK, step, k) < self._fallback_fraction
+        return falls_back_at_once(attempt.need, self._ask_fraction, self._fallback_fraction)
 
     def _may_retry(self, k: int) -> bool:
         """Whether another attempt may follow the failed attempt `k`."""
@@ -162,26 +163,31 @@ class Call:
         backoff_ns = int(to_ns(self._policy.backoff_base_s * 2**k * jitter))
         return max(backoff_ns, self._endpoint.retry_after_ns) if outcome == RATE_LIMITED else backoff_ns
 
-    def _fall_back(self, attempt: Attempt, step: int) -> None:
+    def _fall_back(self, attempt: Attempt) -> None:
         self.counts["fallbacks"] += 1
         assert self._policy.fallback_quality is not None
-        self._take(attempt, step, self._policy.fallback_quality)
+        mean_milli = round(1000 * self._policy.fallback_quality)
+        self._take(attempt, fallback_milli(mean_milli, self._policy.fallback_spread, attempt.need))
 
-    def _exhaust(self, attempt: Attempt, step: int) -> None:
+    def _exhaust(self, attempt: Attempt) -> None:
         self.counts["exhausted"] += 1
         if self._policy.exhausted_quality is None:
             raise StepError(FAILED)
-        self._take(attempt, step, self._policy.exhausted_quality)
+        self._take(attempt, round(1000 * self._policy.exhausted_quality))
 
-    def _take(self, attempt: Attempt, step: int, quality: float) -> None:
-        """Go on with `quality` instead of an answer; what is deferred may yet be worth more."""
-        deferred = self._deferred
-        if deferred is not None and attempt.deferred_to is None and attempt.u(DEFER, step) < self._defer_fraction:
+    def _take(self, attempt: Attempt, milli: int) -> None:
+        """Go on with a quality of `milli` thousandths instead of an answer; what is deferred may yet be worth more."""
+        if self._may_defer(attempt):
             self.counts["deferred"] += 1
-            attempt.deferred_to = deferred
-            attempt.take_quality(quality, for_good=False)
+            attempt.deferred_to = self._deferred
+            attempt.take_quality(milli, for_good=False)
         else:
-            attempt.take_quality(quality)
+            attempt.take_quality(milli)
+
+    def _may_defer(self, attempt: Attempt) -> bool:
+        if self._deferred is None or attempt.deferred_to is not None:
+            return False
+        return is_deferred(attempt.need, self._ask_fraction, self._defer_fraction)
 
     def put_in_force(self, parameter: Parameter, value: float | None) -> None:
         """A control: from now on `parameter` is `value`; None is off."""

@@ -1,0 +1,47 @@
+"""The LLM by need: whom a call asks for, who falls back at once, who is deferred; what a fallback is worth to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from streamflow_env.engines.draws.arrivals import need_of
+
+
+@njit(cache=True)
+def need(w: Any, r: Any) -> float:
+    """How badly precomputed preferences fit the request's user."""
+    return need_of(w.seed, r.user, r.request)
+
+
+@njit(cache=True)
+def is_asked(w: Any, c: Any, r: Any) -> bool:
+    """The neediest are asked for."""
+    return need(w, r) >= 1.0 - c.ask_fraction
+
+
+@njit(cache=True)
+def falls_back_at_once(w: Any, c: Any, r: Any) -> bool:
+    """Of those who ask the least needy do not try again; so do those who would no longer be asked."""
+    least = 1.0 - c.ask_fraction
+    n = need(w, r)
+    rank = (n - least) / c.ask_fraction if n >= least else 0.0
+    return rank < c.fallback_fraction
+
+
+@njit(cache=True)
+def is_deferred(w: Any, c: Any, r: Any) -> bool:
+    """Of those who are not asked, and of those who are, the neediest are deferred."""
+    least = 1.0 - c.ask_fraction
+    n = need(w, r)
+    if n < least:
+        return n >= (1.0 - c.defer_fraction) * least
+    return n >= least + (1.0 - c.defer_fraction) * c.ask_fraction
+
+
+@njit(cache=True)
+def fallback_of(w: Any, c: Any, r: Any) -> int:
+    """What the fallback is worth to the request's user, in thousandths."""
+    n = need(w, r)
+    return 1000 - int((1000 - c.fallback_milli) * (1.0 - c.fallback_spread + 2.0 * c.fallback_spread * n) + 0.5)
