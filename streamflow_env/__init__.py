@@ -10,8 +10,8 @@ except PackageNotFoundError:
     __version__ = "0"
 
 SCENARIOS = (
-    "normal", "peak-hour", "evening-peak", "whole-day", "llm-rate-limit", "invalidation-storm", "retry-storm", "campaign",
-    "compound", "trace", "mixed",
+    "normal", "peak-hour", "evening-peak", "whole-day", "llm-rate-limit", "invalidation-storm", "retry-storm",
+    "campaign", "compound", "trace", "mixed",
 )  # fmt: skip
 """The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v0`."""
 

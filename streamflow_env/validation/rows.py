@@ -24,8 +24,8 @@ class Row:
 
     Against an expected figure a row passes when the 99.9 % t-interval of the seeds' mean holds it (a page has about a
     hundred rows) and is narrow: to either side no wider than `precision` of it, so that a wrong figure cannot hide.
-    Against bounds every seed must be within. `reference` is the reference engine's figure on the first seed, which must be equal to
-    the last bit; None where it did not run. `source` says where the expected figure is from.
+    Against bounds every seed must be within. `reference` is the reference engine's figure on the first seed, which must
+    be equal to the last bit; None where it did not run. `source` says where the expected figure is from.
     """
 
     section: str
