@@ -99,10 +99,10 @@ def _mark_onset(axis: Axes, chain: Chain, row: int) -> None:
     height = float(chain.curves[row][sample]) * _scale(link)
     axis.axvline(onset_s, color=PAST, lw=0.9, ls=":", zorder=2)
     axis.plot([onset_s], [height], "o", color=PAST, ms=7, zorder=6, clip_on=False)
-    text = f"+{onset_s:g} s" if onset_s else "already before"
+    text, to_the_right = (f"+{onset_s:g} s", link.falls) if onset_s else ("already before", True)
     axis.annotate(
-        text, (onset_s, 1.0), xycoords=("data", "axes fraction"), xytext=(4 if link.falls else -4, -1),
-        textcoords="offset points", ha="left" if link.falls else "right", va="top", fontsize=11, weight="bold",
+        text, (onset_s, 1.0), xycoords=("data", "axes fraction"), xytext=(4 if to_the_right else -4, -1),
+        textcoords="offset points", ha="left" if to_the_right else "right", va="top", fontsize=11, weight="bold",
         color=PAST, zorder=7, bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
     )  # fmt: skip
 
