@@ -15,6 +15,7 @@ from agents.checkpoints import Standing
 from agents.curves import Curves, write_evaluation
 from agents.policies import Policy
 from agents.task import Judge
+from streamflow_env.environment.adding import add
 
 GROUPS = {"metrics": "metrics", "reward_terms": "reward", "controls": "controls"}
 """Dictionaries of numbers in a step's info, and the heading under which TensorBoard shows their means."""
@@ -189,7 +190,7 @@ class Progress(BaseCallback):
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
-            reward = sum(info["reward_terms"].values())
+            reward = add(info["reward_terms"].values())
             self._shown.add({"SLA": info["metrics"]["sla_fraction"], "reward": reward})
         self._bar.update(self.training_env.num_envs)
         return True

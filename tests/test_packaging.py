@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
+from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -79,29 +82,69 @@ def test_every_script_explains_itself_and_is_short() -> None:
         assert "usage:" in run(str(script), "--help")
 
 
-@pytest.mark.slow
-def test_the_wheel_works_without_the_checkout(tmp_path: Path) -> None:
-    """Built, installed into an empty environment and used from another folder.
+@dataclass(frozen=True)
+class Installed:
+    """A virtual environment with the wheel in it, and an empty folder to work in, far from the checkout."""
 
-    The dependencies are those here, through a path file; the editable install's own path file does not count there.
-    The reference engine steps, for the compiled one would first be compiled anew, for about a minute.
-    """
-    wheel = _build_wheel(tmp_path / "wheel")
-    with zipfile.ZipFile(wheel) as archive:
+    wheel: Path
+    site: Path
+    scripts: Path
+    elsewhere: Path
+
+    def run(self, *command: str) -> str:
+        """What its Python prints for `command`, without PYTHONPATH and the like."""
+        completed = subprocess.run(
+            [str(self.scripts / "python"), "-I", *command], capture_output=True, text=True, cwd=self.elsewhere
+        )
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The dependencies are those here, by a path file; the editable install's own path file does not count there."""
+    folder = tmp_path_factory.mktemp("installed")
+    wheel = _build_wheel(folder / "wheel")
+    site, scripts = _empty_environment(folder / "venv")
+    run("-m", "pip", "--python", str(scripts / "python"), "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    (folder / "elsewhere").mkdir()
+    return Installed(wheel, site, scripts, folder / "elsewhere")
+
+
+@pytest.mark.slow
+def test_the_wheel_works_without_the_checkout(installed: Installed) -> None:
+    """The reference engine steps, for the compiled one would first be compiled anew, for about a minute."""
+    with zipfile.ZipFile(installed.wheel) as archive:
         names = set(archive.namelist())
     shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*") if path.is_file()}
     assert {f"streamflow_env/{name}" for name in shipped} <= names
-    site, python = _empty_environment(tmp_path / "venv")
-    run("-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel))
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    completed = subprocess.run([python, "-I", "-c", USE], capture_output=True, text=True, cwd=elsewhere)
-    assert completed.returncode == 0, completed.stderr
-    packages, reset_and_step, evaluated = completed.stdout.splitlines()
-    assert packages.split() == [str(site / "streamflow_env"), str(site / "agents"), PROJECT["project"]["version"]]
+    assert {"streamflow_env/py.typed", "agents/py.typed"} <= names
+    packages, reset_and_step, evaluated = installed.run("-c", USE).splitlines()
+    places = [str(installed.site / name) for name in ("streamflow_env", "agents")]
+    assert packages.split() == [*places, PROJECT["project"]["version"]]
     assert reset_and_step == "True False"
     assert evaluated == "hpa"
-    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.slow
+def test_the_installed_commands_train_and_compare(installed: Installed) -> None:
+    """On next to no traffic, with the reference engine; all that they write is in the folder that they are run in."""
+    scenario = installed.elsewhere / "quiet.yaml"
+    scenario.write_text("{name: quiet, horizon_s: 300, traffic: {kind: ramps, level: 0.02}}", encoding="utf-8")
+    train, compare = (str(installed.scripts / f"streamflow-{name}") for name in ("train", "evaluate"))
+    common = ("--engine", "reference", "--no-progress")
+    length = ("--num-cells", "2", "--total-steps", "128", "--num-evaluation-episodes", "1")
+    run_folder = installed.run(train, "--scenario", "quiet.yaml", *length, *common).strip()
+    assert (installed.elsewhere / run_folder / "best_model.zip").is_file()
+    policies = f"as_found,hpa,agent={run_folder}"
+    episodes = ("--scenarios", "quiet.yaml", "--num-seeds", "1", "--jobs", "1")
+    installed.run(compare, "--policies", policies, *episodes, *common)
+    (results,) = (installed.elsewhere / "results").iterdir()
+    table = list(csv.DictReader((results / "episodes.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["policy"] for row in table] == ["as_found", "hpa", "agent"]
+    assert all(math.isfinite(float(row["return"])) for row in table)
+    assert f"\nstreamflow-evaluate --policies {policies} " in (results / "summary.md").read_text(encoding="utf-8")
+    assert {path.name for path in installed.elsewhere.iterdir()} == {"quiet.yaml", "runs", "results"}
 
 
 USE = """
@@ -135,10 +178,10 @@ def _build_wheel(folder: Path) -> Path:
 
 
 def _empty_environment(folder: Path) -> tuple[Path, Path]:
-    """(where its packages lie, its Python) of a new virtual environment that sees the dependencies installed here."""
+    """(where packages, where commands lie) in a new virtual environment that sees the dependencies installed here."""
     venv.create(folder, symlinks=True)
     paths = {"base": str(folder), "platbase": str(folder)}
     site = Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
     dependencies = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
     (site / "dependencies.pth").write_text("\n".join(dependencies), encoding="utf-8")
-    return site, Path(sysconfig.get_path("scripts", scheme="venv", vars=paths)) / "python"
+    return site, Path(sysconfig.get_path("scripts", scheme="venv", vars=paths))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.environment.adding import add
 from streamflow_env.environment.metrics import interval_metrics
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.environment.rewards import RewardWeights, load_reward, reward_terms
@@ -127,7 +128,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._truncated = self.time_s >= self._episode.horizon_s
         terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights)
         info = self._info() | {"reward_terms": terms}
-        return self._observation(), sum(terms.values()), False, self._truncated, info
+        return self._observation(), add(terms.values()), False, self._truncated, info
 
     @property
     def telemetry(self) -> Telemetry:

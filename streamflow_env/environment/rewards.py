@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.telemetry import PREMIUM, Telemetry
 from streamflow_env.environment.accounting import FAILURES
+from streamflow_env.environment.adding import add
 from streamflow_env.environment.quantities import (
     MINUTE_NS,
     NS,
@@ -104,7 +105,7 @@ def reward_terms(
 
 def _normal_intents(telemetry: Telemetry, system: System) -> float:
     """First attempts of users that the interval brings at normal load."""
-    normal_rps = sum(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
+    normal_rps = add(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
     return max(1.0, normal_rps * telemetry.interval_s)
 
 
@@ -150,8 +151,8 @@ def _readings(system: System) -> Readings:
 
 def _as_found_price(system: System) -> float:
     """Price per hour of the as-found fleet: replicas and read replicas."""
-    pools = sum(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
-    return pools + sum(db.price_per_replica_hour * db.read_replicas for _, db in system.databases())
+    pools = add(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
+    return pools + add(db.price_per_replica_hour * db.read_replicas for _, db in system.databases())
 
 
 def _movement(before: NDArray[np.floating], now: NDArray[np.floating], system: System) -> float:

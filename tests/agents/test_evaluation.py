@@ -318,8 +318,8 @@ def test_what_is_no_model_for_this_system_is_an_error(tmp_path: Path, env: Strea
         load_policy(str(tmp_path / "other.zip"), env)
 
 
-def test_the_script_writes_everything(tmp_path: Path, scenario: str) -> None:
-    from scripts.evaluate import Arguments, run
+def test_the_command_writes_everything(tmp_path: Path, scenario: str) -> None:
+    from agents.commands.evaluate import Arguments, run
 
     out = tmp_path / "results"
     arguments = Arguments(

@@ -17,6 +17,7 @@ from gymnasium.error import ResetNeeded
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.environment import env as env_module
 from streamflow_env.environment.accounting import accounting_errors
+from streamflow_env.environment.adding import add
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.errors import ConfigError
@@ -173,7 +174,7 @@ def test_info_is_flat_finite_and_sums_up_to_the_reward(fake: StreamFlowEnv) -> N
     assert info["scenario"] == "minute"
     assert info["time_s"] == SYSTEM.control_interval_s
     assert tuple(info["reward_terms"]) == tuple(REWARD_TERMS)
-    assert reward == sum(info["reward_terms"].values())
+    assert reward == add(info["reward_terms"].values())
     for part in ("metrics", "reward_terms", "controls"):
         assert all(type(value) is float and np.isfinite(value) for value in info[part].values())
 

@@ -9,7 +9,6 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from streamflow_env import ENV_IDS, SCENARIOS
 from streamflow_env.engines import ENGINE_NAMES
@@ -32,6 +31,8 @@ def test_gymnasium_finds_nothing_to_remark(env_id: str, engine: str) -> None:
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
 def test_stable_baselines_finds_nothing_to_remark(env_id: str) -> None:
+    from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
     sb3_check_env(gymnasium.make(env_id).unwrapped)
 
 
