@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,12 @@ def markdown(cases: Sequence[Case]) -> Iterator[str]:
     """The cases as lines of Markdown: a count per controller and source, then every case that does not pass."""
     yield "| controller | from | cases | as there |"
     yield "|---|---|---|---|"
-    for (controller, source), group in groupby(cases, key=lambda case: (case.controller, case.source.split(":")[0])):
-        passed = [case.passes for case in group]
-        all_pass = "all" if all(passed) else f"**{sum(passed)}**"
-        yield f"| {controller} | {source} | {len(passed)} | {all_pass} |"
+    passed: dict[tuple[str, str], list[bool]] = {}
+    for case in cases:
+        passed.setdefault((case.controller, case.source.split(":")[0]), []).append(case.passes)
+    for (controller, source), group in passed.items():
+        as_there = "all" if all(group) else f"**{sum(group)}**"
+        yield f"| {controller} | {source} | {len(group)} | {as_there} |"
     for case in cases:
         if not case.passes:
             yield ""
