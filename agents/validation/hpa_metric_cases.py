@@ -7,6 +7,7 @@ tests of `replica_calculator_test.go` by name, `docs` (the website's page "Horiz
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from agents.baselines.replica_calculator import MetricSpec, Pod, PodClock, PodState, Report, Tolerances, Total
@@ -39,7 +40,9 @@ class StateCase(NamedTuple):
     expected: PodState
 
 
-def pods(levels: list[int | None], letters: str = "", requests: list[float | None] | None = None) -> tuple[Pod, ...]:
+def pods(
+    levels: Sequence[int | None], letters: str = "", requests: Sequence[float | None] | None = None
+) -> tuple[Pod, ...]:
     """Pods from their levels in thousandths; `letters` says each one's state, all ready where it is left out."""
     values = [None if level is None else level / 1000 for level in levels]
     states = [LETTERS[letter] for letter in letters or "R" * len(levels)]
@@ -62,8 +65,8 @@ def per_pod(target: int) -> MetricSpec:
     return MetricSpec(name="qps", type="total_average_value", target=target / 1000)
 
 
-JITTERED: Final[list[float | None]] = [0.4, 0.2, 0.31, 0.29, 0.302, 0.298, 0.301, 0.299, 0.3, 0.3]
-FIVE: Final[list[int | None]] = [100, 300, 500, 250, 250]
+JITTERED: Final = [0.4, 0.2, 0.31, 0.29, 0.302, 0.298, 0.301, 0.299, 0.3, 0.3]
+FIVE: Final = [100, 300, 500, 250, 250]
 
 _UPSTREAM: Final[tuple[tuple[str, MetricSpec, int, Report, int | None], ...]] = (
     ("DisjointResourcesMetrics", cpu(100), 1, pods([None]), None),
@@ -130,9 +133,11 @@ METRIC_CASES: Final[tuple[MetricCase, ...]] = (
     MetricCase("a missing pod that would turn down into up: no action", DOCS, cpu(50), 2, pods([400, None]), 2),
     MetricCase("a missing pod that would turn up into down: no action", DOCS, cpu(50), 2, pods([600, None]), 2),
     MetricCase("missing pods dampen a scale-up", DOCS, cpu(50), 4, pods([1000, 1000, 1000, None]), 6),
+    MetricCase("an unready pod that brings it within the tolerance: no action", DOCS, cpu(50), 9,
+               pods([620] * 8 + [900], "RRRRRRRRU"), 9),
     MetricCase("missing pods dampen a scale-down", DOCS, cpu(50), 8, pods([100] * 7 + [None]), 4),
     MetricCase("above 100 %, a missing pod uses the target",
-               f"{CALCULATOR}: fallbackUtilization", cpu(200), 2, pods([1600, None]), 2),
+               f"{CALCULATOR}: fallbackUtilization", cpu(200), 4, pods([1600] * 3 + [None]), 4),
     MetricCase("of a plain metric a missing pod uses the target on the way down",
                f"{CALCULATOR}: calcPlainMetricReplicas", qps(1000), 4, pods([400, 400, None, None]), 3),
     MetricCase("of a plain metric a missing pod uses nothing on the way up",
@@ -146,8 +151,8 @@ METRIC_CASES: Final[tuple[MetricCase, ...]] = (
     MetricCase("of memory, unready pods count", f"{CALCULATOR}: groupPods", MEMORY, 3, pods([600, 700, 800], "URR"), 5),
     MetricCase("of CPU in cores, unready pods are set aside", f"{CALCULATOR}: groupPods",
                CPU_AVERAGE, 3, pods([400, 500, 700], "RUU"), 3),
-    MetricCase("a utilization is cut to whole per cent: 62.9 is 62", "metrics/utilization.go", cpu(56), 10,
-               pods([629] * 10), 12),
+    MetricCase("a utilization is cut to whole per cent: 66.9 is 66", "metrics/utilization.go", cpu(60), 10,
+               pods([669] * 10), 10),
     MetricCase("an average is cut to whole thousandths", "metrics/utilization.go", qps(1), 3,
                pods([1, 2, 2]), 3),
     MetricCase("one number that cannot be had is invalid", DOCS, whole(1000), 3, Total(None, 3), None),
