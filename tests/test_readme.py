@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "scenarios.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "scenarios.md", ROOT / "docs" / "controllers.md")
 EXAMPLES = [re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S) for page in PAGES]
 
 

@@ -6,7 +6,27 @@ from typing import Any
 
 from numba import njit
 
+from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
+from streamflow_env.system import Breaker
+
+
+def lay_out_breaker(record: Any, breaker: Breaker, window_at: int) -> None:
+    """Write `breaker`, closed, to a call's record; its window begins at `window_at` of `memory`."""
+    threshold = 1.0 if breaker.threshold_fraction is None else breaker.threshold_fraction
+    record["threshold"] = threshold
+    record["breaker_on"] = threshold < 1.0
+    record["window_size"] = breaker.window_size
+    record["minimum_calls"] = breaker.minimum_calls
+    record["slow_ns"] = to_ns(breaker.slow_call_s)
+    record["open_ns"] = to_ns(breaker.open_s)
+    record["half_open_calls"] = breaker.half_open_calls
+    record["window_at"] = window_at
+
+
+def window_places(breaker: Breaker) -> int:
+    """How many places of `memory` its window takes."""
+    return max(breaker.window_size, breaker.half_open_calls)
 
 
 @njit(cache=True)
@@ -15,7 +35,7 @@ def permits(c: Any, now: int) -> bool:
     if c.breaker_on == 0 or c.breaker_state == CLOSED:
         return True
     if c.breaker_state == OPEN:
-        if now < c.opened_at_ns + c.open_ns:
+        if now <= c.opened_at_ns + c.open_ns:
             return False
         _change_state(c, HALF_OPEN)
         c.permits = c.half_open_calls
@@ -43,10 +63,9 @@ def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> Non
     c.failures += 1 if failed else 0
     c.slow += 1 if slow else 0
     c.window_next = (c.window_next + 1) % size
-    if c.window_count < (size if half_open else c.minimum_calls):
+    if c.window_count < min(c.minimum_calls, size):
         return
-    limit = c.threshold * c.window_count
-    if c.failures >= limit or c.slow >= limit:
+    if c.failures / c.window_count >= c.threshold or c.slow / c.window_count >= c.threshold:
         _change_state(c, OPEN)
         c.opened += 1
         c.opened_at_ns = now

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.engines.compiled.breaker import lay_out_breaker, window_places
 from streamflow_env.engines.compiled.instructions import flatten
 from streamflow_env.engines.compiled.llm import kept_burst, rest_of_burst
 from streamflow_env.engines.compiled.records import (
@@ -293,16 +294,7 @@ def _lay_out_call(record: Any, system: System, name: str, memory: _Memory) -> No
         record["has_cpu"] = 1
         record["cpu_family"], record["cpu_a"], record["cpu_b"] = duration_code(cpu.mean_s, cpu.cv, cpu.distribution)
     if policy.breaker is not None:
-        breaker = policy.breaker
-        threshold = 1.0 if breaker.threshold_fraction is None else breaker.threshold_fraction
-        record["threshold"] = threshold
-        record["breaker_on"] = threshold < 1.0
-        record["window_size"] = breaker.window_size
-        record["minimum_calls"] = min(breaker.minimum_calls, breaker.window_size)
-        record["slow_ns"] = to_ns(breaker.slow_call_s)
-        record["open_ns"] = to_ns(breaker.open_s)
-        record["half_open_calls"] = breaker.half_open_calls
-        record["window_at"] = memory.take([0] * max(breaker.window_size, breaker.half_open_calls))
+        lay_out_breaker(record, policy.breaker, memory.take([0] * window_places(policy.breaker)))
 
 
 def _lay_out_controls(system: System) -> NDArray[Any]:

@@ -38,7 +38,7 @@ class Breaker:
         if self.is_off or self.state == CLOSED:
             return True
         if self.state == OPEN:
-            if now_ns < self._opened_at_ns + self._open_ns:
+            if now_ns <= self._opened_at_ns + self._open_ns:
                 return False
             self._enter(HALF_OPEN)
             self._permits = self._config.half_open_calls
@@ -50,28 +50,25 @@ class Breaker:
         if self.is_off or self.state == OPEN:
             return False
         self._window.append((failed, took_ns > self._slow_ns))
-        if self.state == CLOSED:
-            if len(self._window) > self._config.window_size:
-                self._window.popleft()
-            enough = min(self._config.minimum_calls, self._config.window_size)
-            opens = len(self._window) >= enough and self._is_above_threshold()
-        else:
-            opens = False
-            if len(self._window) == self._config.half_open_calls:
-                opens = self._is_above_threshold()
-                if not opens:
-                    self._enter(CLOSED)
+        size = self._config.window_size if self.state == CLOSED else self._config.half_open_calls
+        if len(self._window) > size:
+            self._window.popleft()
+        if len(self._window) < min(self._config.minimum_calls, size):
+            return False
+        opens = self._is_above_threshold()
         if opens:
             self._enter(OPEN)
             self._opened_at_ns = now_ns
+        elif self.state == HALF_OPEN:
+            self._enter(CLOSED)
         return opens
 
     def _is_above_threshold(self) -> bool:
         assert self._threshold is not None
-        needed = self._threshold * len(self._window)
+        num_calls = len(self._window)
         num_failed = sum(failed for failed, _ in self._window)
         num_slow = sum(slow for _, slow in self._window)
-        return num_failed >= needed or num_slow >= needed
+        return num_failed / num_calls >= self._threshold or num_slow / num_calls >= self._threshold
 
     def _enter(self, state: int) -> None:
         self.state = state
