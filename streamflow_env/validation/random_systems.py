@@ -155,7 +155,7 @@ class _Plans:
 
     def _step(self, held: str | None, depth: int) -> Data:
         self._left -= 1
-        makers = self._makers(held, depth)
+        makers = self._makers(held, depth) or [lambda: {"call": "entry"}]
         return self._rng.choice(makers)()
 
     def _makers(self, held: str | None, depth: int) -> list[Callable[[], Data]]:
@@ -177,11 +177,11 @@ class _Plans:
             makers.append(lambda: {"invalidate": rng.choice(self._caches)})
         if self._consumers:
             makers.append(lambda: {"emit": rng.choice(self._consumers)})
-        return makers or [lambda: {"call": "entry"}]
+        return makers
 
     def _call(self, depth: int) -> Data:
         pool = self._rng.choice(self._pools)
-        nested = self._left > 0 and self._rng.random() < 0.7
+        nested = self._left > 0 and self._rng.random() < 0.7 and bool(self._makers(pool, depth + 1))
         return {"call": pool, "holding": self._steps(pool, depth + 1) if nested else []}
 
     def _lookup(self, held: str | None, depth: int) -> Data:
