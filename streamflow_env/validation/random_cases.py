@@ -81,7 +81,7 @@ class Result:
     case: Case
     steps: int = 0
     attempts: int = 0
-    failed: int = 0
+    given_up: int = 0
     compared: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -104,7 +104,7 @@ def run_case(case: Case, *, compare: bool = False) -> Result:
         _count(result, env.telemetry)
         if compare:
             seen.append(env.telemetry)
-        if truncated and result.steps < STEPS_A_CASE:
+        if truncated:
             break
     if compare and not result.errors:
         _compare(result, system, env, seen)
@@ -113,9 +113,8 @@ def run_case(case: Case, *, compare: bool = False) -> Result:
 
 def _count(result: Result, telemetry: Telemetry) -> None:
     result.steps += 1
-    attempts = telemetry.classes["attempts"].sum()
-    result.attempts += int(attempts)
-    result.failed += int(telemetry.classes["intents_failed"].sum())
+    result.attempts += int(telemetry.classes["attempts"].sum())
+    result.given_up += int(telemetry.classes["intents_failed"].sum())
 
 
 def _compare(result: Result, system: System, env: StreamFlowEnv, seen: list[Telemetry]) -> None:
