@@ -58,5 +58,7 @@ def _unequal(account: str, left: NDArray[Any], right: NDArray[Any]) -> list[str]
 
 
 def _negative(record: str, records: NDArray[Any]) -> list[str]:
+    if not records.size or np.ascontiguousarray(records).view(np.int64).min() >= 0:
+        return []
     names = records.dtype.names or ()
     return [f"{record}.{name} is negative: {records[name].tolist()}" for name in names if (records[name] < 0).any()]

@@ -99,7 +99,7 @@ def reward_terms(
         "churn": -weights.churn * _movement(previous_controls, telemetry.controls, system),
         "replicas": -weights.replicas * read["fleet"],
         "memory": -weights.memory * read["memory"],
-        "llm": -weights.llm * read["quota"],
+        "llm": -weights.llm * max(0.0, read["quota"]),  # a difference, which rounding may leave below 0
     }
 
 

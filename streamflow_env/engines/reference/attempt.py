@@ -254,7 +254,8 @@ class Attempt:
             self.population.entry.fail(self._entry_visit, DEADLINE_OUTCOME)
         if self.queued_at is not None:
             pool, visit = self.queued_at
-            if not pool.config.serves_departed:
+            # the entry's worker, just given back, may be what it waited for: then it waits no more
+            if not pool.config.serves_departed and visit in pool.workers.queue:
                 pool.depart(visit)  # nobody will ever grant it a worker: its process never goes on
                 self._unwind()
 

@@ -1,0 +1,131 @@
+"""Random cases: a system, an episode and actions by one number, held against every rule at each control step."""
+
+from __future__ import annotations
+
+import functools
+import random
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from streamflow_env.engines import make_engine
+from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.scenarios import Scenario, load_scenario, scenario_names
+from streamflow_env.system import System, load_system
+from streamflow_env.validation.random_episodes import ACTION_MODES, ActionMode, RandomScenario, random_actions
+from streamflow_env.validation.random_systems import random_system
+from streamflow_env.validation.watch import Watch, environment_errors
+
+STEPS_A_CASE: Final = 50
+SHIPPED_EVERY: Final = 8
+"""One case in so many is of the shipped system, under the shipped scenarios and a random one in turn."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Case number `number` of the campaign `seed`; everything else follows from these."""
+
+    seed: int
+    number: int
+
+    @property
+    def system_seed(self) -> int:
+        """-1 for the shipped system."""
+        return -1 if self.number % SHIPPED_EVERY == 0 else self._draw(0)
+
+    @property
+    def episode_seed(self) -> int:
+        return self._draw(1)
+
+    @property
+    def mode(self) -> ActionMode:
+        return ACTION_MODES[self._draw(2) % len(ACTION_MODES)]
+
+    @property
+    def scenario(self) -> str:
+        if self.system_seed >= 0:
+            return "random"
+        names = [*scenario_names(), "random"]
+        return names[self.number // SHIPPED_EVERY % len(names)]
+
+    def system(self) -> System:
+        return _shipped() if self.system_seed < 0 else random_system(self.system_seed)
+
+    def make_scenario(self) -> Scenario:
+        if self.scenario == "random":
+            return RandomScenario(num_intervals=STEPS_A_CASE)
+        return load_scenario(self.scenario)
+
+    def _draw(self, purpose: int) -> int:
+        return random.Random(f"{self.seed}/{self.number}/{purpose}").getrandbits(31)
+
+    def __str__(self) -> str:
+        return (
+            f"case {self.number} of seed {self.seed}: system seed {self.system_seed}, scenario {self.scenario}, "
+            f"episode seed {self.episode_seed}, actions {self.mode}"
+        )
+
+
+@functools.cache
+def _shipped() -> System:
+    """The shipped system, once a process: its warm states are kept with it."""
+    return load_system()
+
+
+@dataclass
+class Result:
+    """What one case came to. `errors` has the rules broken at the first step that broke one."""
+
+    case: Case
+    steps: int = 0
+    attempts: int = 0
+    given_up: int = 0
+    compared: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def run_case(case: Case, *, compare: bool = False) -> Result:
+    """Run a case through the environment until its end or its first error; with `compare` on both engines too."""
+    result = Result(case)
+    system = case.system()
+    env = StreamFlowEnv(scenario=case.make_scenario(), system=system)
+    observation, info = env.reset(options={"episode_seed": case.episode_seed})
+    result.errors = environment_errors(observation, env.observation_space, 0.0, info)
+    watch = Watch(system, env.episode, env.telemetry)
+    seen = [env.telemetry]
+    for action in random_actions(system, case.mode, case.episode_seed):
+        if result.errors or result.steps == STEPS_A_CASE:
+            break
+        observation, reward, _, truncated, info = env.step(action)
+        result.errors = watch.errors(env.telemetry)
+        result.errors += environment_errors(observation, env.observation_space, reward, info)
+        _count(result, env.telemetry)
+        if compare:
+            seen.append(env.telemetry)
+        if truncated:
+            break
+    if compare and not result.errors:
+        _compare(result, system, env, seen)
+    return result
+
+
+def _count(result: Result, telemetry: Telemetry) -> None:
+    result.steps += 1
+    result.attempts += int(telemetry.classes["attempts"].sum())
+    result.given_up += int(telemetry.classes["intents_failed"].sum())
+
+
+def _compare(result: Result, system: System, env: StreamFlowEnv, seen: list[Telemetry]) -> None:
+    """Repeat what was seen on both engines, with every visit and answer logged."""
+    engines = [make_engine(name, system, log=True) for name in ("compiled", "reference")]
+    for step, telemetry in enumerate(seen):
+        compiled, reference = (e.step(telemetry.controls) if step else e.reset(env.episode) for e in engines)
+        result.errors = [f"engines differ: {line[:200]}" for line in compiled.differences(reference)]
+        unlogged = np.array_equal(compiled.services, telemetry.services)
+        result.errors += [] if unlogged else ["engines differ: logging changes the telemetry"]
+        if result.errors:
+            result.steps = step
+            return
+        result.compared += 1
