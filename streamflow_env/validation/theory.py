@@ -5,6 +5,7 @@ Sources: Kleinrock, Queueing Systems, volume 1 (1975) and 2 (1976); Gross and Ha
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -81,7 +82,7 @@ def cobham_mean_waits_s(
     residual_s = sum(rate * (1.0 + cv * cv) * mean_s * mean_s / 2.0 for rate, mean_s, cv in classes)
     up_to = np.concatenate(([0.0], np.cumsum([rate * mean_s for rate, mean_s, _ in classes])))
     _check_below_one(float(up_to[-1]))
-    return tuple(float(residual_s / ((1.0 - above) * (1.0 - own))) for above, own in zip(up_to, up_to[1:], strict=False))
+    return tuple(float(residual_s / ((1.0 - above) * (1.0 - own))) for above, own in itertools.pairwise(up_to))
 
 
 def jackson_rates_rps(external_rps: Sequence[float], routing: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -29,9 +29,7 @@ def premium_are(pattern: str) -> Wanted:
     return lambda drawn: drawn.premium == [letter == "p" for letter in pattern]
 
 
-@pytest.mark.parametrize(
-    ("discipline", "order"), [("fifo", [0, 1, 2, 3, 4]), ("premium_first", [0, 2, 4, 1, 3])]
-)
+@pytest.mark.parametrize(("discipline", "order"), [("fifo", [0, 1, 2, 3, 4]), ("premium_first", [0, 2, 4, 1, 3])])
 def test_premium_users_are_served_first_each_group_in_order(engine: str, discipline: str, order: list[int]) -> None:
     """Who works is not interrupted."""
     system = with_slow(discipline)

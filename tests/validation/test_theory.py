@@ -31,7 +31,8 @@ def test_erlang_c_and_the_mean_wait(servers: int, utilisation: float, waits: flo
 
 
 @pytest.mark.parametrize(
-    ("servers", "capacity", "load", "blocking", "number"), [(1, 10, 1.2, 0.192586, 6.7107), (4, 20, 4, 0.052033, 10.8683)]
+    ("servers", "capacity", "load", "blocking", "number"),
+    [(1, 10, 1.2, 0.192586, 6.7107), (4, 20, 4, 0.052033, 10.8683)],
 )
 def test_mmck(servers: int, capacity: int, load: float, blocking: float, number: float) -> None:
     assert theory.mmck_blocking(servers, capacity, load) == pytest.approx(blocking, abs=LAST_DIGIT)
