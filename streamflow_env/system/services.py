@@ -26,8 +26,10 @@ class Duration(Frozen):
 
 
 class WorkerPool(Frozen):
-    """Replicas × workers behind one FIFO queue. A worker is held while it waits for the calls below it.
+    """Replicas × workers behind one queue. A worker is held while it waits for the calls below it.
 
+    The queue is FIFO, or with the `discipline` premium_first nonpreemptive with two priorities: premium users, and
+    behind them all others, each of the two in order of arrival.
     With `cores_per_replica` the pool has a CPU of its own beside its workers: a FIFO queue for ready replicas ×
     cores. `cpu_pressure` p makes CPU work take (1 + p · queue length / `cpu_pressure_queue`) times as long.
     A request that has waited `waiting_limit_s` for a worker is shed (null: it waits as long as its user does). The
@@ -40,6 +42,7 @@ class WorkerPool(Frozen):
     workers_per_replica: Count
     queue_limit: Size
     service_time: Duration
+    discipline: Literal["fifo", "premium_first"] = "fifo"
     cores_per_replica: Size = 0
     cpu_pressure: NonNegative = 0.0
     cpu_pressure_queue: Count = 1000

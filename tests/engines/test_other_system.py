@@ -34,7 +34,7 @@ services:
   door:
     {kind: worker_pool, replicas: 3, workers_per_replica: 5, queue_limit: 100, serves_departed: false,
      service_time: {mean_s: 0.02, distribution: exponential}, startup_delay_s: 6.0, removal_hold_s: 8.0,
-     waiting_limit_s: 0.8, admission_reserve_fraction: 0.5}
+     waiting_limit_s: 0.8, admission_reserve_fraction: 0.5, discipline: premium_first}
 calls:
   think:
     {to: brain, max_attempts: 3, backoff_base_s: 0.1, backoff_jitter: [0.5, 1.5], fallback_quality: 0.5,
@@ -102,7 +102,8 @@ services:
      removal_hold_s: 0.0, fault_fraction: 0.05}
   clerk:
     {kind: worker_pool, replicas: 1, workers_per_replica: 4, queue_limit: 5, service_time: {mean_s: 0.02, cv: 2.0},
-     serves_departed: false, startup_delay_s: 7.0, removal_hold_s: 4.0, waiting_limit_s: 0.3}
+     serves_departed: false, startup_delay_s: 7.0, removal_hold_s: 4.0, waiting_limit_s: 0.3,
+     discipline: premium_first}
   mail: {kind: consumer, queue_limit: 6, batch_size: 4, batch_time: {mean_s: 0.3, cv: 0.5}}
 calls:
   find: {to: map, max_attempts: 2, timeout_s: 0.2, attempt_cpu: {mean_s: 0.004, cv: 1.0}, exhausted_quality: 0.3,

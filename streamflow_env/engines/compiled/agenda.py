@@ -125,16 +125,23 @@ def next_awake(w: Any, requests: Any) -> int:
 
 @njit(cache=True)
 def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
-    """Join the end of a service's queue."""
+    """Join a service's queue: at its end, or where premium users come first, one of them behind the last of them."""
     r = requests[slot]
     r.queue = WORKER_QUEUE
-    r.next = -1
     r.previous = s.tail
-    if s.tail >= 0:
-        requests[s.tail].next = slot
+    if s.premium_first == 1 and r.premium == 1:
+        r.previous = s.last_premium
+        s.last_premium = slot
+    if r.previous >= 0:
+        r.next = requests[r.previous].next
+        requests[r.previous].next = slot
     else:
+        r.next = s.head
         s.head = slot
-    s.tail = slot
+    if r.next >= 0:
+        requests[r.next].previous = slot
+    else:
+        s.tail = slot
     s.queue_length += 1
 
 
@@ -142,6 +149,8 @@ def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
 def leave_queue(s: Any, requests: Any, slot: int) -> None:
     """Leave a service's queue, from wherever in it."""
     r = requests[slot]
+    if slot == s.last_premium:
+        s.last_premium = r.previous
     if r.previous >= 0:
         requests[r.previous].next = r.next
     else:

@@ -147,7 +147,7 @@ def _set_duration(record: Any, duration: Duration) -> None:
 
 
 def _lay_out_service(record: Any, service: Any, system: System, memory: _Memory) -> None:
-    for name in ("head", "tail", "cpu_head", "cpu_tail"):
+    for name in ("head", "tail", "last_premium", "cpu_head", "cpu_tail"):
         record[name] = -1
     record["slowdown"] = 1.0
     record["waiting_limit_ns"] = NEVER
@@ -195,6 +195,7 @@ def _lay_out_pool(record: Any, pool: WorkerPool, system: System, memory: _Memory
     record["servers"] = pool.replicas * pool.workers_per_replica
     record["cores"] = pool.replicas * pool.cores_per_replica
     record["queue_limit"] = pool.queue_limit
+    record["premium_first"] = pool.discipline == "premium_first"
     record["serves_departed"] = pool.serves_departed
     record["cpu_pressure"] = pool.cpu_pressure
     record["cpu_pressure_queue"] = pool.cpu_pressure_queue

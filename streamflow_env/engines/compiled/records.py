@@ -87,8 +87,8 @@ def _record(telemetry: dict[str, str], integers: str, floats: str) -> np.dtype[A
 
 SERVICE_STATE: Final = _record(
     SERVICE_FIELDS,
-    "kind touched_ns primary servers head tail waiting_limit_ns rate_limit admission_units admitted_at"
-    " workers cores_each queue_limit serves_departed startup_ns cores cpu_busy cpu_head cpu_tail cpu_pressure_queue"
+    "kind touched_ns primary servers head tail premium_first last_premium waiting_limit_ns rate_limit"
+    " admission_units admitted_at workers cores_each queue_limit serves_departed startup_ns cores cpu_busy cpu_head cpu_tail cpu_pressure_queue"
     " cohorts_at num_cohorts desired_at num_desired family"
     " quota quota_now burst_units token_units kept_burst kept_units tokens_at rejection_ns latencies_at num_latencies"
     " queries_at query_slots query_ttl_ns to ring_at ring_head cells_at is_polling poll_ns job_number"

@@ -1,4 +1,4 @@
-"""Worker pools: replicas of workers behind a bounded FIFO queue, with a CPU of their own."""
+"""Worker pools: replicas of workers behind a bounded queue, with a CPU of their own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class WorkerPool(Service):
         self._waiting_limit_ns = None if config.waiting_limit_s is None else int(to_ns(config.waiting_limit_s))
         self._admission = Admission(sim, config.rate_limit_rps, config.admission_reserve_fraction)
         self._service_time = DurationDraw.of(config.service_time)
-        self.workers = Servers(sim, config.replicas * config.workers_per_replica)
+        premium_first = config.discipline == "premium_first"
+        self.workers = Servers(sim, config.replicas * config.workers_per_replica, premium_first)
         self.cores = Servers(sim, config.replicas * config.cores_per_replica)
         self._replicas = Replicas(
             sim,

@@ -1,4 +1,4 @@
-"""Servers behind a FIFO queue (workers, cores, connections), and the replicas that come with so many of them each."""
+"""Servers behind a queue (workers, cores, connections), and the replicas that come with so many of them each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ NO_LIMIT = sys.maxsize
 
 
 class Servers:
-    """A number of servers (workers, cores or connections) behind one FIFO queue."""
+    """A number of servers (workers, cores or connections) behind one queue: FIFO, or premium users' visits first."""
 
-    def __init__(self, sim: Simulation, number: int) -> None:
+    def __init__(self, sim: Simulation, number: int, premium_first: bool = False) -> None:
         self._sim = sim
+        self._premium_first = premium_first
         self.number = Level(sim, number)
         self.busy = Level(sim)
         self.queue: deque[Visit] = deque()
@@ -30,12 +31,18 @@ class Servers:
         if self.busy.value < self.number.value:
             self.busy.add(1)
         elif len(self.queue) < queue_limit:
-            self.queue.append(visit)
+            self.queue.insert(self._place_of(visit), visit)
             self.queue_length.add(1)
             visit.grant = self._sim.event()
         else:
             return False
         return True
+
+    def _place_of(self, visit: Visit) -> int:
+        """How many stay ahead of `visit` in the queue."""
+        if self._premium_first and visit.attempt.premium:
+            return sum(1 for waiting in self.queue if waiting.attempt.premium)
+        return len(self.queue)
 
     def give_back(self) -> None:
         """A server is free again."""
