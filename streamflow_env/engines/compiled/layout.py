@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from streamflow_env.engines.compiled.records import (
     NEVER,
     PARAMETERS,
     POOL,
+    RETRY,
     SERVICE_STATE,
     TOKEN,
     VECTOR,
@@ -36,6 +38,7 @@ from streamflow_env.engines.draws.distributions import duration_code, to_ns
 from streamflow_env.engines.draws.sweeps import sweep_multiplier
 from streamflow_env.engines.slots import INVALID, index_bits
 from streamflow_env.system import (
+    Breaker,
     Cache,
     Consumer,
     Database,
@@ -43,6 +46,7 @@ from streamflow_env.system import (
     Duration,
     LlmEndpoint,
     System,
+    Users,
     VectorIndex,
     WorkerPool,
 )
@@ -92,8 +96,10 @@ def lay_out(system: System) -> Layout:
     classes["interactive"] = np.repeat(system.interactive, 2)
     classes["first_step"] = np.repeat(first, 2)
     interval_ns = to_ns(system.control_interval_s)
+    world = _lay_out_world(system)
+    _lay_out_clients(world[0], system.users, memory)
     return Layout(
-        _lay_out_world(system), services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
+        world, services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
         num_entries, num_places, interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
     )  # fmt: skip
 
@@ -139,6 +145,15 @@ def _lay_out_world(system: System) -> NDArray[Any]:
     world["think_time_s"] = users.think_time_s
     world["wake_head"] = world["wake_tail"] = world["free_head"] = -1
     return world
+
+
+def _lay_out_clients(world: Any, users: Users, memory: _Memory) -> None:
+    world["full_jitter"] = users.think_law == "full_jitter"
+    world["think_cap_s"] = math.inf if users.think_cap_s is None else users.think_cap_s
+    world["budget_on"] = users.retry_budget_fraction is not None
+    world["budget"] = users.retry_budget_fraction or 0.0
+    world["budget_cap"] = world["budget_units"] = users.retry_budget_cap * RETRY
+    _lay_out_breaker(world, users.breaker, memory)
 
 
 def _set_duration(record: Any, duration: Duration) -> None:
@@ -225,6 +240,7 @@ def _lay_out_vector_index(record: Any, index: VectorIndex, memory: _Memory) -> N
     record["base_s"] = index.base_latency_s
     record["span_s"] = index.saturated_latency_s - index.base_latency_s
     record["knee"] = index.knee_in_flight
+    record["per_query_s"] = index.latency_per_query_s
     record["query_slots"] = index.query_slots
     record["query_ttl_ns"] = to_ns(index.query_ttl_s)
     record["cached_s"] = index.cached_latency_s
@@ -292,17 +308,21 @@ def _lay_out_call(record: Any, system: System, name: str, memory: _Memory) -> No
         cpu = policy.attempt_cpu
         record["has_cpu"] = 1
         record["cpu_family"], record["cpu_a"], record["cpu_b"] = duration_code(cpu.mean_s, cpu.cv, cpu.distribution)
-    if policy.breaker is not None:
-        breaker = policy.breaker
-        threshold = 1.0 if breaker.threshold_fraction is None else breaker.threshold_fraction
-        record["threshold"] = threshold
-        record["breaker_on"] = threshold < 1.0
-        record["window_size"] = breaker.window_size
-        record["minimum_calls"] = min(breaker.minimum_calls, breaker.window_size)
-        record["slow_ns"] = to_ns(breaker.slow_call_s)
-        record["open_ns"] = to_ns(breaker.open_s)
-        record["half_open_calls"] = breaker.half_open_calls
-        record["window_at"] = memory.take([0] * max(breaker.window_size, breaker.half_open_calls))
+    _lay_out_breaker(record, policy.breaker, memory)
+
+
+def _lay_out_breaker(record: Any, breaker: Breaker | None, memory: _Memory) -> None:
+    if breaker is None:
+        return
+    threshold = 1.0 if breaker.threshold_fraction is None else breaker.threshold_fraction
+    record["threshold"] = threshold
+    record["breaker_on"] = threshold < 1.0
+    record["window_size"] = breaker.window_size
+    record["minimum_calls"] = min(breaker.minimum_calls, breaker.window_size)
+    record["slow_ns"] = to_ns(breaker.slow_call_s)
+    record["open_ns"] = to_ns(breaker.open_s)
+    record["half_open_calls"] = breaker.half_open_calls
+    record["window_at"] = memory.take([0] * max(breaker.window_size, breaker.half_open_calls))
 
 
 def _lay_out_controls(system: System) -> NDArray[Any]:
