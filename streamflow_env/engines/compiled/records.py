@@ -96,8 +96,8 @@ SERVICE_STATE: Final = _record(
     " sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
     " batch_size batch_length batch_number",
     "mean a b fault_fraction cpu_pressure slowdown base_s span_s knee per_query_s floor_s retry_after_s"
-    " retry_after_now_s interactive_reserve premium_reserve background_share admission_reserve ttl_s ttl_jitter cached_s lag_s"
-    " write_gap_s",
+    " retry_after_now_s interactive_reserve premium_reserve background_share admission_reserve ttl_s ttl_jitter"
+    " cached_s lag_s write_gap_s",
 )
 CALL_STATE: Final = _record(
     CALL_FIELDS,
