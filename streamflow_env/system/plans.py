@@ -168,6 +168,12 @@ class Users(Frozen):
     A share `return_fraction` of interactive requests comes from a user who sent one a gap of exp(`return_gap_s`)
     earlier (looked up within `lookback_s`); the rest are drawn by popularity, p(k) ∝ ∫ x^-`popularity_exponent`. The
     item that a request is about is drawn likewise from `num_items`, with `item_exponent`.
+
+    A share `retry_fraction` tries again after a failure, `max_retries` times at most, when it has thought: for
+    exp(`think_time_s`), or with the law full_jitter for U(0, 1) · min(`think_cap_s`, `think_time_s` · 2^k) after try k
+    (AWS Architecture Blog, "Exponential Backoff And Jitter"; 0 is at once with either). Two protections that all users'
+    clients share, off unless given: a retry budget (Finagle's), into which every first attempt pays
+    `retry_budget_fraction` of a retry, up to `retry_budget_cap`; and a circuit `breaker` on their attempts.
     """
 
     num_users: Annotated[Count, Field(le=10**9)]
@@ -184,9 +190,16 @@ class Users(Frozen):
     retry_fraction: Fraction
     max_retries: Annotated[Size, Field(le=6)]
     think_time_s: NonNegative
+    think_law: Literal["exponential", "full_jitter"] = "exponential"
+    think_cap_s: Positive | None = None
+    retry_budget_fraction: Fraction | None = None
+    retry_budget_cap: Annotated[Count, Field(le=10**9)] = 100
+    breaker: Breaker | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Users:
+        if self.think_cap_s is not None and self.think_law != "full_jitter":
+            raise ValueError(f"think_cap_s {self.think_cap_s}: needs think_law full_jitter")
         if self.deadline_s <= self.network_s:
             raise ValueError(f"deadline_s {self.deadline_s} must be above network_s {self.network_s}")
         return self

@@ -79,6 +79,8 @@ class Database(Frozen):
 class VectorIndex(Frozen):
     """Latency grows with queries in flight: base + (saturated - base) · x²/(1 + x²), x = in flight / knee.
 
+    `latency_per_query_s` adds so much for each of them, without bound (Brooker's linear model of coordination).
+
     With `query_ttl_s` above 0, results of cacheable queries are kept so long, by item, in `query_slots` slots (an item
     has one slot and takes it from whoever holds it), and a repeated query is answered after `cached_latency_s`.
     """
@@ -88,6 +90,7 @@ class VectorIndex(Frozen):
     saturated_latency_s: Positive
     knee_in_flight: Positive
     cv: NonNegative = 0.0
+    latency_per_query_s: NonNegative = 0.0
     query_ttl_s: NonNegative = 0.0
     query_slots: Annotated[Count, Field(le=10_000_000)] = 1
     cached_latency_s: NonNegative = 0.0

@@ -21,6 +21,8 @@ from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN, SERVICE, T
 from streamflow_env.environment.accounting import ATTEMPT_ENDS
 from streamflow_env.validation.settings import TOKEN, Facts, Ints, Settings
 
+Flags = Any
+"""Shape (num_rows,), bool: what numpy makes of its untyped records."""
 COMMON: Final = "arrivals completions busy_ns queue_ns in_flight busy"
 OF_KIND: Final = {
     "worker_pool": "queue_full shed departed faults failed deadlines server_ns cpu_busy_ns core_ns replica_ns"
@@ -71,7 +73,7 @@ class View:
     budget_paid: NDArray[np.float64]
 
     @cached_property
-    def ready_at_start(self) -> Ints:
+    def ready_at_start(self) -> Any:
         """Pending replicas are cancelled before ready ones."""
         return np.minimum(self.before["ready_replicas"], self.settings.replicas)
 
@@ -86,11 +88,11 @@ class View:
     def servers_now(self) -> Ints:
         return self.servers(self.s["ready_replicas"])
 
-    def of(self, *kinds: str) -> NDArray[np.bool_]:
+    def of(self, *kinds: str) -> Flags:
         return np.logical_or.reduce([self.facts.is_a[kind] for kind in kinds])
 
     @cached_property
-    def has_servers(self) -> NDArray[np.bool_]:
+    def has_servers(self) -> Flags:
         return self.facts.has_replicas | (self.facts.own_servers > 0)
 
     def by_service(self, *fields: str) -> Ints:
@@ -115,23 +117,23 @@ class View:
 Rule = Callable[[View], Any]
 
 
-def _draining(busy: Ints, servers: Ints, workers: Ints) -> Ints:
+def _draining(busy: Ints, servers: Ints, workers: Ints) -> Any:
     return -(-np.maximum(0, busy - servers) // np.maximum(1, workers))
 
 
-def _foreign(v: View) -> NDArray[np.bool_]:
+def _foreign(v: View) -> Flags:
     matrix = np.ascontiguousarray(v.s).view(np.int64).reshape(len(v.s), -1)
     kinds = [s.kind for s in v.facts.system.services.values()]
     return np.asarray(((matrix != 0) & np.array([FOREIGN[kind] for kind in kinds])).any(axis=1))
 
 
-def _in_flight(v: View) -> NDArray[np.bool_]:
+def _in_flight(v: View) -> Flags:
     here = v.s["in_flight"] - v.s["queue_length"]
     most = np.where(v.of("consumer"), v.s["busy"] * v.facts.batch_size, v.s["busy"])
     return (here < v.s["busy"]) | ((here > most) & ~v.of("vector_index"))
 
 
-def _sent(v: View) -> NDArray[np.bool_]:
+def _sent(v: View) -> Flags:
     """What a called service sees come is what its calls send, and what deferred queues ask."""
     expected = v.by_service("attempts", "breaker_open")
     for row, service in enumerate(v.facts.system.services.values()):
@@ -141,14 +143,14 @@ def _sent(v: View) -> NDArray[np.bool_]:
     return (v.s["arrivals"] != expected) & v.of("database", "vector_index", "llm_endpoint")
 
 
-def _refused(v: View) -> NDArray[np.bool_]:
+def _refused(v: View) -> Flags:
     wrong = np.zeros(len(v.s), dtype=bool)
     for field in ("rate_limited", "timeouts", "breaker_open"):
         wrong |= v.s[field] != v.by_service(field)
     return wrong | ((v.s["queue_full"] != v.by_service("queue_full")) & v.of("database"))
 
 
-def _accepted(v: View) -> NDArray[np.bool_]:
+def _accepted(v: View) -> Flags:
     """Tokens before (rounded down) and tokens that came must pay for the requests accepted and the tokens left."""
     accepted = v.s["arrivals"] - v.s["breaker_open"] - v.s["rate_limited"]
     had = (v.before["tokens_milli"] + 1) * (TOKEN // 1000) + v.dt * v.quota
@@ -163,13 +165,13 @@ def _admitted(v: View) -> bool:
     return admitted * 10**9 > v.admission_bound + v.dt * limit
 
 
-def _cpu(v: View) -> NDArray[np.bool_]:
+def _cpu(v: View) -> Flags:
     drains = v.cpu_bound > v.ready_at_start * v.facts.cores_each
     most = np.maximum(v.cpu_bound, v.s["ready_replicas"] * v.facts.cores_each) * v.dt
     return v.s["cpu_busy_ns"] > np.where(drains, most, v.s["core_ns"])
 
 
-def _busy_ns(v: View) -> NDArray[np.bool_]:
+def _busy_ns(v: View) -> Flags:
     most = np.maximum(v.servers_now, v.before["busy"]) * v.dt
     drains = v.before["busy"] > v.servers_before
     here = (v.before["in_flight"] + v.s["arrivals"]) * v.dt
@@ -177,13 +179,13 @@ def _busy_ns(v: View) -> NDArray[np.bool_]:
     return over | (v.s["busy_ns"] > here)
 
 
-def _replica_ns(v: View) -> NDArray[np.bool_]:
+def _replica_ns(v: View) -> Flags:
     drains = _draining(v.before["busy"], v.servers_before, v.facts.workers) * v.facts.has_replicas
     low = v.settings.replicas * v.dt
     return (v.s["replica_ns"] < low) | (v.s["replica_ns"] > low + drains * v.dt)
 
 
-def _is_off(v: View) -> NDArray[np.bool_]:
+def _is_off(v: View) -> Flags:
     quiet = (v.calls["breaker_state"] == CLOSED) & (v.calls["opened"] == 0) & (v.calls["breaker_open"] == 0)
     return (v.settings.threshold >= 1.0) & ~quiet
 
@@ -192,7 +194,7 @@ def _total(v: View, came: str, *went: str) -> Any:
     return False if v.totals is None else sum(v.totals[name] for name in went) > v.totals[came]
 
 
-def _background(v: View) -> NDArray[np.bool_]:
+def _background(v: View) -> Flags:
     never = ("late", "failed_deadline", "thinking", "lateness_ns", "hit_answers", "miss_answers")
     wrong = np.logical_or.reduce([v.classes[n] != 0 for n in never]) | (v.classes["attempts"] != v.classes["intents"])
     wrong[:, 1] |= (v.classes["attempts"] != 0)[:, 1]
@@ -204,7 +206,7 @@ def _called_once(v: View, field: str, users: int) -> bool:
     return not v.facts.entry_is_called and int(v.s[field][v.facts.entry]) != users
 
 
-def _outside(values: Ints, low: Any, high: Any) -> NDArray[np.bool_]:
+def _outside(values: Ints, low: Any, high: Any) -> Flags:
     return np.asarray((values < low) | (values > high))
 
 

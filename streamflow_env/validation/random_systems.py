@@ -221,7 +221,7 @@ def _can_have(data: Data, owner: Data, name: str, parameter: str) -> bool:
         case "breaker_threshold_fraction":
             return "breaker" in owner
         case "timeout_s":
-            return data["services"][owner["to"]]["kind"] != "database"
+            return bool(data["services"][owner["to"]]["kind"] != "database")
         case "ask_fraction" | "fallback_fraction":
             return "fallback_quality" in owner
         case "retry_budget_fraction":

@@ -9,7 +9,7 @@ import pytest
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.compiled import CompiledEngine, loop
-from streamflow_env.engines.telemetry import CALL_FIELDS, SERVICE_FIELDS, Telemetry
+from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, SERVICE_FIELDS, Telemetry
 from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
@@ -164,7 +164,39 @@ controls:
   - {name: patience, of: drill, parameter: timeout_s, unit: s, low: 90000, high: 1000000, off_at_high: true, meaning: -}
   - {name: kept, of: oracle, parameter: premium_reserve_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
 """
+STADIUM = """
+name: stadium                     # what users' clients do: full jitter, a shared retry budget, a shared breaker
+control_interval_s: 2.0
+warmup_s: 4.0
+sla: {target_s: 0.1, worst_s: 1.0}
+users:
+  {num_users: 70, popularity_exponent: 0.5, return_fraction: 0.3, return_gap_s: 5.0, lookback_s: 10,
+   premium_fraction: 0.3, entry: turnstile, network_s: 0.004, deadline_s: 0.4, retry_fraction: 0.9, max_retries: 4,
+   think_time_s: 0.3, think_law: full_jitter, think_cap_s: 0.8, retry_budget_fraction: 0.6, retry_budget_cap: 7,
+   breaker: {threshold_fraction: 0.5, window_size: 12, minimum_calls: 6, slow_call_s: 0.3, open_s: 0.7,
+             half_open_calls: 3}}
+services:
+  turnstile:
+    {kind: worker_pool, replicas: 2, workers_per_replica: 9, queue_limit: 30, serves_departed: false,
+     service_time: {mean_s: 0.003, cv: 1.0}, waiting_limit_s: 0.3}
+  bar: {kind: worker_pool, replicas: 1, workers_per_replica: 1, queue_limit: 15, fault_fraction: 0.05,
+        service_time: {mean_s: 0.03, distribution: exponential}}
+  board: {kind: vector_index, base_latency_s: 0.02, saturated_latency_s: 0.1, knee_in_flight: 5.0, cv: 0.4,
+          latency_per_query_s: 0.013}
+calls:
+  look: {to: board, max_attempts: 2, timeout_s: 0.2}
+classes:
+  fan: {kind: interactive, normal_rate_rps: 20.0, plan: [{call: bar}, {query: look}]}
+  cleaning: {kind: background, normal_rate_rps: 1.0, plan: [{query: look}]}
+controls:
+  - {name: bar_queue, of: bar, parameter: queue_limit, unit: requests, low: 0, high: 40, meaning: -}
+  - {name: bars, of: bar, parameter: replicas, unit: replicas, low: 1, high: 3, meaning: -}
+"""
 CHANGES = {
+    "stadium": (
+        Change(12_000_000_000, "bar", "slowdown_factor", 4.0),
+        Change(18_000_000_000, "bar", "slowdown_factor", 1.0),
+    ),
     "library": (
         Change(11_000_000_000, "shelf", "invalidate_fraction", 0.7),
         Change(15_000_000_000, "brain", "quota_factor", 0.3),
@@ -181,13 +213,14 @@ CHANGES = {
     "glacier": (Change(500_000_000_000_000, "ice", "slowdown_factor", 1.3),),
 }
 HAPPENS = {
+    "stadium": "queue_full failed abandoned timeouts deadlines faults",
     "library": "queue_full shed failed abandoned timeouts deadlines rate_limited breaker_open hits stale_hits item_hits"
     " fills duplicate_fills evicted invalidated sweep_backlog deferred departed lost enriched retries_refused",
     "warehouse": "queue_full shed departed failed abandoned timeouts deadlines faults lost cpu_queue_length query_hits"
     " stale_reads retries_refused",
     "glacier": "abandoned timeouts",
 }
-TEXTS = {"library": LIBRARY, "warehouse": WAREHOUSE, "glacier": GLACIER}
+TEXTS = {"library": LIBRARY, "warehouse": WAREHOUSE, "glacier": GLACIER, "stadium": STADIUM}
 NUM_INTERVALS = 12
 
 
@@ -243,6 +276,19 @@ def test_another_system_is_not_an_idle_one(system: System) -> None:
     total = {name: sum(int(t.calls[name].sum()) for run in runs for t in run) for name in CALL_FIELDS}
     total |= {name: sum(int(t.services[name].sum()) for run in runs for t in run) for name in SERVICE_FIELDS}
     assert {name for name in HAPPENS[system.name].split() if total[name] == 0} == set()
+
+
+def test_a_stadium_s_breaker_refuses_and_its_budget_runs_dry(tmp_path: Path) -> None:
+    """At 2.5 times its load; a system with as much of the rest, but a budget that never ends, has more attempts."""
+    (path := tmp_path / "stadium.yaml").write_text(STADIUM, encoding="utf-8")
+    system = load_system(path)
+    endless = system.model_copy(update={"users": system.users.model_copy(update={"retry_budget_fraction": None})})
+    attempts = {}
+    for name, of in (("tight", system), ("endless", endless)):
+        run = trajectory("compiled", of, episode_of(of, 0, 2.5), settings(of, "as found"))
+        assert sum(int((t.answers["outcome"] == BREAKER_OPEN).sum()) for t in run) > 100
+        attempts[name] = sum(len(t.answers) for t in run)
+    assert attempts["endless"] > 1.1 * attempts["tight"]
 
 
 def test_nothing_is_compiled_anew_for_another_system(system: System) -> None:

@@ -115,7 +115,7 @@ def tampered(changes: list[Change]) -> Telemetry:
 
 def test_what_is_true_breaks_no_rule_and_is_not_idle() -> None:
     assert errors_of_last(honest()[2][-1]) == []
-    counted = {name for t in honest()[2] for part in (t.services, t.calls, t.classes) for name in part.dtype.names
+    counted = {name for t in honest()[2] for part in (t.services, t.calls, t.classes) for name in part.dtype.names or ()
                if part[name].any()}  # fmt: skip
     assert {"shed", "queue_full", "faults", "timeouts", "fallbacks", "deferred", "evicted", "lost", "late",
             "failed_deadline", "draining_replicas", "query_hits", "stale_reads"} <= counted  # fmt: skip
@@ -147,7 +147,7 @@ def test_controls_out_of_their_ranges_are_named(value: float) -> None:
 
 
 @pytest.mark.parametrize("change", [{"start_ns": 1}, {"end_ns": 10**12}])
-def test_a_gap_in_time_is_named(change: dict[str, int]) -> None:
+def test_a_gap_in_time_is_named(change: dict[str, Any]) -> None:
     last = honest()[2][-1]
     assert any(line.startswith("time: one interval") for line in errors_of_last(replace(last, **change)))
 
@@ -157,7 +157,7 @@ def step_of_environment() -> tuple[StreamFlowEnv, dict[str, Any]]:
         "kind": "ramps", "start_hour": 1.0, "level": 1.0}})  # fmt: skip
     env.reset(seed=0)
     observation, reward, _, _, info = env.step(env.as_found_action)
-    step = {"observation": observation, "space": env.observation_space, "reward": reward, "info": info}
+    step: dict[str, Any] = {"observation": observation, "space": env.observation_space, "reward": reward, "info": info}
     assert environment_errors(**step) == []
     return env, step
 

@@ -185,7 +185,7 @@ def send(
             return wait(w, heap, r, slot, to_ns(s.cached_s * s.slowdown), step.number, REPEATED)
         s.busy += 1
         x = s.busy / s.knee
-        mean = s.base_s + s.span_s * x * x / (1.0 + x * x)
+        mean = s.base_s + s.per_query_s * s.busy + s.span_s * x * x / (1.0 + x * x)
         latency = duration_ns(u, s.family, s.a, s.b, mean * s.slowdown)
     if latency > c.timeout_ns:
         order = order_of(RELEASE_EVENT, r.request, r.attempt, step.number)

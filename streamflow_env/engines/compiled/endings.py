@@ -19,6 +19,8 @@ from streamflow_env.engines.compiled.agenda import (
     order_of,
     schedule,
 )
+from streamflow_env.engines.compiled.breaker import record
+from streamflow_env.engines.compiled.clients import grants_retry, think_ns
 from streamflow_env.engines.compiled.records import (
     ENTER,
     HOLD,
@@ -31,14 +33,23 @@ from streamflow_env.engines.compiled.services import (
     log_visit,
     remove_from_queue,
 )
-from streamflow_env.engines.draws.distributions import exponential, to_ns
 from streamflow_env.engines.draws.hashing import RETRY, THINK
-from streamflow_env.engines.telemetry import DEADLINE, DEPARTED, FAILED, FAULT, OK, QUEUE_FULL, SHED, bucket
+from streamflow_env.engines.telemetry import (
+    BREAKER_OPEN,
+    DEADLINE,
+    DEPARTED,
+    FAILED,
+    FAULT,
+    OK,
+    QUEUE_FULL,
+    SHED,
+    bucket,
+)
 
 
 @njit(cache=True)
 def answer(
-    w: Any, services: Any, classes: Any, requests: Any, holds: Any, heap: Any, hists: Any, visits: Any,
+    w: Any, services: Any, classes: Any, requests: Any, holds: Any, memory: Any, hists: Any, visits: Any,
     answers: Any, slot: int,
 ) -> None:  # fmt: skip
     """The plan is walked to its end: the user has an answer."""
@@ -59,7 +70,7 @@ def answer(
         cls.miss_answers += 1
         cls.miss_response_ns += response
         cls.personalised += r.personalised
-    _end(w, services, cls, hists, answers, r, OK)
+    _end(w, services, cls, memory, hists, answers, r, OK)
     if r.entry_held == 1:
         s = services[holds[slot, 2]]
         complete(s, hists, holds[slot, 2], w.now - holds[slot, 0])
@@ -68,13 +79,22 @@ def answer(
 
 
 @njit(cache=True)
-def _end(w: Any, services: Any, cls: Any, hists: Any, answers: Any, r: Any, outcome: int) -> None:
+def _end(
+    w: Any, services: Any, cls: Any, memory: Any, hists: Any, answers: Any, r: Any, outcome: int
+) -> None:  # fmt: skip
     """What every end of an attempt counts."""
     response = w.now - r.sent_ns
     r.ended = 1
+    if cls.interactive == 1:
+        record(w, memory, w.now, outcome != OK, response)
     cls.in_flight -= 1
     cls.response_ns += response
     hists[services.size + r.row, bucket(response)] += 1
+    _log_answer(w, answers, r, outcome)
+
+
+@njit(cache=True)
+def _log_answer(w: Any, answers: Any, r: Any, outcome: int) -> None:
     if w.logging == 0:
         return
     a = answers[w.num_answers]
@@ -95,11 +115,11 @@ def _retry(w: Any, cls: Any, requests: Any, heap: Any, slot: int) -> None:
     """A user whose attempt failed sends another, or gives up."""
     r = requests[slot]
     again = cls.interactive == 1 and r.attempt < w.max_retries
-    if not again or draw(r, RETRY, 0, 0) >= w.retry_fraction:
+    if not again or draw(r, RETRY, 0, 0) >= w.retry_fraction or not grants_retry(w):
         cls.intents_failed += 1
         return
     cls.thinking += 1
-    think = to_ns(exponential(draw(r, THINK, 0, 0), w.think_time_s))
+    think = think_ns(w, draw(r, THINK, 0, 0), r.attempt)
     other = new_slot(w, requests)
     n = requests[other]
     n.request = r.request
@@ -115,6 +135,15 @@ def _retry(w: Any, cls: Any, requests: Any, heap: Any, slot: int) -> None:
 
 
 @njit(cache=True)
+def refuse(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: int) -> None:
+    """The breaker of the users' clients is open: the attempt never reaches the system."""
+    r = requests[slot]
+    _log_answer(w, answers, r, BREAKER_OPEN)
+    _retry(w, classes[r.row], requests, heap, slot)
+    free_slot(w, requests, slot)
+
+
+@njit(cache=True)
 def _unwind(w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot: int) -> None:
     """Give back the workers held within the entry's, innermost first."""
     r = requests[slot]
@@ -126,8 +155,8 @@ def _unwind(w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot:
 
 @njit(cache=True)
 def fail(
-    w: Any, services: Any, classes: Any, requests: Any, holds: Any, heap: Any, hists: Any, visits: Any,
-    answers: Any, slot: int, cause: int,
+    w: Any, services: Any, classes: Any, requests: Any, holds: Any, heap: Any, memory: Any, hists: Any,
+    visits: Any, answers: Any, slot: int, cause: int,
 ) -> None:  # fmt: skip
     """A step has failed, and with it the attempt."""
     r = requests[slot]
@@ -142,7 +171,7 @@ def fail(
             cls.failed_shed += 1
         else:
             cls.failed_dependency += 1
-        _end(w, services, cls, hists, answers, r, cause)
+        _end(w, services, cls, memory, hists, answers, r, cause)
         _retry(w, cls, requests, heap, slot)
         if r.entry_held == 1:
             services[holds[slot, 2]].failed += 1
@@ -152,8 +181,8 @@ def fail(
 
 @njit(cache=True)
 def deadline(
-    w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, hists: Any,
-    visits: Any, answers: Any, slot: int,
+    w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, memory: Any,
+    hists: Any, visits: Any, answers: Any, slot: int,
 ) -> None:  # fmt: skip
     """A user's deadline has passed without an answer: the entry answers 504, work under way goes on."""
     r = requests[slot]
@@ -161,7 +190,7 @@ def deadline(
     step = steps[r.pc]
     cls.failed_deadline += 1
     services[step.top].deadlines += 1
-    _end(w, services, cls, hists, answers, r, DEADLINE)
+    _end(w, services, cls, memory, hists, answers, r, DEADLINE)
     _retry(w, cls, requests, heap, slot)
     r.departed = 1
     if r.entry_held == 1:
@@ -181,8 +210,8 @@ def deadline(
 
 @njit(cache=True)
 def lose_patience(
-    w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, hists: Any,
-    visits: Any, answers: Any, slot: int, order: int,
+    w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, memory: Any,
+    hists: Any, visits: Any, answers: Any, slot: int, order: int,
 ) -> None:  # fmt: skip
     """A wait for a worker has reached its limit: if it still lasts, the request is shed."""
     r = requests[slot]
@@ -197,7 +226,7 @@ def lose_patience(
     s.shed += 1
     arrived = holds[slot, level_to_be(step, r) * HOLD]
     log_visit(w, visits, r, step.number, 0, step.service, arrived, w.now, SHED)
-    fail(w, services, classes, requests, holds, heap, hists, visits, answers, slot, SHED)
+    fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, SHED)
 
 
 @njit(cache=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from streamflow_env.engines.compiled.records import (
     NEVER,
     PARAMETERS,
     POOL,
+    RETRY,
     SERVICE_STATE,
     TOKEN,
     VECTOR,
@@ -37,6 +39,7 @@ from streamflow_env.engines.draws.distributions import duration_code, to_ns
 from streamflow_env.engines.draws.sweeps import sweep_multiplier
 from streamflow_env.engines.slots import INVALID, index_bits
 from streamflow_env.system import (
+    Breaker,
     Cache,
     Consumer,
     Database,
@@ -44,6 +47,7 @@ from streamflow_env.system import (
     Duration,
     LlmEndpoint,
     System,
+    Users,
     VectorIndex,
     WorkerPool,
 )
@@ -93,8 +97,10 @@ def lay_out(system: System) -> Layout:
     classes["interactive"] = np.repeat(system.interactive, 2)
     classes["first_step"] = np.repeat(first, 2)
     interval_ns = to_ns(system.control_interval_s)
+    world = _lay_out_world(system)
+    _lay_out_clients(world[0], system.users, memory)
     return Layout(
-        _lay_out_world(system), services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
+        world, services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
         num_entries, num_places, interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
     )  # fmt: skip
 
@@ -140,6 +146,15 @@ def _lay_out_world(system: System) -> NDArray[Any]:
     world["think_time_s"] = users.think_time_s
     world["wake_head"] = world["wake_tail"] = world["free_head"] = -1
     return world
+
+
+def _lay_out_clients(world: Any, users: Users, memory: _Memory) -> None:
+    world["full_jitter"] = users.think_law == "full_jitter"
+    world["think_cap_s"] = math.inf if users.think_cap_s is None else users.think_cap_s
+    world["budget_on"] = users.retry_budget_fraction is not None
+    world["budget"] = users.retry_budget_fraction or 0.0
+    world["budget_cap"] = world["budget_units"] = users.retry_budget_cap * RETRY
+    _lay_out_breaker(world, users.breaker, memory)
 
 
 def _set_duration(record: Any, duration: Duration) -> None:
@@ -227,6 +242,7 @@ def _lay_out_vector_index(record: Any, index: VectorIndex, memory: _Memory) -> N
     record["base_s"] = index.base_latency_s
     record["span_s"] = index.saturated_latency_s - index.base_latency_s
     record["knee"] = index.knee_in_flight
+    record["per_query_s"] = index.latency_per_query_s
     record["query_slots"] = index.query_slots
     record["query_ttl_ns"] = to_ns(index.query_ttl_s)
     record["cached_s"] = index.cached_latency_s
@@ -294,8 +310,12 @@ def _lay_out_call(record: Any, system: System, name: str, memory: _Memory) -> No
         cpu = policy.attempt_cpu
         record["has_cpu"] = 1
         record["cpu_family"], record["cpu_a"], record["cpu_b"] = duration_code(cpu.mean_s, cpu.cv, cpu.distribution)
-    if policy.breaker is not None:
-        lay_out_breaker(record, policy.breaker, memory.take([0] * window_places(policy.breaker)))
+    _lay_out_breaker(record, policy.breaker, memory)
+
+
+def _lay_out_breaker(record: Any, breaker: Breaker | None, memory: _Memory) -> None:
+    if breaker is not None:
+        lay_out_breaker(record, breaker, memory.take([0] * window_places(breaker)))
 
 
 def _lay_out_controls(system: System) -> NDArray[Any]:

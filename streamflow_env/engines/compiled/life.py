@@ -18,9 +18,11 @@ from streamflow_env.engines.compiled.agenda import (
     schedule,
     wait,
 )
+from streamflow_env.engines.compiled.breaker import permits
 from streamflow_env.engines.compiled.caching import invalidate_item, look_up, write
+from streamflow_env.engines.compiled.clients import pay_in
 from streamflow_env.engines.compiled.deferred import enqueue
-from streamflow_env.engines.compiled.endings import answer, fail, level_to_be
+from streamflow_env.engines.compiled.endings import answer, fail, level_to_be, refuse
 from streamflow_env.engines.compiled.records import (
     COMPUTE,
     EMIT,
@@ -51,8 +53,8 @@ from streamflow_env.engines.telemetry import FAILED, FAULT, MISS, OK, QUEUE_FULL
 
 
 @njit(cache=True)
-def begin_first(w: Any, classes: Any, steps: Any, requests: Any, heap: Any, arrival: Any) -> int:
-    """A first attempt reaches the system."""
+def begin_first(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, arrival: Any) -> int:
+    """A first attempt reaches the system: its slot, or -1 (see `begin`)."""
     slot = new_slot(w, requests)
     r = requests[slot]
     r.request = arrival.request
@@ -65,14 +67,19 @@ def begin_first(w: Any, classes: Any, steps: Any, requests: Any, heap: Any, arri
     r.sent_ns = arrival.sent_ns
     r.item = -1
     classes[r.row].intents += 1
-    begin(w, classes, heap, r, slot)
-    return slot
+    if classes[r.row].interactive == 1:
+        pay_in(w)
+    return begin(w, classes, requests, heap, answers, slot)
 
 
 @njit(cache=True)
-def begin(w: Any, classes: Any, heap: Any, r: Any, slot: int) -> None:
-    """An attempt reaches the system."""
+def begin(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: int) -> int:
+    """An attempt reaches the system: its slot, or -1 where its user's client refuses to send it."""
+    r = requests[slot]
     cls = classes[r.row]
+    if cls.interactive == 1 and not permits(w, w.now):
+        refuse(w, classes, requests, heap, answers, slot)
+        return -1
     cls.attempts += 1
     cls.in_flight += 1
     r.pc = cls.first_step
@@ -93,6 +100,7 @@ def begin(w: Any, classes: Any, heap: Any, r: Any, slot: int) -> None:
     if cls.interactive == 1:
         order = order_of(DEADLINE_EVENT, r.request, r.attempt, 0)
         schedule(w, heap, r.sent_ns + w.deadline_ns, order, slot)
+    return slot
 
 
 @njit(cache=True)
@@ -129,7 +137,7 @@ def advance(
                 emit(w, services, heap, step.service)
                 r.pc += 1
             else:
-                answer(w, services, classes, requests, holds, heap, hists, visits, answers, slot)
+                answer(w, services, classes, requests, holds, memory, hists, visits, answers, slot)
                 return
         elif phase == call.WORKER_HAD:
             going = _work(w, services[step.service], requests, holds, heap, slot, step)
@@ -169,11 +177,11 @@ def advance(
         elif phase == call.LOOKED_UP or phase == call.FILLED:
             _served_by_cache(w, services, heap, entries, index, memory, hists, visits, r, step)
         else:
-            fail(w, services, classes, requests, holds, heap, hists, visits, answers, slot, FAILED)
+            fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, FAILED)
             return
         if r.phase == -QUEUE_FULL or r.phase == -FAULT or r.phase == -SHED:
             cause = -r.phase
-            fail(w, services, classes, requests, holds, heap, hists, visits, answers, slot, cause)
+            fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, cause)
             return
 
 

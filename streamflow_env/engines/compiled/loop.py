@@ -94,7 +94,7 @@ def run_interval(
         w.events += 1
         slot = -1
         if is_arrival:
-            slot = begin_first(w, classes, steps, requests, heap, arrivals[w.next_arrival])
+            slot = begin_first(w, classes, requests, heap, answers, arrivals[w.next_arrival])
             w.next_arrival += 1
         else:
             about = heap[0, 2]
@@ -105,11 +105,12 @@ def run_interval(
             elif kind == DEADLINE_EVENT:
                 request, attempt = _attempt_of(order)
                 if is_waiting_for(requests[about], request, attempt):
-                    deadline(w, services, classes, steps, requests, holds, heap, hists, visits, answers, about)
+                    deadline(
+                        w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about
+                    )  # fmt: skip
             elif kind == ARRIVAL_EVENT:
-                slot = about
-                classes[requests[slot].row].thinking -= 1
-                begin(w, classes, heap, requests[slot], slot)
+                classes[requests[about].row].thinking -= 1
+                slot = begin(w, classes, requests, heap, answers, about)
             elif kind == RELEASE_EVENT:
                 release(w, services[about])
             elif kind == READY_EVENT:
@@ -118,7 +119,7 @@ def run_interval(
                 batch_done(w, services, heap, about)
             elif kind == PATIENCE_EVENT:
                 lose_patience(
-                    w, services, classes, steps, requests, holds, heap, hists, visits, answers, about, order
+                    w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about, order
                 )  # fmt: skip
             elif kind == POLL_EVENT:
                 poll(w, services, heap, entries, index, memory, hists, about)

@@ -88,16 +88,17 @@ def _record(telemetry: dict[str, str], integers: str, floats: str) -> np.dtype[A
 SERVICE_STATE: Final = _record(
     SERVICE_FIELDS,
     "kind touched_ns primary servers head tail premium_first last_premium waiting_limit_ns rate_limit"
-    " admission_units admitted_at workers cores_each queue_limit serves_departed startup_ns cores cpu_busy cpu_head cpu_tail cpu_pressure_queue"
+    " admission_units admitted_at workers cores_each queue_limit serves_departed startup_ns cores cpu_busy cpu_head"
+    " cpu_tail cpu_pressure_queue"
     " cohorts_at num_cohorts desired_at num_desired family"
     " quota quota_now burst_units token_units kept_burst kept_units tokens_at rejection_ns latencies_at num_latencies"
     " queries_at query_slots query_ttl_ns to ring_at ring_head cells_at is_polling poll_ns job_number"
     " entries_at memory_entries samples index_at index_bits multiplier keys_per_item"
     " sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
     " batch_size batch_length batch_number",
-    "mean a b fault_fraction cpu_pressure slowdown base_s span_s knee floor_s retry_after_s retry_after_now_s"
-    " interactive_reserve premium_reserve background_share admission_reserve ttl_s ttl_jitter cached_s lag_s"
-    " write_gap_s",
+    "mean a b fault_fraction cpu_pressure slowdown base_s span_s knee per_query_s floor_s retry_after_s"
+    " retry_after_now_s interactive_reserve premium_reserve background_share admission_reserve ttl_s ttl_jitter"
+    " cached_s lag_s write_gap_s",
 )
 CALL_STATE: Final = _record(
     CALL_FIELDS,
@@ -127,6 +128,10 @@ WORLD: Final = _record(
     {},
     "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users num_items spare_events control_step"
     " heap_size free_head num_free"
-    " wake_head wake_tail next_arrival next_change logging num_visits num_answers events",
-    "retry_fraction think_time_s item_exponent",
+    " wake_head wake_tail next_arrival next_change logging num_visits num_answers events"
+    " full_jitter budget_on budget_units budget_cap"
+    " breaker_on breaker_state opened window_at window_size minimum_calls slow_ns open_ns half_open_calls"
+    " window_count window_next failures slow permits opened_at_ns",
+    "retry_fraction think_time_s item_exponent think_cap_s budget threshold",
 )
+"""What there is once. The last two lines of integers, and `threshold`, are the breaker of the users' clients."""

@@ -10,15 +10,25 @@ import numpy as np
 import simpy
 
 from streamflow_env.engines.draws.arrivals import need_of
-from streamflow_env.engines.draws.distributions import exponential, popular_key, to_ns
+from streamflow_env.engines.draws.distributions import popular_key
 from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, RETRY, THINK, draw_index, stream_key, uniform
 from streamflow_env.engines.reference.plan import Step
 from streamflow_env.engines.reference.pools import WorkerPool
+from streamflow_env.engines.reference.population import Population
 from streamflow_env.engines.reference.service import Service, Visit
 from streamflow_env.engines.reference.simulation import ARRIVAL, DEADLINE, STEP, Simulation, StepError, Waiting, Waits
-from streamflow_env.engines.telemetry import CLASS_FIELDS, FAILED, FAULT, NUM_BUCKETS, OK, QUEUE_FULL, SHED, bucket
+from streamflow_env.engines.telemetry import (
+    BREAKER_OPEN,
+    CLASS_FIELDS,
+    FAILED,
+    FAULT,
+    NUM_BUCKETS,
+    OK,
+    QUEUE_FULL,
+    SHED,
+    bucket,
+)
 from streamflow_env.engines.telemetry import DEADLINE as DEADLINE_OUTCOME
-from streamflow_env.system import Sla, Users
 
 if TYPE_CHECKING:
     from streamflow_env.engines.reference.cache import KeyOf
@@ -27,22 +37,6 @@ if TYPE_CHECKING:
 FAILURES = {QUEUE_FULL: "failed_queue_full", FAULT: "failed_fault", FAILED: "failed_dependency", SHED: "failed_shed"}
 """How each cause of failure is counted."""
 ENTRY_STEP = 0
-
-
-class Population:
-    """What all users have in common: items, deadline, patience, SLA (ns), and the pool at which requests enter."""
-
-    def __init__(self, users: Users, sla: Sla, entry: WorkerPool) -> None:
-        self.entry = entry
-        self.num_items = users.num_items
-        self.item_exponent = float(users.item_exponent)
-        self.network_ns = int(to_ns(users.network_s))
-        self.deadline_ns = int(to_ns(users.deadline_s))
-        self.target_ns = int(to_ns(sla.target_s))
-        self.worst_ns = int(to_ns(sla.worst_s))
-        self.retry_fraction = users.retry_fraction
-        self.max_retries = users.max_retries
-        self.think_time_s = float(users.think_time_s)
 
 
 class ClassOfRequests:
@@ -167,6 +161,12 @@ class Attempt:
         arrives_ns = self.sent_ns + self.population.network_ns
         yield self.sim.wake(arrives_ns - self.sim.now, ARRIVAL, self.request, self.number)
         self._arrive()
+        if self.class_.interactive and not self.population.may_send(self.sim.now):
+            self._log_answer(BREAKER_OPEN)
+            self._maybe_retry()
+            return
+        self._counts["attempts"] += 1
+        self._counts["in_flight"] += 1
         try:
             if self.class_.interactive:
                 yield from self._be_admitted()
@@ -180,13 +180,12 @@ class Attempt:
             self._be_answered()
 
     def _arrive(self) -> None:
-        counts = self._counts
-        counts["attempts"] += 1
-        counts["in_flight"] += 1
-        if self.number == 0:
-            counts["intents"] += 1
-        else:
-            counts["thinking"] -= 1
+        if self.number > 0:
+            self._counts["thinking"] -= 1
+            return
+        self._counts["intents"] += 1
+        if self.class_.interactive:
+            self.population.retry_budget.pay_in()
 
     def _be_admitted(self) -> Waiting:
         """Pass the admission control, enter the entry pool and work there."""
@@ -267,15 +266,20 @@ class Attempt:
         self._counts["in_flight"] -= 1
         self._counts["response_ns"] += response_ns
         self.class_.response[self.premium][bucket(response_ns)] += 1
+        if self.class_.interactive:
+            self.population.learn(outcome != OK, response_ns, now)
+        self._log_answer(outcome)
+        return response_ns
+
+    def _log_answer(self, outcome: int) -> None:
         if self.sim.log:
             quality = self.quality if outcome == OK else 0
             self.sim.answers.append(
                 (
                     self.request, self.number, self.class_.index, self.premium, self.user,
-                    self.sent_ns, now, outcome, quality,
+                    self.sent_ns, self.sim.now, outcome, quality,
                 )
             )  # fmt: skip
-        return response_ns
 
     def _maybe_retry(self) -> None:
         """The user thinks and tries again, or gives up for good."""
@@ -284,12 +288,13 @@ class Attempt:
             self.class_.interactive
             and self.number < population.max_retries
             and self.u(RETRY) < population.retry_fraction
+            and population.retry_budget.grants()
         )
         if not retries:
             self._counts["intents_failed"] += 1
             return
         self._counts["thinking"] += 1
-        sent_ns = self.sim.now + int(to_ns(exponential(self.u(THINK), population.think_time_s)))
+        sent_ns = self.sim.now + population.think_ns(self.u(THINK), self.number)
         again = Attempt(self.sim, population, self.class_, self._sender, self.number + 1, sent_ns)
         self.sim.process(again.life())
 

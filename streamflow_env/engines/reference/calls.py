@@ -46,22 +46,23 @@ class Endpoint(Protocol):
 
 
 class RetryBudget:
-    """The retries of a call: a request pays `fraction` of one in, a retry takes one out. None: there is no limit."""
+    """At most `full` thousandths of a retry: a request pays `fraction` in, a retry takes 1 out. None: no limit."""
 
-    def __init__(self, fraction: float | None) -> None:
+    def __init__(self, fraction: float | None, full: int = FULL_BUDGET) -> None:
         self._fraction = fraction
-        self._level = FULL_BUDGET
+        self._full = full
+        self._level = full
 
     def set_fraction(self, fraction: float | None) -> None:
         """From now on `fraction`: a budget that was off is full, another keeps its level."""
         if self._fraction is None:
-            self._level = FULL_BUDGET
+            self._level = self._full
         self._fraction = fraction
 
     def pay_in(self) -> None:
         """A request is made."""
         if self._fraction is not None:
-            self._level = min(FULL_BUDGET, self._level + int(1000 * self._fraction))
+            self._level = min(self._full, self._level + int(1000 * self._fraction))
 
     def grants(self) -> bool:
         """Whether a retry may be made; one that is granted is taken out."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamflow_env import system as config
 from streamflow_env.engines.draws.arrivals import Arrivals
 from streamflow_env.engines.draws.distributions import to_ns
-from streamflow_env.engines.reference.attempt import Attempt, ClassOfRequests, Population, Sender
+from streamflow_env.engines.reference.attempt import Attempt, ClassOfRequests, Sender
 from streamflow_env.engines.reference.cache import Cache
 from streamflow_env.engines.reference.calls import Call
 from streamflow_env.engines.reference.consumer import Consumer
@@ -19,6 +19,7 @@ from streamflow_env.engines.reference.deferred import DeferredQueue
 from streamflow_env.engines.reference.llm import LlmEndpoint
 from streamflow_env.engines.reference.plan import PlanBuilder
 from streamflow_env.engines.reference.pools import WorkerPool
+from streamflow_env.engines.reference.population import Population
 from streamflow_env.engines.reference.service import Service
 from streamflow_env.engines.reference.simulation import CHANGE, Simulation
 from streamflow_env.engines.reference.vector_index import VectorIndex

@@ -68,8 +68,10 @@ class VectorIndex(RemoteService):
     def _search(self, visit: Visit, call: Call) -> Serving:
         """An answer in earnest, the later the more queries are busy."""
         config = self._config
-        x = (self.busy.value + 1) / config.knee_in_flight
-        mean_s = config.base_latency_s + (config.saturated_latency_s - config.base_latency_s) * x * x / (1.0 + x * x)
+        busy = self.busy.value + 1
+        x = busy / config.knee_in_flight
+        unloaded_s = config.base_latency_s + config.latency_per_query_s * busy
+        mean_s = unloaded_s + (config.saturated_latency_s - config.base_latency_s) * x * x / (1.0 + x * x)
         u = visit.attempt.u(CALL_LATENCY, visit.step, visit.round)
         return (yield from self.answer(visit, self._variation.ns(u, mean_s * self.slowdown), call))
 

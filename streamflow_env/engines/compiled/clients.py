@@ -1,0 +1,36 @@
+"""What the users' clients share: how long a user thinks before a retry, and the budget of all retries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from streamflow_env.engines.compiled.records import RETRY
+from streamflow_env.engines.draws.distributions import exponential, to_ns
+
+
+@njit(cache=True)
+def think_ns(w: Any, u: float, attempt: int) -> int:
+    """How long a user waits after `attempt` has failed."""
+    if w.full_jitter == 1:
+        return to_ns(u * min(w.think_cap_s, w.think_time_s * (1 << attempt)))
+    return to_ns(exponential(u, w.think_time_s))
+
+
+@njit(cache=True)
+def pay_in(w: Any) -> None:
+    """A first attempt of a user."""
+    if w.budget_on == 1:
+        w.budget_units = min(w.budget_cap, w.budget_units + int(RETRY * w.budget))
+
+
+@njit(cache=True)
+def grants_retry(w: Any) -> bool:
+    """Whether the budget, if there is one, has a retry left; it is then used."""
+    if w.budget_on == 0:
+        return True
+    if w.budget_units < RETRY:
+        return False
+    w.budget_units -= RETRY
+    return True
