@@ -118,7 +118,7 @@ def test_what_is_true_breaks_no_rule_and_is_not_idle() -> None:
     counted = {name for t in honest()[2] for part in (t.services, t.calls, t.classes) for name in part.dtype.names or ()
                if part[name].any()}  # fmt: skip
     assert {"shed", "queue_full", "faults", "timeouts", "fallbacks", "deferred", "evicted", "lost", "late",
-            "failed_deadline", "draining_replicas", "query_hits", "stale_reads"} <= counted  # fmt: skip
+            "failed_deadline", "query_hits", "stale_reads"} <= counted  # fmt: skip
 
 
 def test_every_rule_is_tampered_with() -> None:
