@@ -47,9 +47,9 @@ def draw_failures(seed: int = 0, processes: int = 1) -> Figure:
         axis = figure.add_subplot(grid[1 + index // NUM_COLUMNS, index % NUM_COLUMNS])
         _draw_storm(axis, name, traces[replace(storm.variant(name), seed=seed)])
         if index % NUM_COLUMNS == 0:
-            axis.set_ylabel("1/s", fontsize=9)
+            axis.set_ylabel("goodput, 1/s", fontsize=9)
         if index >= NUM_COLUMNS:
-            axis.set_xlabel("s", fontsize=9)
+            axis.set_xlabel("seconds", fontsize=9)
     _head(figure, seed)
     return figure
 
@@ -109,17 +109,18 @@ def _draw_collapse(axis: Axes, name: str, runs: list[Trace]) -> None:
     axis.annotate(text, (0.97, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8.5, color=OFFERED)
     axis.set_ylim(0, 100)
     axis.set_ylabel("goodput, 1/s", fontsize=9)
-    axis.set_xlabel("s", fontsize=9)
+    axis.set_xlabel("seconds", fontsize=9)
 
 
 def _draw_storm(axis: Axes, name: str, trace: Trace) -> None:
     _draw_goodput(axis, trace, 1, SHOWN_S, storm.SPIKE.start_s)
-    axis.set_title(f"B  {name}", loc="left", fontsize=10.5, weight="bold", pad=4)
+    axis.set_title(f"B  {name.removeprefix('retry ')}", loc="left", fontsize=10.5, weight="bold", pad=4)
     at_s = trace.whole_again_s
     text = f"whole again at {at_s:g} s" if np.isfinite(at_s) else "never"
     colour = CURVE if np.isfinite(at_s) else STUCK
     axis.annotate(text, (0.97, 0.95), xycoords="axes fraction", ha="right", va="top", weight="bold", color=colour)
-    axis.set_ylim(0, 220)
+    axis.set_ylim(0, 240)
+    axis.set_yticks(range(0, 250, 50))
 
 
 def _draw_goodput(axis: Axes, trace: Trace, num_runs: int, end_s: int, spike_s: float) -> None:
@@ -149,7 +150,7 @@ def _draw_cache(axis: Axes, hits: Mapping[int, NDArray[np.float64]]) -> None:
     axis.set_xlim(0, cold.HORIZON_S + 1)
     axis.set_ylim(0, 0.95)
     axis.set_ylabel("hits a lookup", fontsize=9)
-    axis.set_xlabel("s", fontsize=9)
+    axis.set_xlabel("seconds", fontsize=9)
     _plain(axis)
 
 
