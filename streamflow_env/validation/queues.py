@@ -21,7 +21,19 @@ MOST_SEEDS = 1_000_000
 EXPONENTIAL = "{mean_s: 1.0, distribution: exponential}"
 BURST, QUOTA_PER_MINUTE = 20, 600
 TOKEN = round(60 * NS_PER_S)
-"""Units of a token: a quota of q a minute refills q a nanosecond."""
+"""Units of an endpoint's token: a quota of q a minute refills q a nanosecond."""
+ADMITTED_RPS = 10
+ADMITTED = round(NS_PER_S)
+"""Units of a token of the admission, whose limit of r a second refills r a nanosecond and holds r tokens."""
+MMC = {
+    (2, 0.8): (60, 500.0, 0.03, 0.05),
+    (10, 0.8): (120, 100.0, 0.03, 0.05),
+    (50, 0.9): (28, 100.0, 0.05, 0.05),
+    (100, 0.95): (14, 200.0, 0.05, 0.08),
+}
+"""By servers and utilisation: intervals measured, their length in s, and the precision of mean and quantiles."""
+MMC_QUANTILES = (0.9, 0.99)
+WAITS = "share that waits"
 
 
 @dataclass(frozen=True)
@@ -125,25 +137,37 @@ def _waiting() -> Iterator[tuple[str, Queue]]:
         Figure("mean number", "", "ρ/(1-ρ)", lambda log: log.mean_number("desk"), 4.0),
     )
     yield "M/M/1, ρ = 0.8", Queue(at_a_desk(0.8, 60, 1000.0, desk()), figures)
-    for servers, utilisation, num_intervals, interval_s, precision in (
-        (2, 0.8, 60, 500.0, 0.03), (10, 0.8, 120, 100.0, 0.03), (50, 0.9, 28, 100.0, 0.05),
-    ):  # fmt: skip
+    for (servers, utilisation), (num_intervals, interval_s, *precisions) in MMC.items():
         load = servers * utilisation
         waiting = theory.erlang_c(servers, load)
+        quantiles = (
+            Figure(
+                f"p{round(100 * fraction)} of the wait", "s", "Erlang C",
+                functools.partial(Log.wait_quantile_s, service="desk", fraction=fraction),
+                theory.mmc_wait_quantile_s(load, 1.0, servers, fraction), precisions[1],
+            )
+            for fraction in MMC_QUANTILES
+        )  # fmt: skip
         yield (
-            f"M/M/{servers}, ρ = {utilisation}",
+            mmc_name(servers, utilisation),
             Queue(
                 at_a_desk(load, num_intervals, interval_s, desk(servers=servers)),
                 (
-                    Figure("share that waits", "", "Erlang C", lambda log: log.waiting_fraction("desk"), waiting),
-                    _wait(theory.mmc_mean_wait_s(load, 1.0, servers), "Erlang C", precision),
+                    Figure(WAITS, "", "Erlang C", lambda log: log.waiting_fraction("desk"), waiting),
+                    _wait(theory.mmc_mean_wait_s(load, 1.0, servers), "Erlang C", precisions[0]),
+                    *quantiles,
                 ),
             ),
         )
 
 
+def mmc_name(servers: int, utilisation: float) -> str:
+    """The section of an M/M/c."""
+    return f"M/M/{servers}, ρ = {utilisation}"
+
+
 def _losing() -> Iterator[tuple[str, Queue]]:
-    for servers, load, num_intervals in ((10, 8.0, 20), (50, 45.0, 9)):
+    for servers, load, num_intervals in ((10, 8.0, 20), (50, 45.0, 9), (100, 100.0, 9)):
         lost = Figure(
             "share refused", "", "Erlang B", lambda log: log.blocking_fraction("desk"), theory.erlang_b(servers, load)
         )
@@ -227,25 +251,37 @@ def _buckets() -> Iterator[tuple[str, Queue]]:
         " tail: {mean_s: 0.0}, rejection_time_s: 0.0}\n"
     )
     calls, plans = "{ask: {to: llm, exhausted_quality: 0.0}}", {"visitor": (3 * rate_rps, "[{query: ask}]")}
-    bound = Figure(
-        "most accepted in any window t, less r·t", "tokens", "b", _most_accepted, low=BURST - 0.1, high=BURST
-    )
     yield (
         "token bucket, load 3 r, from full",
-        Queue(Cell(endpoint, plans, 500.0, 100.0, calls, has_warmup=False), (bound,)),
+        Queue(Cell(endpoint, plans, 500.0, 100.0, calls, has_warmup=False), (_bound("llm", QUOTA_PER_MINUTE, TOKEN),)),
     )
     rate = Figure(
         "accepted", "1/s", "r", lambda log: len(log.visits("llm")) * NS_PER_S / _elapsed_ns(log), rate_rps, 0.001
     )
     yield "token bucket, load 3 r", Queue(Cell(endpoint, plans, 500.0, 100.0, calls), (rate,))
+    limit = f", serves_departed: false, rate_limit_rps: {ADMITTED_RPS}"
+    entry = desk("front", queue_limit=0, time="{mean_s: 0.0}", more=limit)
+    inside = desk(time="{mean_s: 0.0}")
+    at_entry = Cell(entry + inside, {"visitor": (3.0 * ADMITTED_RPS, "[{call: desk}]")}, 500.0, 100.0, has_warmup=False)
+    yield "admission, load 3 r, from full", Queue(at_entry, (_bound("front", ADMITTED_RPS, ADMITTED, ADMITTED_RPS),))
 
 
-def _most_accepted(log: Log) -> float:
-    """The largest number of calls accepted in any window of length t, less r·t, in tokens; the sums are exact."""
-    times_ns = np.sort(log.visits("llm")["arrived_ns"])
-    above = np.arange(len(times_ns)) * TOKEN - QUOTA_PER_MINUTE * (times_ns - times_ns[0])
-    worst = int((above - np.minimum.accumulate(above)).max()) + TOKEN
-    return worst / TOKEN
+def _bound(service: str, refill: int, token: int, burst: int = BURST) -> Figure:
+    return Figure(
+        "most accepted in any window t, less r·t", "tokens", "b",
+        functools.partial(_most_accepted, service=service, refill=refill, token=token), low=burst - 0.1, high=burst,
+    )  # fmt: skip
+
+
+def _most_accepted(log: Log, service: str, refill: int, token: int) -> float:
+    """The largest number accepted in any window of length t, less r·t, in tokens; the sums are exact.
+
+    In units of which a token has so many, and of which so many are refilled in a nanosecond.
+    """
+    times_ns = np.sort(log.visits(service)["arrived_ns"])
+    above = np.arange(len(times_ns)) * token - refill * (times_ns - times_ns[0])
+    worst = int((above - np.minimum.accumulate(above)).max()) + token
+    return worst / token
 
 
 def _elapsed_ns(log: Log) -> int:

@@ -120,9 +120,10 @@ class Log:
         return mean_s(self.sojourns_ns(service))
 
     def sojourn_quantile_s(self, service: str, fraction: float) -> float:
-        """The sojourn time of rank ⌈q · n⌉."""
-        sojourns_ns = np.sort(self.sojourns_ns(service))
-        return float(sojourns_ns[int(np.ceil(fraction * len(sojourns_ns))) - 1] / NS_PER_S)
+        return quantile_s(self.sojourns_ns(service), fraction)
+
+    def wait_quantile_s(self, service: str, fraction: float) -> float:
+        return quantile_s(self.waits_ns(service), fraction)
 
     def mean_response_s(self, class_: str) -> float:
         answers = self.answers[self.answers["class_"] == self.system.class_names.index(class_)]
@@ -153,6 +154,12 @@ class Log:
 def mean_s(durations_ns: NDArray[np.int64]) -> float:
     """The mean of durations in ns, in s; their sum is exact."""
     return int(durations_ns.sum()) / len(durations_ns) / NS_PER_S
+
+
+def quantile_s(durations_ns: NDArray[np.int64], fraction: float) -> float:
+    """The duration of rank ⌈q · n⌉, in s."""
+    rank = int(np.ceil(fraction * len(durations_ns)))
+    return float(np.partition(durations_ns, rank - 1)[rank - 1] / NS_PER_S)
 
 
 Job = TypeVar("Job")

@@ -46,6 +46,12 @@ def mmc_mean_wait_s(arrival_rate_rps: float, service_rate_rps: float, servers: i
     return waits / (servers * service_rate_rps - arrival_rate_rps)
 
 
+def mmc_wait_quantile_s(arrival_rate_rps: float, service_rate_rps: float, servers: int, fraction: float) -> float:
+    """M/M/c FIFO: P(wait > t) = C · exp(-(c·μ - λ)·t); 0 where fewer than 1 - q wait. (Gross and Harris)"""
+    waits = erlang_c(servers, arrival_rate_rps / service_rate_rps)
+    return max(0.0, math.log(waits / (1.0 - fraction))) / (servers * service_rate_rps - arrival_rate_rps)
+
+
 def mmck_probabilities(servers: int, capacity: int, offered_load: float) -> NDArray[np.float64]:
     """M/M/c/K: P(n in the system), n = 0, 1, … K; p(n) = p(n-1) · a / min(n, c). (Kleinrock 1, section 3.5)"""
     ratios = offered_load / np.minimum(np.arange(1, capacity + 1), servers)

@@ -30,6 +30,14 @@ def test_erlang_c_and_the_mean_wait(servers: int, utilisation: float, waits: flo
     assert theory.mmc_mean_wait_s(load, 1.0, servers) == pytest.approx(wait_s, abs=LAST_DIGIT)
 
 
+def test_quantiles_of_the_wait() -> None:
+    """With one server P(wait > t) = ρ·exp(-(μ-λ)·t): ln(80) / 0.2 at ρ = .8; and 0 where the queue is short enough."""
+    assert theory.mmc_wait_quantile_s(0.8, 1.0, 1, 0.99) == pytest.approx(21.910, abs=0.0005)
+    waits = theory.erlang_c(10, 8.0)
+    assert theory.mmc_wait_quantile_s(8.0, 1.0, 10, 1.0 - waits) == pytest.approx(0.0, abs=1e-12)
+    assert theory.mmc_wait_quantile_s(8.0, 1.0, 10, 0.5) == 0.0
+
+
 @pytest.mark.parametrize(
     ("servers", "capacity", "load", "blocking", "number"),
     [(1, 10, 1.2, 0.192586, 6.7107), (4, 20, 4, 0.052033, 10.8683)],
