@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import Field
 from tqdm import tqdm
 
+from agents.validation.records import Verdict, write_mutants
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import Frozen, Text, parse, read_yaml
 
@@ -26,7 +27,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 MUTANTS = PROJECT / "tests" / "mutants" / "mutants.yaml"
 ENGINES = Path("streamflow_env") / "engines"
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "runs", "results")
-PASSED, FAILED = 0, 1  # pytest's exit codes
 
 
 class Patch(Frozen):
@@ -62,8 +62,8 @@ def read_mutants(path: Path = MUTANTS) -> tuple[Mutant, ...]:
     return parse(Mutants, {"mutants": read_yaml(path)}, str(path)).mutants
 
 
-def verdict(mutant: Mutant) -> str:
-    """The first test that catches `mutant`; empty if it survives."""
+def verdict(mutant: Mutant) -> Verdict:
+    """Which test catches `mutant` first."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
         shutil.copytree(PROJECT, copy, ignore=NOT_COPIED, dirs_exist_ok=True)
@@ -73,23 +73,27 @@ def verdict(mutant: Mutant) -> str:
         env = {**os.environ, "NUMBA_CACHE_DIR": str(copy / ".numba"), "PYTHONPATH": folder}
         result = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)
     caught = re.search(r"^FAILED \S+::(.+?)(?: - .*)?$", result.stdout, re.MULTILINE)
-    if result.returncode not in (PASSED, FAILED) or (result.returncode == FAILED and caught is None):
+    if result.returncode not in (0, 1) or (result.returncode == 1) != (caught is not None):  # pytest: passed, failed
         raise RuntimeError(f"{mutant.name}: the tests did not run\n{result.stdout[-3000:]}{result.stderr[-1000:]}")
-    return caught.group(1) if caught else ""
+    return Verdict(mutant.name, mutant.where, caught.group(1) if caught else "")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="mutants whose name contains this")
+    parser.add_argument("--only", default="", help="mutants whose name contains this; --out is not written")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--out", type=Path, default=Path("docs/validation/mutants.json"), help="verdicts (JSON)")
     arguments = parser.parse_args()
     mutants = [mutant for mutant in read_mutants() if arguments.only in mutant.name]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         verdicts = list(tqdm(pool.map(verdict, mutants), total=len(mutants), unit="mutant"))
-    for mutant, caught in zip(mutants, verdicts, strict=True):
-        print(f"{mutant.name:58} {mutant.where:22} {caught or 'SURVIVES'}")
-    print(f"{sum(map(bool, verdicts))} of {len(mutants)} mutants are caught")
-    sys.exit(0 if all(verdicts) else 1)
+    for each in verdicts:
+        print(f"{each.name:58} {each.where:22} {each.caught_by or 'SURVIVES'}")
+    if not arguments.only:
+        write_mutants(arguments.out, verdicts)
+    num_caught = sum(bool(each.caught_by) for each in verdicts)
+    print(f"{num_caught} of {len(mutants)} mutants are caught")
+    sys.exit(num_caught < len(mutants))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ the log of visits), in whole nanoseconds and without any edge; likewise for thos
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -25,9 +26,8 @@ from streamflow_env.system.plans import CallStep, ComputeStep, LookupStep, Query
 from streamflow_env.validation.rows import Row
 from streamflow_env.validation.runs import in_processes
 
-REFERENCE: Final = "normal"
-"""The scenario whose beginning the reference engine repeats: it is tens of times slower."""
-BEGINNING_S: Final = 600.0
+REPEATED_S: Final = 3600.0
+"""The reference engine, tens of times slower, repeats so much of an episode: all of it in most scenarios."""
 LONGEST_EMPTYING_S: Final = 3600.0
 
 
@@ -46,25 +46,36 @@ def littles_law_rows(
     reference: bool = True,
     processes: int = 1,
     scenarios: Sequence[str] | None = None,
+    repeated_s: float = REPEATED_S,
 ) -> list[Row]:
     """A row for every shipped scenario (or those named): the largest relative difference over all services.
 
-    With `reference` there is a row of the beginning of one scenario, which the reference engine repeats.
+    With `reference` that engine repeats the first seed; of an episode longer than `repeated_s` only so much, in a row
+    of its own.
     """
     names = config_names("scenarios") if scenarios is None else list(scenarios)
-    jobs = [Job(name, seed, "compiled") for name in names for seed in seeds]
-    both = [Job(REFERENCE, seeds[0], engine, BEGINNING_S) for engine in ("reference", "compiled") if reference]
-    with in_processes(worst_difference, [*both, *jobs], processes) as results:
-        worst = dict(zip([*both, *jobs], results, strict=True))
-    rows = [_row(name, [worst[Job(name, seed, "compiled")] for seed in seeds], None) for name in names]
-    if reference:
-        rows.append(_row(f"{REFERENCE}, its first {BEGINNING_S / 60:g} minutes", [worst[both[1]]], worst[both[0]]))
-    return rows
+    whole = {name: [Job(name, seed, "compiled") for seed in seeds] for name in names}
+    repeated = [Job(name, seeds[0], "reference", _end_s(name, seeds[0], repeated_s)) for name in names if reference]
+    beginnings = [replace(job, engine="compiled") for job in repeated if job.end_s is not None]
+    jobs = [*repeated, *beginnings, *itertools.chain(*whole.values())]
+    with in_processes(worst_difference, jobs, processes) as results:
+        worst = dict(zip(jobs, results, strict=True))
+
+    def row(name: str, of: Sequence[Job]) -> Row:
+        return _row(name, [worst[job] for job in of], worst.get(replace(of[0], engine="reference")))
+
+    rows = [row(name, of) for name, of in whole.items()]
+    return rows + [row(f"{job.scenario}, its first {repeated_s / 60:g} min", [job]) for job in beginnings]
+
+
+def _end_s(scenario: str, seed: int, most_s: float) -> float | None:
+    """Where to end an episode that is longer than `most_s`; None: it is not."""
+    return most_s if load_scenario(scenario).episode(load_system(), seed).horizon_s > most_s else None
 
 
 def _row(what: str, seen: Sequence[float], repeated: float | None) -> Row:
-    measure = f"{what}: largest |∫ n dt - Σ times| / Σ times over all services"
-    return Row("Little's law", measure, "", tuple(seen), "L = λ·W", low=0.0, high=0.0, reference=repeated)
+    measure = "largest |∫ n dt - Σ times| / Σ times over all services"
+    return Row(what, measure, "", tuple(seen), "L = λ·W", low=0.0, high=0.0, reference=repeated)
 
 
 def worst_difference(job: Job) -> float:

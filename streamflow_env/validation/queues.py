@@ -142,7 +142,7 @@ def _waiting() -> Iterator[tuple[str, Queue]]:
         waiting = theory.erlang_c(servers, load)
         quantiles = (
             Figure(
-                f"p{round(100 * fraction)} of the wait", "s", "Erlang C",
+                quantile_name(fraction), "s", "Erlang C",
                 functools.partial(Log.wait_quantile_s, service="desk", fraction=fraction),
                 theory.mmc_wait_quantile_s(load, 1.0, servers, fraction), precisions[1],
             )
@@ -164,6 +164,11 @@ def _waiting() -> Iterator[tuple[str, Queue]]:
 def mmc_name(servers: int, utilisation: float) -> str:
     """The section of an M/M/c."""
     return f"M/M/{servers}, ρ = {utilisation}"
+
+
+def quantile_name(fraction: float) -> str:
+    """The measure of a quantile of the wait."""
+    return f"p{round(100 * fraction)} of the wait"
 
 
 def _losing() -> Iterator[tuple[str, Queue]]:

@@ -87,6 +87,8 @@ def markdown(rows: Sequence[Row]) -> Iterator[str]:
 def _expected(row: Row) -> str:
     if row.expected is not None:
         return number(row.expected)
+    if row.low == row.high:
+        return number(row.low)
     if math.isinf(row.high):
         return f"at least {number(row.low)}"
     return f"at most {number(row.high)}" if math.isinf(row.low) else f"{number(row.low)} to {number(row.high)}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from streamflow_env.errors import ConfigError
 from streamflow_env.validation.queues import EXPONENTIAL, desk
 from streamflow_env.validation.rows import Row
-from streamflow_env.validation.runs import NS_PER_S, Cell
+from streamflow_env.validation.runs import NS_PER_S, Cell, in_processes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,11 @@ LOWEST_P: Final = 0.001
 """A p-value below is a disagreement: set before the first run, for four comparisons."""
 SPACING_S: Final = 60.0
 WARMUP_S: Final = 1000.0
+OUR_SEEDS: Final = range(40)
+THEIR_SEEDS: Final = range(8)
+MEASURED_S: Final = 60_000.0
+"""Of each run, here and in Ciw."""
+CIW: Final = "ciw"
 RATE_RPS: Final = 1.2
 NODES: Final = ("a", "b", "c")
 SERVERS: Final = (2, 1, 2)
@@ -49,27 +54,56 @@ WHAT: Final = {**{node: f"wait at node {node}" for node in NODES}, RESPONSE: "re
 OURS, THEIRS = "#0072b2", "#d55e00"
 
 
-def second_opinion(
-    folder: Path, seeds: Sequence[int] = range(10), measured_s: float = 60_000.0, theirs_s: float = 120_000.0
-) -> tuple[list[Row], Path]:
-    """The rows, one for every quantity, and the picture of both distributions of each, written to `folder`.
+@dataclass(frozen=True)
+class Job:
+    """One run, in Ciw or on one of our engines."""
 
-    `measured_s` is simulated here under each of `seeds`, `theirs_s` in Ciw. Raises ConfigError where Ciw is missing.
+    engine: str
+    seed: int
+    measured_s: float
+
+
+def second_opinion(
+    seeds: Sequence[int] = OUR_SEEDS,
+    theirs: Sequence[int] = THEIR_SEEDS,
+    reference: bool = True,
+    processes: int = 1,
+    measured_s: float = MEASURED_S,
+) -> tuple[list[Row], Figure]:
+    """The rows, one for every quantity, and the picture of both distributions of each.
+
+    `measured_s` is simulated here under each of `seeds`, and in Ciw under each of `theirs`. With `reference` that
+    engine repeats the first seed, and its observations must leave the p-values what they are. Raises ConfigError where
+    Ciw is missing.
     """
-    theirs = samples_of_ciw(theirs_s, seeds[0])
-    ours = samples(seeds, measured_s)
-    p_values = compare(ours, theirs)
+    jobs = [Job("reference", seeds[0], measured_s)] if reference else []
+    jobs += [Job(CIW, seed, measured_s) for seed in theirs] + [Job("compiled", seed, measured_s) for seed in seeds]
+    with in_processes(samples_of, jobs, processes) as results:
+        found = dict(zip(jobs, results, strict=True))
+    compiled = [found[Job("compiled", seed, measured_s)] for seed in seeds]
+    in_ciw, ours = pooled([found[Job(CIW, seed, measured_s)] for seed in theirs]), pooled(compiled)
+    p_values = compare(ours, in_ciw)
+    repeated = compare(pooled([found[jobs[0]], *compiled[1:]]), in_ciw) if reference else {}
     rows = [
         Row(
-            "second opinion", f"{what}: p-value, {len(ours[name]):,} here, {len(theirs[name]):,} in Ciw", "",
-            (p_values[name],), "Kolmogorov–Smirnov", low=LOWEST_P, high=1.0,
+            what, f"p-value of {len(ours[name]):,} observations here and {len(in_ciw[name]):,} in Ciw", "",
+            (p_values[name],), "Kolmogorov–Smirnov", low=LOWEST_P, high=1.0, reference=repeated.get(name),
         )
         for name, what in WHAT.items()
     ]  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "second_opinion.png"
-    draw(ours, theirs, p_values).savefig(path, dpi=120)
-    return rows, path
+    return rows, draw(ours, in_ciw, p_values)
+
+
+def samples_of(job: Job) -> Samples:
+    """One run's independent observations."""
+    if job.engine == CIW:
+        return samples_of_ciw(job.measured_s, job.seed)
+    return samples([job.seed], job.measured_s, engine=job.engine)
+
+
+def pooled(parts: Sequence[Samples]) -> Samples:
+    """All runs' observations together."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in WHAT}
 
 
 def network(measured_s: float, service_time_of_b: str = EXPONENTIAL) -> Cell:
@@ -82,12 +116,14 @@ def network(measured_s: float, service_time_of_b: str = EXPONENTIAL) -> Cell:
     return Cell("".join(services), {way: (share * RATE_RPS, plan) for way, (share, plan) in WAYS.items()}, measured_s)
 
 
-def samples(seeds: Sequence[int], measured_s: float, service_time_of_b: str = EXPONENTIAL) -> Samples:
+def samples(
+    seeds: Sequence[int], measured_s: float, service_time_of_b: str = EXPONENTIAL, engine: str = "compiled"
+) -> Samples:
     """Independent observations of the network, simulated here; after a warm-up of one interval of 1000 s."""
     cell = network(measured_s, service_time_of_b)
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in WHAT}
     for seed in seeds:
-        log = cell.run("compiled", seed)
+        log = cell.run(engine, seed)
         for node in NODES:
             visits = np.sort(log.visits(node), order="arrived_ns")
             found[node].append(_thin((visits["started_ns"] - visits["arrived_ns"]) / NS_PER_S, measured_s))
