@@ -26,7 +26,13 @@ class Region(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run. `whole_again_s` counts from the first interval without the trigger; infinite: not within WATCHED_S."""
+    """One run.
+
+    Attributes:
+        duration_s: how long the trigger lasted; 0: there was none.
+        whole_again_s: from the first interval without the trigger on; infinite: not while it was watched.
+        answers_per_attempt: in the last minute; 1 where it is whole again.
+    """
 
     policy: str
     load: float

@@ -84,13 +84,15 @@ def measures() -> Iterator[Measure]:
     published = "13 to 15, a mean of 10 runs; 170 runs of its program: 11.5 ± 1.4"
     yield _measure(bare, "mean of 60 runs: goodput 60–79 s", "1/s", _mean_goodput(60, 79), published, 0.7, 22.4)
     yield _measure(
-        bare, "runs that stay down", "of 1", _stuck_fraction, "for good; its program: 121 of 170", 0.46, 0.96
+        bare, "share of runs that stay down", "", _stuck_fraction, "for good; its program: 121 of 170", 0.46, 0.96
     )
     yield _measure(bare, "goodput of those, the highest", "1/s", _highest_of_the_stuck, "its program: 0.0", 0.0, 0.5)
     yield _measure(
         bare, "goodput of the others, the lowest", "1/s", _lowest_of_the_others, "its program: 40 ± 1.5", 34.0, 46.0
     )
-    yield _measure(backed, "runs that stay down", "of 1", _stuck_fraction, "recovers; its program: 0 of 170", 0.0, 0.0)
+    yield _measure(
+        backed, "share of runs that stay down", "", _stuck_fraction, "recovers; its program: 0 of 170", 0.0, 0.0
+    )
     yield _measure(bare, "mean of 60 runs: recovers at", "s", _recovery, "never", np.inf, np.inf)
     yield _measure(backed, "mean of 60 runs: recovers at", "s", _recovery, "by t ≈ 35", SPIKE.end_s, 35.0)
     for start_s, end_s, rps, within in ((30, 35, 50.0, 2.6), (35, 40, 47.3, 3.0), (60, 79, 40.2, 1.4)):

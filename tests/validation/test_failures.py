@@ -38,8 +38,8 @@ def _broken(measure: Measure, *overrides: Override) -> Measure:
 @pytest.mark.parametrize(
     ("name", "override"),
     [
-        ("no backoff: runs that stay down", ("services.server.latency_per_query_s", 0.0)),
-        ("no backoff: runs that stay down", ("users.max_retries", 0)),
+        ("no backoff: share of runs that stay down", ("services.server.latency_per_query_s", 0.0)),
+        ("no backoff: share of runs that stay down", ("users.max_retries", 0)),
         ("3 immediate retries: recovers at", ("services.server.serves_departed", False)),
         ("queue limit 50: recovers at", ("services.server.queue_limit", 500)),
         ("breaker: goodput 60–90 s", ("users.breaker.threshold_fraction", 1.0)),
