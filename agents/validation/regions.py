@@ -1,14 +1,15 @@
 """Where the StreamFlow cell is stable, vulnerable and metastable, in the plane of load and of a trigger's size.
 
-The words are those of Bronson et al., "Metastable failures in distributed systems" (2021), and Huang et al., "Metastable
-failures in the wild" (2022): at a *stable* load the system comes back from every trigger; at a *vulnerable* one it runs
-well until a trigger of some size; after that it is *metastable*: it stays down though the trigger has gone.
+The words are those of Bronson et al., "Metastable failures in distributed systems" (2021), and Huang et al.,
+"Metastable failures in the wild" (2022): at a *stable* load the system comes back from every trigger; at a
+*vulnerable* one it runs well until a trigger of some size; after that it is *metastable*: it stays down though the
+trigger has gone.
 
-The trigger is that of the calibration's retry storm, auth slower by AUTH_FACTOR, and its size is how long that lasts. Loads
-are multiples of the normal load, held from the start. A run is *whole again* when from then on for three minutes every
-minute has answers for 0.9 of the first attempts that came in it; it is *stuck* when ten minutes after the trigger it is not,
-and the last minute answered less than half of the attempts (users' retries are attempts, as the calibration counts
-them). So a point is
+The trigger is that of the calibration's retry storm, auth slower by AUTH_FACTOR, and its size is how long that lasts.
+Loads are multiples of the normal load, held from the start. A run is *whole again* when from then on for three
+minutes every minute has answers for 0.9 of the first attempts that came in it; it is *stuck* when ten minutes after
+the trigger it is not, and the last minute answered less than half of the attempts (users' retries are attempts, as
+the calibration counts them). So a point is
 
 - METASTABLE, where most seeds are stuck;
 - OVERLOADED, where most seeds of this load are not whole even without a trigger: not the trigger's doing;
@@ -18,13 +19,10 @@ them). So a point is
 
 from __future__ import annotations
 
-import csv
 import functools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import Enum
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -32,13 +30,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from agents.baselines import make_baseline
+from agents.validation.plane import Outcome, Region, Regions
+from agents.validation.regions_picture import draw_regions
 from streamflow_env.environment.calibration.cascades import AUTH_FACTOR
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.system import System, load_system
 from streamflow_env.validation.runs import in_processes
 
-LOADS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-DURATIONS_S: Final = (0.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
+__all__ = ["Outcome", "Region", "Regions", "draw_regions", "measure_regions"]
+
+LOADS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
+DURATIONS_S: Final = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
 POLICIES: Final = ("as_found", "playbook")
 START_S: Final = 180.0
 """When the trigger begins: later than the slowest start-up of a replica that the playbook asks for at t = 0."""
@@ -46,88 +48,6 @@ WATCHED_S: Final = 600.0
 HOLD_S: Final = 180.0
 WINDOW_S: Final = 60.0
 WHOLE_FRACTION: Final = 0.9
-STUCK_FRACTION: Final = 0.5
-
-
-class Region(Enum):
-    """What a point of the plane is."""
-
-    STABLE = "stable"
-    VULNERABLE = "vulnerable"
-    METASTABLE = "metastable"
-    OVERLOADED = "overloaded without a trigger"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One run. `whole_again_s` counts from when the trigger has gone; infinite: not within WATCHED_S."""
-
-    policy: str
-    load: float
-    duration_s: float
-    seed: int
-    whole_again_s: float
-    answers_per_attempt: float
-
-    @property
-    def is_whole(self) -> bool:
-        return math.isfinite(self.whole_again_s)
-
-    @property
-    def is_stuck(self) -> bool:
-        return not self.is_whole and self.answers_per_attempt < STUCK_FRACTION
-
-
-@dataclass(frozen=True)
-class Regions:
-    """Every run of the grid: policies × loads × durations × seeds."""
-
-    outcomes: tuple[Outcome, ...]
-
-    @functools.cached_property
-    def policies(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(outcome.policy for outcome in self.outcomes))
-
-    @functools.cached_property
-    def loads(self) -> tuple[float, ...]:
-        return tuple(sorted({outcome.load for outcome in self.outcomes}))
-
-    @functools.cached_property
-    def durations_s(self) -> tuple[float, ...]:
-        return tuple(sorted({outcome.duration_s for outcome in self.outcomes}))
-
-    def runs(self, policy: str, load: float, duration_s: float | None = None) -> list[Outcome]:
-        """Of one point on every seed; without `duration_s`, of one load."""
-        return [
-            outcome
-            for outcome in self.outcomes
-            if (outcome.policy, outcome.load) == (policy, load) and duration_s in (None, outcome.duration_s)
-        ]
-
-    def region(self, policy: str, load: float, duration_s: float) -> Region:
-        runs, untriggered = self.runs(policy, load, duration_s), self.runs(policy, load, 0.0)
-        if untriggered and _most(not run.is_whole for run in untriggered):
-            return Region.OVERLOADED
-        if _most(run.is_stuck for run in runs):
-            return Region.METASTABLE
-        return Region.STABLE if all(run.is_whole for run in self.runs(policy, load)) else Region.VULNERABLE
-
-    def count(self, policy: str, region: Region) -> int:
-        """Points of the grid in a region."""
-        return sum(self.region(policy, load, d) is region for load in self.loads for d in self.durations_s)
-
-    def write_csv(self, path: Path) -> None:
-        """One line a run."""
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Outcome)])
-            writer.writeheader()
-            writer.writerows(asdict(outcome) for outcome in self.outcomes)
-
-    @staticmethod
-    def read_csv(path: Path) -> Regions:
-        """What `write_csv` wrote."""
-        with path.open(newline="") as file:
-            return Regions(tuple(_parsed(line) for line in csv.DictReader(file)))
 
 
 def measure_regions(
@@ -194,7 +114,7 @@ def run_point(point: Point) -> Outcome:
         if interval >= first:
             counts.append(_counts(env))
             if math.isfinite(whole_s := _whole_again_s(np.array(counts), interval_s)):
-                return _outcome(point, whole_s + first * interval_s - START_S - point.duration_s, 1.0)
+                return _outcome(point, whole_s, 1.0)
     minute = np.array(counts)[-round(WINDOW_S / interval_s) :].sum(axis=0)
     return _outcome(point, math.inf, float(minute[0] / max(1, minute[2])))
 
@@ -227,13 +147,3 @@ def _whole_again_s(counts: NDArray[np.int64], interval_s: float) -> float:
     is_whole = windows[:, 0] >= WHOLE_FRACTION * windows[:, 1]
     whole = np.convolve(is_whole, np.ones(held), "valid") > held - 0.5
     return float(np.argmax(whole)) * interval_s if whole.any() else math.inf
-
-
-def _most(flags: Iterable[bool]) -> bool:
-    each = list(flags)
-    return 2 * sum(each) > len(each)
-
-
-def _parsed(line: dict[str, str]) -> Outcome:
-    numbers = (float(line[name]) for name in ("whole_again_s", "answers_per_attempt"))
-    return Outcome(line["policy"], float(line["load"]), float(line["duration_s"]), int(line["seed"]), *numbers)

@@ -1,25 +1,28 @@
 """Experiment C: a cold cache (github.com/mbrooker/simulator_example, cache_sim).
 
-1000/s look up a key of Zipf 1.3 in an LRU of 1000 entries; a miss is filled if the backend still answers in this second,
-B times in each. At t = 4 s the cache is flushed (`invalidate_fraction` 1), and how fast it is warm again depends on B: the
-most popular keys come back at once, the many others at B/s. Where ours is not the published program:
+1000/s look up a key of Zipf 1.3 in an LRU of 1000 entries; a miss is filled if the backend still answers in this
+second, B times in each. At t = 4 s the cache is flushed (`invalidate_fraction` 1), and how fast it is warm again
+depends on B: the most popular keys come back at once, the many others at B/s. Where ours is not the published
+program:
 
-- *The backend.* Theirs counts to B anew in each second, so that all B fills are made in the second's first moments; our
-  LLM's token bucket would give them one by one. Its quota is opened for the first millisecond of each second, in which
-  it fills to B tokens, and is 0 in the rest (`quota_factor`), so it is the same window.
-- *The keys.* Theirs are Zipf's, p(k) ∝ k^-1.3 for k = 1, 2, …; ours have p(k) ∝ ∫ x^-1.3 from k to k + 1 (`popular_key`), and
-  end at 10⁹. So the most popular key is asked for by 0.19 of the requests, not by 0.25, and all is less concentrated. This is
-  the difference that counts: with our law of keys in it, and nothing else changed, the published program has hit ratios
-  0.02 to 0.11 lower. Those are what ours must meet; `published` and the program's own are told beside them.
+- *The backend.* Theirs counts to B anew in each second, so that all B fills are made in the second's first moments;
+  our LLM's token bucket would give them one by one. Its quota is opened for the first millisecond of each second, in
+  which it fills to B tokens, and is 0 in the rest (`quota_factor`), so it is the same window.
+- *The keys.* Theirs are Zipf's, p(k) ∝ k^-1.3 for k = 1, 2, …; ours have p(k) ∝ ∫ x^-1.3 from k to k + 1
+  (`popular_key`), and end at 10⁹. So the most popular key is asked for by 0.19 of the requests, not by 0.25, and all
+  is less concentrated. This is the difference that counts: with our law of keys in it, and nothing else changed, the
+  published program has hit ratios 0.02 to 0.11 lower. Those are what ours must meet; `published` and the program's
+  own are told beside them.
 - *The LRU.* Ours looks at 64 of the 1000 entries and gives up the oldest: nearly always one of the 50 oldest.
-- *The start.* Theirs begins with the 1000 most popular keys, ours warm, as an LRU that has seen 180 s (60 s more than an
-  entry lives, or all that came first in them would expire as the run begins). Nothing of it is left after the flush.
+- *The start.* Theirs begins with the 1000 most popular keys, ours warm, as an LRU that has seen 180 s (60 s more than
+  an entry lives, or all that came first in them would expire as the run begins). Nothing of it is left after the
+  flush.
 - *Requests* come at intervals of 1 ms in theirs, and are Poisson in ours; its seconds are of 1.001 s.
 
 What is published is one run. The program as it is was run 25 times, and 40 times with our keys: `TABLE`. The first
-measurement of ours, against the program with its own keys, was wrong in 6 of these 12 rows, all too low; the keys were found
-by that. A figure here is the mean of 4 runs; it may be 4 standard deviations of the difference from the program's mean,
-√(1/4 + 1/40) of those between runs, and 0.01 for the other differences.
+measurement of ours, against the program with its own keys, was wrong in 6 of these 12 rows, all too low; the keys
+were found by that. A figure here is the mean of 4 runs; it may be 4 standard deviations of the difference from the
+program's mean, √(1/4 + 1/40) of those between runs, and 0.01 for the other differences.
 """
 
 from __future__ import annotations

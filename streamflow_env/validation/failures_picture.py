@@ -34,10 +34,10 @@ def draw_failures(seed: int = 0, processes: int = 1) -> Figure:
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     traces = simulate_all(_runs(seed), processes)
-    figure = Figure(figsize=INCHES, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08)  # type: ignore[union-attr]
+    figure = Figure(figsize=INCHES, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
     grid = figure.add_gridspec(3, NUM_COLUMNS)
     for column, name in enumerate(collapse.VARIANTS):
         axis = figure.add_subplot(grid[0, column])
@@ -155,7 +155,7 @@ def _draw_cache(axis: Axes, hits: Mapping[int, NDArray[np.float64]]) -> None:
 
 
 def _middles(trace: Trace) -> NDArray[np.float64]:
-    return np.arange(len(trace.answers)) + 0.5
+    return np.arange(len(trace.answers), dtype=np.float64) + 0.5
 
 
 def _plain(axis: Axes) -> None:
