@@ -63,7 +63,7 @@ def read_mutants(path: Path = MUTANTS) -> tuple[Mutant, ...]:
 
 
 def verdict(mutant: Mutant) -> Verdict:
-    """Which test catches `mutant` first."""
+    """Which test is the first to catch `mutant`, if any."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
         shutil.copytree(PROJECT, copy, ignore=NOT_COPIED, dirs_exist_ok=True)
@@ -91,9 +91,8 @@ def main() -> None:
         print(f"{each.name:58} {each.where:22} {each.caught_by or 'SURVIVES'}")
     if not arguments.only:
         write_mutants(arguments.out, verdicts)
-    num_caught = sum(bool(each.caught_by) for each in verdicts)
-    print(f"{num_caught} of {len(mutants)} mutants are caught")
-    sys.exit(num_caught < len(mutants))
+    print(f"{sum(bool(each.caught_by) for each in verdicts)} of {len(mutants)} mutants are caught")
+    sys.exit(0 if all(each.caught_by for each in verdicts) else 1)
 
 
 if __name__ == "__main__":

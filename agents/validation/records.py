@@ -21,47 +21,40 @@ class Verdict:
     caught_by: str
 
 
-def write_mutants(path: Path, verdicts: Sequence[Verdict], duration_s: float) -> None:
+def write_mutants(path: Path, verdicts: Sequence[Verdict]) -> None:
     """Keep what `make mutants` found, for the page."""
-    figures = {"duration_s": round(duration_s), "mutants": [asdict(verdict) for verdict in verdicts]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=2) + "\n", encoding="utf-8")
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """What is kept in the file; None where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def read_accounting(path: Path) -> dict[str, Any]:
+    """What `make accounting` came to. Raises FileNotFoundError."""
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures
+
+
+def read_mutants(path: Path) -> list[Verdict]:
+    """What `make mutants` found. Raises FileNotFoundError."""
+    return [Verdict(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def accounting_text(kept: dict[str, Any]) -> str:
-    """What came of `make accounting`, in Markdown."""
+    """In Markdown."""
     violations = len(kept["violations"])
-    found = (
-        "no account and no bound was violated" if not violations else f"**wrong: {violations} cases violate a rule**"
-    )
+    found = f"**Wrong**: {violations} cases break a rule." if violations else "No account and no bound was broken."
     return (
-        f"The last one, of seed {kept['seed']}: {kept['steps']:,} control steps in {kept['episodes']:,} episodes,"
-        f" {kept['shipped_episodes']:,} of them of the shipped system, of {kept['systems']:,} systems;"
-        f" {kept['attempts']:,} attempts. {kept['compared_intervals']:,} intervals were run on both engines, and were"
-        f" equal. In {kept['duration_s'] / 60:.0f} min {found}.\n"
+        f"The last campaign, of seed {kept['seed']}, took {kept['duration_s'] / 60:.0f} min: {kept['steps']:,} control"
+        f" steps in {kept['episodes']:,} episodes of {kept['systems']:,} systems, {kept['shipped_episodes']:,} of the"
+        f" shipped one; {kept['attempts']:,} attempts. {kept['compared_intervals']:,} intervals ran on both engines"
+        f" and were equal. {found}\n"
     )
 
 
-def mutants_text(kept: dict[str, Any]) -> str:
-    """What came of `make mutants`, in Markdown."""
-    verdicts = [Verdict(**each) for each in kept["mutants"]]
-    lines = [
-        f"The last one took {kept['duration_s'] / 60:.0f} min.\n",
-        "| breaks | mutants | caught |",
-        "|---|---|---|",
-    ]
+def mutants_text(verdicts: Sequence[Verdict]) -> str:
+    """In Markdown: a count by what they break, then the survivors."""
+    lines = ["| breaks | mutants | caught in the last campaign |", "|---|---|---|"]
     for where in sorted({verdict.where for verdict in verdicts}):
         caught = [bool(verdict.caught_by) for verdict in verdicts if verdict.where == where]
         lines.append(f"| {where} | {len(caught)} | {'all' if all(caught) else f'**{sum(caught)}**'} |")
-    lines += [f"\n**Wrong**: nobody notices {name!r}." for name in survivors(kept)]
+    lines += [f"\n**Wrong**: nobody notices {verdict.name!r}." for verdict in verdicts if not verdict.caught_by]
     return "\n".join(lines) + "\n"
-
-
-def survivors(kept: dict[str, Any]) -> list[str]:
-    """Mutants that no test caught."""
-    return [each["name"] for each in kept["mutants"] if not each["caught_by"]]

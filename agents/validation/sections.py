@@ -42,8 +42,8 @@ with the remedies that are recommended against it (B). Seeds {seeds}, without wa
 """
 REGIONS: Final = """Where the shipped system comes back from a trigger by itself and where it does not, on a grid of
 loads and of how long the trigger lasts (auth slower): the words are those of Bronson et al. (HotOS 2021) and Huang et
-al. (OSDI 2022). Seeds {seeds}, compiled engine; nothing is known beforehand, so nothing can be wrong. Each run is a line of
-`regions.csv`, beside the picture.
+al. (OSDI 2022). Seeds {seeds}, compiled engine; nothing is known beforehand, so nothing can be wrong. Each run is a
+line of `regions.csv`, beside the picture.
 """
 CONTROLLERS: Final = """Cases of Kubernetes' own tests of its HPA and of resilience4j's tests and documents of its
 circuit breaker, played one by one: the HPA of `agents/baselines`, the breakers of both engines. Nothing is random
@@ -130,18 +130,21 @@ def controllers(settings: Settings) -> Section:
 
 
 def accounting(settings: Settings) -> Section:
-    kept = records.read(settings.kept / records.ACCOUNTING)
-    if kept is None:
+    path = settings.kept / records.ACCOUNTING
+    if not path.exists():
         return Section("Accounting", ACCOUNTING, more=ABSENT.format(command="make accounting"))
+    kept = records.read_accounting(path)
     more = records.accounting_text(kept)
     return Section("Accounting", ACCOUNTING, more=more, num_wrong=len(kept["violations"]))
 
 
 def mutants(settings: Settings) -> Section:
-    kept = records.read(settings.kept / records.MUTANTS)
-    if kept is None:
+    path = settings.kept / records.MUTANTS
+    if not path.exists():
         return Section("Mutants", MUTANTS, more=ABSENT.format(command="make mutants"))
-    return Section("Mutants", MUTANTS, more=records.mutants_text(kept), num_wrong=len(records.survivors(kept)))
+    verdicts = records.read_mutants(path)
+    num_wrong = sum(not verdict.caught_by for verdict in verdicts)
+    return Section("Mutants", MUTANTS, more=records.mutants_text(verdicts), num_wrong=num_wrong)
 
 
 SECTIONS: Final[Mapping[str, Callable[[Settings], Section]]] = {
