@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence accounting mutants results world-cup clean
+.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting mutants results world-cup clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,10 +55,13 @@ interventions: $(INSTALLED)  ## measure what each control, fixed settings and sl
 equivalence: $(INSTALLED)  ## hold the two engines against each other, event by event
 	$(BIN)/python scripts/equivalence.py $(ARGS)
 
+validate: $(INSTALLED)  ## theory, Ciw, published failures, controllers; writes docs/validation.md (ARGS="--only theory")
+	$(BIN)/python scripts/validate.py $(ARGS)
+
 accounting: $(INSTALLED)  ## 10^6 random control steps: every account and bound, exactly (ARGS="--steps 10000", "--case N")
 	$(BIN)/python scripts/accounting.py $(ARGS)
 
-mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice
+mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice; the page of `make validate` quotes it
 	$(BIN)/python scripts/mutants.py $(ARGS)
 
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.

@@ -3,7 +3,7 @@
 An episode begins with nothing in flight, and when its traffic is over it is run on until nothing is in flight any more.
 Then the integral of the number that waits (L·T, of the telemetry) is the sum of the waits of all who came (λ·T·W, of
 the log of visits), in whole nanoseconds and without any edge; likewise for those in service, and for cores in use.
-(Little 1961; Stidham 1974.) Consumers and deferred queues log no visits, and are left out.
+(Little 1961; Stidham 1974.) Of consumers, which log no visits, the waits are replayed; deferred queues are left out.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.engines import make_engine
-from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.engines.telemetry import OK, Telemetry
 from streamflow_env.episode import Episode
 from streamflow_env.paths import config_names
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import Consumer, DeferredQueue, System, WorkerPool, load_system
 from streamflow_env.system.plans import CallStep, ComputeStep, LookupStep, QueryStep, Step
+from streamflow_env.validation.littles_law_consumers import batch_times_ns, emitters, replay
 from streamflow_env.validation.rows import Row
 from streamflow_env.validation.runs import in_processes
 
@@ -92,12 +93,13 @@ def accounts_of(system: System, job: Job) -> Accounts:
     without_warmup = system.model_copy(update={"warmup_s": 0.0})  # its log would be lost; the episode has its traffic
     engine = make_engine(job.engine, without_warmup, log=True)
     engine.reset(_that_ends(episode))
-    accounts = Accounts(system)
+    accounts = Accounts(system, episode.seed)
     traffic_ns = episode.rates_rps.shape[1] * episode.bin_ns
     while True:
         telemetry = engine.step(system.control_table.as_found)
         accounts.add(telemetry)
         if telemetry.end_ns >= traffic_ns and _is_empty(telemetry):
+            accounts.add_consumers()
             return accounts
         if telemetry.end_ns > traffic_ns + LONGEST_EMPTYING_S * 1e9:
             raise RuntimeError(f"{job}: {LONGEST_EMPTYING_S:g} s after the last arrival it is not empty")
@@ -121,6 +123,7 @@ class Accounts:
     """
 
     system: System
+    seed: int
     of_visits: NDArray[np.int64] = field(init=False)
     of_telemetry: NDArray[np.int64] = field(init=False)
 
@@ -128,6 +131,7 @@ class Accounts:
         self.of_visits = np.zeros((3, len(self.system.services)), dtype=np.int64)
         self.of_telemetry = np.zeros_like(self.of_visits)
         self._is_cpu = _cpu_steps(self.system)
+        self._ends: list[NDArray[Any]] = []
 
     def add(self, telemetry: Telemetry) -> None:
         """Another control interval."""
@@ -142,6 +146,18 @@ class Accounts:
                 asked_ns = telemetry.services["busy_ns"][index]
                 self.of_visits[1, self.system.service_names.index(service.to)] += asked_ns
 
+        answers = telemetry.answers[telemetry.answers["outcome"] == OK]
+        self._ends.append(answers[["class_", "ended_ns"]])
+
+    def add_consumers(self) -> None:
+        """Once all has ended: what the events of the consumers add up to."""
+        ends = np.sort(np.concatenate(self._ends), order="ended_ns")
+        for index, (name, service) in enumerate(self.system.services.items()):
+            if isinstance(service, Consumer):
+                emitted_ns = ends["ended_ns"][np.isin(ends["class_"], emitters(self.system, name))]
+                batch_ns = batch_times_ns(self.system, name, self.seed)
+                self.of_visits[:2, index] = replay(emitted_ns.tolist(), service, batch_ns)
+
     def differences(self) -> dict[str, float]:
         """By service: the larger relative difference of its queue, of those in service and of those on its cores."""
         apart_ns = np.abs(self.of_visits - self.of_telemetry)
@@ -149,7 +165,7 @@ class Accounts:
         return {
             name: float(relative[index])
             for index, (name, service) in enumerate(self.system.services.items())
-            if not isinstance(service, Consumer | DeferredQueue)
+            if not isinstance(service, DeferredQueue)
         }
 
 

@@ -80,6 +80,6 @@ def _draw_waits(axis: Axes, rows: Sequence[Row]) -> None:
     axis.set_xlim(0.0, LONGEST)
     axis.set_ylim(math.exp(-LONGEST), 1.0)
     axis.set_xlabel("t · (c·μ - λ)", fontsize=10)
-    axis.set_title("Share that waits longer than t: Erlang C (lines), seen (dots)", loc="left", fontsize=11)
+    axis.set_title("Share that waits longer than t:\nErlang C (lines), seen (dots)", loc="left", fontsize=11)
     axis.legend(fontsize=10, frameon=False)
     axis.grid(alpha=0.3)

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines.telemetry import Telemetry
-from streamflow_env.system import load_system
+from streamflow_env.system import Consumer, load_system
 from streamflow_env.validation.littles_law import Accounts, Job, accounts_of, littles_law_rows
+from streamflow_env.validation.littles_law_consumers import replay
 
 SYSTEM = load_system()
-LOGGED = {name for name, service in SYSTEM.services.items() if service.kind not in ("consumer", "deferred_queue")}
+CHECKED = {name for name, service in SYSTEM.services.items() if service.kind != "deferred_queue"}
 
 
 def test_at_every_service_in_trouble() -> None:
     """An hour with a retry storm: full queues, deadlines, faults and retries; not a nanosecond is missing."""
     accounts = accounts_of(SYSTEM, Job("retry-storm", 1, "compiled"))
-    assert accounts.differences() == dict.fromkeys(LOGGED, 0.0)
+    assert accounts.differences() == dict.fromkeys(CHECKED, 0.0)
     assert np.array_equal(accounts.of_visits[0], accounts.of_telemetry[0])
     assert (accounts.of_visits.sum(axis=1) > 0).all()
 
@@ -41,3 +42,11 @@ def test_a_nanosecond_too_much_is_found(field: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Accounts, "add", add_wrongly)
     differences = accounts_of(SYSTEM, Job("normal", 0, "compiled", end_s=60.0)).differences()
     assert {name for name, difference in differences.items() if difference > 0} == {"engine"}
+
+
+def test_the_replay_of_a_consumer_by_hand() -> None:
+    """Batches of two of 10 ns, a queue of two: the first begins at once, the fourth finds it full and is lost."""
+    consumer = Consumer.model_validate(
+        {"kind": "consumer", "queue_limit": 2, "batch_size": 2, "batch_time": {"mean_s": 1.0}}
+    )
+    assert replay([0, 3, 5, 6, 50], consumer, lambda number: 10) == ((10 - 3) + (10 - 5), 30)
