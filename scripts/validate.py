@@ -42,7 +42,7 @@ def main() -> None:
 
 def told(measured: Measured) -> Measured:
     """Print a section's tables as it ends."""
-    print("\n".join(measured.section.markdown("")), flush=True)
+    print("\n".join(measured.section.tables()))
     print(f"{measured.section.title}: {measured.section.verdict or 'done'}, {measured.duration_s:.0f} s\n", flush=True)
     return measured
 

@@ -71,10 +71,8 @@ class Section:
     def _verdicts(self) -> list[bool]:
         return [row.passes for row in self.rows] + [case.passes for case in self.cases]
 
-    def markdown(self, folder: str) -> Iterator[str]:
-        """Its lines; pictures lie in `folder`, relative to the page."""
-        yield f"## {self.title}\n"
-        yield self.text
+    def tables(self) -> Iterator[str]:
+        """The lines of its tables."""
         if self.rows:
             yield from rows.markdown(self.rows)
             yield ""
@@ -83,6 +81,12 @@ class Section:
             yield ""
         if self.more:
             yield self.more
+
+    def markdown(self, folder: str) -> Iterator[str]:
+        """Its lines; pictures lie in `folder`, relative to the page."""
+        yield f"## {self.title}\n"
+        yield self.text
+        yield from self.tables()
         for name, picture in self.pictures.items():
             yield f"![{picture.caption}]({folder}/{name})\n"
             yield f"*{picture.caption}*\n"

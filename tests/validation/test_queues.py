@@ -8,7 +8,9 @@ import pytest
 
 from streamflow_env.validation import queues
 from streamflow_env.validation.queues import Queue, all_queues, theory_rows
+from streamflow_env.validation.rows import Row
 from streamflow_env.validation.runs import Cell
+from streamflow_env.validation.theory_picture import WRONG, draw_theory
 
 QUICK = ("M/M/10/10, load 8", "M/M/1/10, load 1.2", "M/D/1, ρ = 0.7", "token bucket, load 3 r, from full")
 
@@ -51,3 +53,19 @@ def test_premium_and_standard_users_are_told_apart() -> None:
     assert len(visits) == len(answers)
     assert share == pytest.approx(0.375, abs=0.03)
     assert share * premium.read(log) + (1 - share) * standard.read(log) == pytest.approx(log.mean_wait_s("desk"))
+
+
+def test_the_picture_has_a_line_a_row_and_shows_what_is_wrong() -> None:
+    rows = [
+        Row(name, f.measure, f.unit, tuple(x * f.expected for x in (0.999, 1.0, 1.0, 1.001)), f.source, f.expected)
+        for name, queue in all_queues().items()
+        for f in queue.figures
+        if f.expected is not None
+    ]
+    rows[3] = dataclasses.replace(rows[3], expected=2.0 * rows[3].mean)
+    ratios, waits = draw_theory(rows).axes
+    names = [label.get_text() for label in ratios.get_yticklabels()]
+    assert names == [f"{row.section}:  {row.measure}" for row in rows]
+    assert [dots.lines[0].get_color() == WRONG for dots in ratios.containers].index(True) == 3
+    assert sum(dots.lines[0].get_color() == WRONG for dots in ratios.containers) == 1
+    assert len(waits.containers) == 12
