@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.telemetry import CALL, CALL_FIELDS, Telemetry
 from streamflow_env.environment.accounting import accounting_errors
+from streamflow_env.environment.adding import add
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
@@ -115,7 +116,7 @@ def environment_errors(
     if not math.isfinite(reward):
         found.append("reward: finite")
     terms = info.get("reward_terms", dict.fromkeys(REWARD_TERMS, 0.0))
-    if tuple(terms) != tuple(REWARD_TERMS) or sum(terms.values()) != reward:
+    if tuple(terms) != tuple(REWARD_TERMS) or add(terms.values()) != reward:
         found.append("reward: the sum of its terms")
     found += [
         f"reward: term {name} finite, at most 0: {value}" for name, value in terms.items() if not -math.inf < value <= 0
