@@ -17,7 +17,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN, SERVICE, Telemetry
+from streamflow_env.engines.telemetry import (
+    CLOSED,
+    FIRST_EXPONENT,
+    HALF_OPEN,
+    NUM_BUCKETS,
+    OPEN,
+    PER_OCTAVE,
+    SERVICE,
+    Telemetry,
+)
 from streamflow_env.environment.accounting import ATTEMPT_ENDS
 from streamflow_env.validation.settings import TOKEN, Facts, Ints, Settings
 
@@ -43,6 +52,13 @@ FOREIGN: Final = {
     for kind, own in OF_KIND.items()
 }
 
+_EDGES: Final = np.array(
+    [(PER_OCTAVE + k % PER_OCTAVE) << (FIRST_EXPONENT - 5 + k // PER_OCTAVE) for k in range(NUM_BUCKETS + 1)]
+)
+SHORTEST_NS: Final = np.where(np.arange(NUM_BUCKETS) == 0, 0, _EDGES[:-1])
+LONGEST_NS: Final = _EDGES[1:] - 1
+"""Of each bucket of a histogram; shape (num_buckets,). The last one holds what is longer, too."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -50,7 +66,7 @@ class View:
 
     Attributes:
         quota: the largest of the interval, tokens per minute, shape (num_services,).
-        totals: the calls' counters since the episode began; None where its warm-up was not seen.
+        totals, class_totals: counters since the episode began; None where its warm-up was not seen.
         cpu_bound: no more cores were in use when the interval began, shape (num_services,).
         admission_bound: no more units were in the entry's bucket then.
         budget_paid: thousandths of retries that the calls' budgets have been paid, shape (num_calls,); infinite where
@@ -68,6 +84,7 @@ class View:
     dt: int
     quota: Ints
     totals: NDArray[Any] | None
+    class_totals: NDArray[Any] | None
     cpu_bound: Ints
     admission_bound: int
     budget_paid: NDArray[np.float64]
@@ -185,6 +202,26 @@ def _replica_ns(v: View) -> Flags:
     return (v.s["replica_ns"] < low) | (v.s["replica_ns"] > low + drains * v.dt)
 
 
+def _not_of_histogram(total_ns: Any, histogram: NDArray[np.int32]) -> Flags:
+    """Whether a sum of durations cannot be of those that a histogram has counted."""
+    counts = histogram.astype(np.int64)
+    too_long = (total_ns > counts @ LONGEST_NS) & (counts[..., -1] == 0)
+    return (total_ns < counts @ SHORTEST_NS) | too_long
+
+
+def _users_retry(v: View, allowed_milli: Callable[[int], float]) -> bool:
+    """Whether more retries were sent, or are being thought over, than so many intents allow.
+
+    Those that the users' breaker refused are counted nowhere, so this may find too few, never too many.
+    """
+    if v.class_totals is None:
+        return False
+    of_users = v.class_totals[v.facts.interactive]
+    intents = int(of_users["intents"].sum())
+    retries = int(of_users["attempts"].sum()) - intents + v.users("thinking")
+    return 1000 * retries > allowed_milli(intents)
+
+
 def _is_off(v: View) -> Flags:
     quiet = (v.calls["breaker_state"] == CLOSED) & (v.calls["opened"] == 0) & (v.calls["breaker_open"] == 0)
     return (v.settings.threshold >= 1.0) & ~quiet
@@ -248,7 +285,9 @@ RULES: Final[dict[str, Rule]] = {
     "service: a sojourn for each completion": lambda v: (
         v.now.sojourn.sum(axis=1) != np.where(v.of("consumer", "deferred_queue"), 0, v.s["completions"])
     ),
-    "service: no sojourn without a completion": lambda v: (v.s["completions"] == 0) & (v.s["sojourn_ns"] != 0),
+    "service: sojourn_ns is of the sojourns in the histogram": lambda v: _not_of_histogram(
+        v.s["sojourn_ns"], v.now.sojourn
+    ),
     "service: arrivals are what calls and deferred asks send": _sent,
     "service: refusals and timeouts are those of its calls": _refused,
     "llm: tokens within the bucket": lambda v: (
@@ -306,12 +345,19 @@ RULES: Final[dict[str, Rule]] = {
     "class: no response later than the deadline": lambda v: (
         (v.classes["response_ns"] > v.ended * v.facts.deadline_ns) & v.facts.interactive[:, None]
     ),
+    "class: response_ns is of the response times in the histogram": lambda v: _not_of_histogram(
+        v.classes["response_ns"], v.now.response
+    ),
     "class: hits and misses are answers": lambda v: (
         (v.classes["hit_answers"] + v.classes["miss_answers"] > v.answers)
         | (v.classes["personalised"] > v.classes["miss_answers"])
         | (v.classes["hit_response_ns"] + v.classes["miss_response_ns"] > v.classes["response_ns"])
     ),
     "class: nothing of users in the background": _background,
+    "users: no more retries than each may make": lambda v: _users_retry(
+        v, lambda intents: 1000 * v.facts.max_retries * intents
+    ),
+    "users: no more retries than their budget": lambda v: _users_retry(v, v.facts.users_budget_milli),
     "all: deadlines have a service": lambda v: v.s["deadlines"].sum() != v.classes["failed_deadline"].sum(),
     "all: failures happened at a service": lambda v: any(
         v.classes[f"failed_{cause}"].sum() > v.s[field][v.of("worker_pool")].sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from functools import cached_property
 from typing import Any, Final
@@ -39,6 +40,7 @@ class Facts:
         self.burst_units = self._sizes("burst") * TOKEN
         self.num_users = system.users.num_users
         self.deadline_ns = to_ns(system.users.deadline_s)
+        self.max_retries = system.users.max_retries
         self.lateness_ns = to_ns(system.sla.worst_s) - to_ns(system.sla.target_s)
         self.interactive = np.array(system.interactive)
         self.call_to = np.array([system.service_names.index(c.to) for c in system.calls.values()], dtype=np.int64)
@@ -55,6 +57,13 @@ class Facts:
         if isinstance(service, Cache):
             return 1e9 * max([service.ttl_s, *highs]) * (1 + service.ttl_jitter_fraction)
         return 1e9 * max([getattr(service, "query_ttl_s", 0.0), *highs])
+
+    def users_budget_milli(self, intents: int) -> float:
+        """Most thousandths of a retry that the users' budget can have been paid for so many; infinite without one."""
+        users = self.system.users
+        if users.retry_budget_fraction is None:
+            return math.inf
+        return 1000 * users.retry_budget_cap + int(1000 * users.retry_budget_fraction) * intents
 
     @cached_property
     def entry_is_called(self) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamflow_env.engines.telemetry import CALL, CALL_FIELDS, Telemetry
+from streamflow_env.engines.telemetry import CALL, CALL_FIELDS, CLASS, CLASS_FIELDS, Telemetry
 from streamflow_env.environment.accounting import accounting_errors
+from streamflow_env.environment.adding import add
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
@@ -29,7 +30,9 @@ class Watch:
         self._settings = Settings(self._facts)
         self._quotas = Quotas(self._facts, episode)
         self._before = first
-        self._totals = np.zeros(len(system.calls), CALL) if first.end_ns == 0 else None
+        begins = first.end_ns == 0
+        self._totals = np.zeros(len(system.calls), CALL) if begins else None
+        self._class_totals = np.zeros((len(system.classes), 2), CLASS) if begins else None
         self._budget_paid = np.where(self._settings.budget_milli < 0, np.inf, FULL_BUDGET_MILLI)
         ready = first.services["ready_replicas"]
         self._cpu_bound = np.asarray(ready * self._facts.cores_each)
@@ -57,9 +60,8 @@ class Watch:
 
     def _view(self, telemetry: Telemetry) -> View:
         calls, before = telemetry.calls, self._before
-        if self._totals is not None:
-            for name in CALL_FIELDS:
-                self._totals[name] += calls[name]
+        _add(self._totals, calls, CALL_FIELDS)
+        _add(self._class_totals, telemetry.classes, CLASS_FIELDS)
         budget = self._settings.budget_milli
         self._budget_paid += np.where(budget < 0, np.inf, budget * calls["requests"])
         return View(
@@ -74,6 +76,7 @@ class Watch:
             dt=telemetry.end_ns - telemetry.start_ns,
             quota=self._quotas.largest(telemetry.start_ns, telemetry.end_ns),
             totals=self._totals,
+            class_totals=self._class_totals,
             cpu_bound=self._cpu_bound,
             admission_bound=self._admission_bound,
             budget_paid=self._budget_paid,
@@ -91,6 +94,12 @@ class Watch:
 
     def _in_range(self, controls: NDArray[np.float64]) -> bool:
         return all(c.low <= value <= c.high for c, value in zip(self._facts.system.controls, controls, strict=True))
+
+
+def _add(totals: NDArray[Any] | None, records: NDArray[Any], fields: Iterable[str]) -> None:
+    if totals is not None:
+        for name in fields:
+            totals[name] += records[name]
 
 
 def _broken(name: str, wrong: Any, view: View) -> list[str]:
@@ -115,7 +124,7 @@ def environment_errors(
     if not math.isfinite(reward):
         found.append("reward: finite")
     terms = info.get("reward_terms", dict.fromkeys(REWARD_TERMS, 0.0))
-    if tuple(terms) != tuple(REWARD_TERMS) or sum(terms.values()) != reward:
+    if tuple(terms) != tuple(REWARD_TERMS) or add(terms.values()) != reward:
         found.append("reward: the sum of its terms")
     found += [
         f"reward: term {name} finite, at most 0: {value}" for name, value in terms.items() if not -math.inf < value <= 0

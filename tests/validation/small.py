@@ -20,6 +20,7 @@ def small_system() -> System:
                 "num_users": 40, "popularity_exponent": 0.5, "num_items": 10, "return_fraction": 0.3,
                 "return_gap_s": 2.0, "lookback_s": 5, "premium_fraction": 0.4, "entry": "door", "network_s": 0.01,
                 "deadline_s": 0.4, "retry_fraction": 0.8, "max_retries": 2, "think_time_s": 0.2,
+                "retry_budget_fraction": 0.9, "retry_budget_cap": 5,
             },
             "services": {
                 "door": POOL | {"replicas": 1, "workers_per_replica": 20, "serves_departed": False,

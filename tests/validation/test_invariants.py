@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines import make_engine
-from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.engines.telemetry import NUM_BUCKETS, Telemetry, bucket
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
-from streamflow_env.validation.invariants import RULES
+from streamflow_env.validation.invariants import LONGEST_NS, RULES, SHORTEST_NS
 from streamflow_env.validation.watch import Watch, environment_errors
 from tests.validation.small import small_system
 
@@ -39,7 +39,7 @@ TAMPERED: dict[str, list[Change]] = {
     "service: replica_ns is the replicas asked for, and those draining": [("services", "book", "replica_ns", 1)],
     "service: memory_ns is the memory in force": [("services", "store", "memory_ns", 1)],
     "service: a sojourn for each completion": [("services", "desk", "completions", 1)],
-    "service: no sojourn without a completion": [("services", "mail", "sojourn_ns", 1)],
+    "service: sojourn_ns is of the sojourns in the histogram": [("services", "desk", "sojourn_ns", EVER)],
     "service: arrivals are what calls and deferred asks send": [("services", "index", "arrivals", 1)],
     "service: refusals and timeouts are those of its calls": [("services", "index", "timeouts", 1)],
     "llm: tokens within the bucket": [("services", "brain", "tokens_milli", MANY)],
@@ -72,8 +72,11 @@ TAMPERED: dict[str, list[Change]] = {
     "class: quality of at most 1": [("classes", "ask", "quality_milli", EVER)],
     "class: lateness of at most the worst": [("classes", "ask", "lateness_ns", EVER)],
     "class: no response later than the deadline": [("classes", "ask", "response_ns", EVER)],
+    "class: response_ns is of the response times in the histogram": [("classes", "tidy", "response_ns", -EVER)],
     "class: hits and misses are answers": [("classes", "ask", "personalised", MANY)],
     "class: nothing of users in the background": [("classes", "tidy", "thinking", 1)],
+    "users: no more retries than each may make": [("classes", "ask", "thinking", MANY)],
+    "users: no more retries than their budget": [("classes", "ask", "attempts", MANY)],
     "all: deadlines have a service": [("services", "desk", "deadlines", 1)],
     "all: failures happened at a service": [("classes", "ask", "failed_fault", MANY)],
     "arrivals": [("services", "desk", "arrivals", 1)],
@@ -128,6 +131,21 @@ def test_every_rule_is_tampered_with() -> None:
 @pytest.mark.parametrize("rule", TAMPERED)
 def test_a_rule_that_is_broken_is_named(rule: str) -> None:
     assert any(line.startswith(rule) for line in errors_of_last(tampered(TAMPERED[rule])))
+
+
+@pytest.mark.parametrize("change", [("desk", -(10**9)), ("desk", EVER), ("mail", 1)])
+def test_sojourns_shorter_or_longer_than_counted_or_not_counted_at_all_are_named(change: tuple[str, int]) -> None:
+    """Not only by much: the histogram knows each sojourn to 1/32."""
+    service, more_ns = change
+    found = errors_of_last(tampered([("services", service, "sojourn_ns", more_ns)]))
+    assert f"service: sojourn_ns is of the sojourns in the histogram: {service}" in found
+
+
+def test_the_edges_of_the_histogram_are_those_of_its_buckets() -> None:
+    every = list(range(NUM_BUCKETS))
+    assert [bucket(int(shortest)) for shortest in SHORTEST_NS] == every
+    assert [bucket(int(longest)) for longest in LONGEST_NS] == every
+    assert (SHORTEST_NS[1:] == LONGEST_NS[:-1] + 1).all()
 
 
 def test_the_row_is_named_too() -> None:
