@@ -10,7 +10,7 @@ from streamflow_env.validation import queues
 from streamflow_env.validation.queues import Queue, all_queues, theory_rows
 from streamflow_env.validation.rows import Row
 from streamflow_env.validation.runs import Cell
-from streamflow_env.validation.theory_picture import WRONG, draw_theory
+from streamflow_env.validation.theory_picture import RIGHT, WRONG, draw_theory
 
 QUICK = ("M/M/10/10, load 8", "M/M/1/10, load 1.2", "M/D/1, ρ = 0.7", "token bucket, load 3 r, from full")
 
@@ -66,6 +66,6 @@ def test_the_picture_has_a_line_a_row_and_shows_what_is_wrong() -> None:
     ratios, waits = draw_theory(rows).axes
     names = [label.get_text() for label in ratios.get_yticklabels()]
     assert names == [f"{row.section}:  {row.measure}" for row in rows]
-    assert [dots.lines[0].get_color() == WRONG for dots in ratios.containers].index(True) == 3
-    assert sum(dots.lines[0].get_color() == WRONG for dots in ratios.containers) == 1
+    colours = [line.get_color() for line in ratios.lines if line.get_marker() == "o"]
+    assert colours == [WRONG if index == 3 else RIGHT for index in range(len(rows))]
     assert len(waits.containers) == 12
