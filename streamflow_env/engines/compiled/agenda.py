@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 
 CHANGE_EVENT: Final = 0
 READY_EVENT: Final = 1
@@ -33,19 +33,19 @@ WORKER_QUEUE: Final = 1
 CORE_QUEUE: Final = 2
 
 
-@njit(cache=True)
+@inlined
 def order_of(kind: int, request: int, attempt: int, step: int) -> int:
     """The tie-breaker of an event: kind, then request, attempt, step."""
     return (kind << _KIND_SHIFT) | (request << REQUEST_SHIFT) | (attempt << ATTEMPT_SHIFT) | step
 
 
-@njit(cache=True)
+@inlined
 def kind_of(order: int) -> int:
     """The kind of event in an order."""
     return order >> _KIND_SHIFT
 
 
-@njit(cache=True)
+@inlined
 def schedule(w: Any, heap: Any, time: int, order: int, slot: int) -> None:
     """Put an event on the agenda; the caller has made sure that there is room."""
     i = w.heap_size
@@ -63,7 +63,7 @@ def schedule(w: Any, heap: Any, time: int, order: int, slot: int) -> None:
     heap[i, 2] = slot
 
 
-@njit(cache=True)
+@inlined
 def drop_first(w: Any, heap: Any) -> None:
     """Take the first event off the agenda."""
     w.heap_size -= 1
@@ -90,7 +90,7 @@ def drop_first(w: Any, heap: Any) -> None:
     heap[i, 2] = slot
 
 
-@njit(cache=True)
+@inlined
 def wait(w: Any, heap: Any, r: Any, slot: int, delay_ns: int, number: int, phase: int) -> bool:
     """Let a request wait; True if the wait is over at once, for there is nothing to wait for."""
     r.phase = phase
@@ -100,7 +100,7 @@ def wait(w: Any, heap: Any, r: Any, slot: int, delay_ns: int, number: int, phase
     return False
 
 
-@njit(cache=True)
+@inlined
 def wake(w: Any, requests: Any, slot: int) -> None:
     """Let a request go on when its turn comes, at this instant."""
     requests[slot].queue = NOWHERE
@@ -112,7 +112,7 @@ def wake(w: Any, requests: Any, slot: int) -> None:
     w.wake_tail = slot
 
 
-@njit(cache=True)
+@inlined
 def next_awake(w: Any, requests: Any) -> int:
     """The request whose turn it is, or -1."""
     slot = w.wake_head
@@ -123,7 +123,7 @@ def next_awake(w: Any, requests: Any) -> int:
     return slot
 
 
-@njit(cache=True)
+@inlined
 def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
     """Join a service's queue: at its end, or where premium users come first, one of them behind the last of them."""
     r = requests[slot]
@@ -145,7 +145,7 @@ def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
     s.queue_length += 1
 
 
-@njit(cache=True)
+@inlined
 def leave_queue(s: Any, requests: Any, slot: int) -> None:
     """Leave a service's queue, from wherever in it."""
     r = requests[slot]
@@ -163,7 +163,7 @@ def leave_queue(s: Any, requests: Any, slot: int) -> None:
     s.queue_length -= 1
 
 
-@njit(cache=True)
+@inlined
 def queue_for_core(s: Any, requests: Any, slot: int) -> None:
     """Join the end of a pool's queue for CPU cores."""
     r = requests[slot]
@@ -177,7 +177,7 @@ def queue_for_core(s: Any, requests: Any, slot: int) -> None:
     s.cpu_queue_length += 1
 
 
-@njit(cache=True)
+@inlined
 def new_slot(w: Any, requests: Any) -> int:
     """A free request slot; the caller has made sure that there is one."""
     slot = w.free_head
@@ -186,7 +186,7 @@ def new_slot(w: Any, requests: Any) -> int:
     return slot
 
 
-@njit(cache=True)
+@inlined
 def free_slot(w: Any, requests: Any, slot: int) -> None:
     """Give a request slot back."""
     requests[slot].request = -1
@@ -195,7 +195,7 @@ def free_slot(w: Any, requests: Any, slot: int) -> None:
     w.num_free += 1
 
 
-@njit(cache=True)
+@kernel
 def empty_slots(requests: Any, first: int) -> None:
     """Chain the slots from `first` on into a free list."""
     for slot in range(first, requests.size):

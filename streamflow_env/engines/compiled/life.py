@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from streamflow_env.engines.compiled import calls as call
 from streamflow_env.engines.compiled.admission import admits
 from streamflow_env.engines.compiled.agenda import (
@@ -21,6 +19,7 @@ from streamflow_env.engines.compiled.agenda import (
 from streamflow_env.engines.compiled.breaker import permits
 from streamflow_env.engines.compiled.caching import invalidate_item, look_up, write
 from streamflow_env.engines.compiled.clients import pay_in
+from streamflow_env.engines.compiled.compiling import inlined
 from streamflow_env.engines.compiled.deferred import enqueue
 from streamflow_env.engines.compiled.endings import answer, fail, level_to_be, refuse
 from streamflow_env.engines.compiled.records import (
@@ -52,7 +51,7 @@ from streamflow_env.engines.draws.hashing import REQUESTS, SERVICE_TIME, stream_
 from streamflow_env.engines.telemetry import FAILED, FAULT, MISS, OK, QUEUE_FULL, SHED
 
 
-@njit(cache=True)
+@inlined
 def begin_first(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, arrival: Any) -> int:
     """A first attempt reaches the system: its slot, or -1 (see `begin`)."""
     slot = new_slot(w, requests)
@@ -72,7 +71,7 @@ def begin_first(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, ar
     return begin(w, classes, requests, heap, answers, slot)
 
 
-@njit(cache=True)
+@inlined
 def begin(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: int) -> int:
     """An attempt reaches the system: its slot, or -1 where its user's client refuses to send it."""
     r = requests[slot]
@@ -103,7 +102,7 @@ def begin(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: in
     return slot
 
 
-@njit(cache=True)
+@inlined
 def advance(
     w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
     entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, slot: int,
@@ -185,7 +184,7 @@ def advance(
             return
 
 
-@njit(cache=True)
+@inlined
 def _enter(w: Any, services: Any, requests: Any, holds: Any, heap: Any, visits: Any, slot: int, step: Any) -> bool:
     r = requests[slot]
     s = services[step.service]
@@ -213,7 +212,7 @@ def _enter(w: Any, services: Any, requests: Any, holds: Any, heap: Any, visits: 
     return False
 
 
-@njit(cache=True)
+@inlined
 def _work(w: Any, s: Any, requests: Any, holds: Any, heap: Any, slot: int, step: Any) -> bool:
     r = requests[slot]
     holds[slot, level_to_be(step, r) * HOLD + 1] = w.now
@@ -225,7 +224,7 @@ def _work(w: Any, s: Any, requests: Any, holds: Any, heap: Any, slot: int, step:
     return wait(w, heap, r, slot, delay, step.number, call.WORK_DONE)
 
 
-@njit(cache=True)
+@inlined
 def _leave(w: Any, services: Any, requests: Any, holds: Any, hists: Any, visits: Any, slot: int, step: Any) -> None:
     r = requests[slot]
     s = services[step.service]
@@ -243,7 +242,7 @@ def _leave(w: Any, services: Any, requests: Any, holds: Any, hists: Any, visits:
         r.pc += 1
 
 
-@njit(cache=True)
+@inlined
 def _visit_cache(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> bool:
     s.arrivals += 1
     touch(w.now, s)
@@ -254,7 +253,7 @@ def _visit_cache(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> boo
     return wait(w, heap, r, slot, delay, step.number, call.LOOKED_UP if step.op == LOOKUP else call.FILLED)
 
 
-@njit(cache=True)
+@inlined
 def _served_by_cache(
     w: Any, services: Any, heap: Any, entries: Any, index: Any, memory: Any, hists: Any, visits: Any, r: Any, step: Any
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from streamflow_env.engines.compiled.admission import set_rate_limit
 from streamflow_env.engines.compiled.agenda import (
     ARRIVAL_EVENT,
@@ -28,6 +26,7 @@ from streamflow_env.engines.compiled.agenda import (
 from streamflow_env.engines.compiled.breaker import set_threshold
 from streamflow_env.engines.compiled.caching import begin_sweep, set_memory, settle_sweep
 from streamflow_env.engines.compiled.calls import release, set_budget
+from streamflow_env.engines.compiled.compiling import inlined, kernel, long_kernel
 from streamflow_env.engines.compiled.deferred import enrich, poll
 from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
 from streamflow_env.engines.compiled.life import advance, begin, begin_first
@@ -72,7 +71,7 @@ EVENTS_PER_SLOT: Final = 8
 VISITS_PER_SLOT: Final = 8
 
 
-@njit(cache=True, nogil=True)
+@long_kernel
 def run_interval(
     w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
     entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any, arrivals: Any,
@@ -135,7 +134,7 @@ def run_interval(
             slot = next_awake(w, requests)
 
 
-@njit(cache=True)
+@inlined
 def _is_short(w: Any, services: Any, requests: Any, heap: Any, visits: Any, answers: Any) -> bool:
     """Whether one event with all that it wakes, or one setting of the controls, might not find room."""
     busy = requests.size - w.num_free + 1
@@ -146,7 +145,7 @@ def _is_short(w: Any, services: Any, requests: Any, heap: Any, visits: Any, answ
     return visits.size - w.num_visits <= VISITS_PER_SLOT * busy or answers.size - w.num_answers <= busy
 
 
-@njit(cache=True)
+@inlined
 def _next_event(w: Any, heap: Any, arrivals: Any) -> Any:
     """(time, order, whether it is the next first attempt) of the next event but for changes."""
     time, order, is_arrival = NEVER, 0, False
@@ -162,12 +161,12 @@ def _next_event(w: Any, heap: Any, arrivals: Any) -> Any:
     return time, order, is_arrival
 
 
-@njit(cache=True)
+@inlined
 def _attempt_of(order: int) -> Any:
     return (order >> REQUEST_SHIFT) & REQUEST_MASK, (order >> ATTEMPT_SHIFT) & ATTEMPT_MASK
 
 
-@njit(cache=True)
+@kernel
 def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
     """Something happens to a service from outside."""
     w.now = change.at_ns
@@ -183,7 +182,7 @@ def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
         begin_sweep(s, entries, w.now, w.num_users, change.value)
 
 
-@njit(cache=True)
+@kernel
 def _close(w: Any, services: Any, end_ns: int) -> None:
     """Bring integrals and gauges up to the end of the interval."""
     w.now = end_ns
@@ -198,7 +197,7 @@ def _close(w: Any, services: Any, end_ns: int) -> None:
             settle_sweep(s, end_ns)
 
 
-@njit(cache=True)
+@kernel
 def put_in_force(
     w: Any, services: Any, policies: Any, heap: Any, entries: Any, index: Any, memory: Any, controls: Any, values: Any
 ) -> None:
