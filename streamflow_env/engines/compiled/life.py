@@ -14,6 +14,7 @@ from streamflow_env.engines.compiled.agenda import (
     new_slot,
     order_of,
     schedule,
+    set_deadline,
     wait,
 )
 from streamflow_env.engines.compiled.breaker import permits
@@ -52,7 +53,7 @@ from streamflow_env.engines.telemetry import FAILED, FAULT, MISS, OK, QUEUE_FULL
 
 
 @inlined
-def begin_first(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, arrival: Any) -> int:
+def begin_first(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, answers: Any, arrival: Any) -> int:
     """A first attempt reaches the system: its slot, or -1 (see `begin`)."""
     slot = new_slot(w, requests)
     r = requests[slot]
@@ -68,11 +69,11 @@ def begin_first(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, ar
     classes[r.row].intents += 1
     if classes[r.row].interactive == 1:
         pay_in(w)
-    return begin(w, classes, requests, heap, answers, slot)
+    return begin(w, classes, requests, heap, deadlines, answers, slot)
 
 
 @inlined
-def begin(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: int) -> int:
+def begin(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, answers: Any, slot: int) -> int:
     """An attempt reaches the system: its slot, or -1 where its user's client refuses to send it."""
     r = requests[slot]
     cls = classes[r.row]
@@ -98,7 +99,7 @@ def begin(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: in
     r.queue = NOWHERE
     if cls.interactive == 1:
         order = order_of(DEADLINE_EVENT, r.request, r.attempt, 0)
-        schedule(w, heap, r.sent_ns + w.deadline_ns, order, slot)
+        set_deadline(w, deadlines, r.sent_ns + w.deadline_ns, order, slot)
     return slot
 
 

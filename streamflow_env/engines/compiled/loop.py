@@ -10,7 +10,6 @@ from streamflow_env.engines.compiled.agenda import (
     ATTEMPT_MASK,
     ATTEMPT_SHIFT,
     BATCH_EVENT,
-    DEADLINE_EVENT,
     PATIENCE_EVENT,
     POLL_EVENT,
     READY_EVENT,
@@ -18,6 +17,7 @@ from streamflow_env.engines.compiled.agenda import (
     REQUEST_MASK,
     REQUEST_SHIFT,
     STEP_EVENT,
+    drop_deadline,
     drop_first,
     kind_of,
     next_awake,
@@ -69,19 +69,22 @@ INTERVAL_OVER: Final = 0
 MORE_ROOM: Final = 1
 EVENTS_PER_SLOT: Final = 8
 VISITS_PER_SLOT: Final = 8
+FROM_HEAP: Final = 0
+FROM_DEADLINES: Final = 1
+FROM_ARRIVALS: Final = 2
 
 
 @long_kernel
 def run_interval(
     w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
-    entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any, arrivals: Any,
-    end_ns: int,
+    deadlines: Any, entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any,
+    arrivals: Any, end_ns: int,
 ) -> int:  # fmt: skip
     """Handle every event before `end_ns`; MORE_ROOM, at a moment between two events, if an array may overflow."""
     while True:
-        if _is_short(w, services, requests, heap, visits, answers):
+        if _is_short(w, services, requests, heap, deadlines, visits, answers):
             return MORE_ROOM
-        time, order, is_arrival = _next_event(w, heap, arrivals)
+        time, order, source = _next_event(w, heap, deadlines, arrivals)
         if w.next_change < changes.size and changes[w.next_change].at_ns <= min(time, end_ns - 1):
             _apply_change(w, services, entries, changes[w.next_change])
             w.next_change += 1
@@ -92,24 +95,24 @@ def run_interval(
         w.now = time
         w.events += 1
         slot = -1
-        if is_arrival:
-            slot = begin_first(w, classes, requests, heap, answers, arrivals[w.next_arrival])
+        if source == FROM_ARRIVALS:
+            slot = begin_first(w, classes, requests, heap, deadlines, answers, arrivals[w.next_arrival])
             w.next_arrival += 1
+        elif source == FROM_DEADLINES:
+            about = deadlines[w.deadline_head & (deadlines.shape[0] - 1), 2]
+            drop_deadline(w)
+            request, attempt = _attempt_of(order)
+            if is_waiting_for(requests[about], request, attempt):
+                deadline(w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about)
         else:
             about = heap[0, 2]
             drop_first(w, heap)
             kind = kind_of(order)
             if kind == STEP_EVENT:
                 slot = about
-            elif kind == DEADLINE_EVENT:
-                request, attempt = _attempt_of(order)
-                if is_waiting_for(requests[about], request, attempt):
-                    deadline(
-                        w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about
-                    )  # fmt: skip
             elif kind == ARRIVAL_EVENT:
                 classes[requests[about].row].thinking -= 1
-                slot = begin(w, classes, requests, heap, answers, about)
+                slot = begin(w, classes, requests, heap, deadlines, answers, about)
             elif kind == RELEASE_EVENT:
                 release(w, services[about])
             elif kind == READY_EVENT:
@@ -135,10 +138,12 @@ def run_interval(
 
 
 @inlined
-def _is_short(w: Any, services: Any, requests: Any, heap: Any, visits: Any, answers: Any) -> bool:
+def _is_short(w: Any, services: Any, requests: Any, heap: Any, deadlines: Any, visits: Any, answers: Any) -> bool:
     """Whether one event with all that it wakes, or one setting of the controls, might not find room."""
     busy = requests.size - w.num_free + 1
     if w.num_free <= busy or heap.shape[0] - w.heap_size <= EVENTS_PER_SLOT * busy + w.spare_events:
+        return True
+    if deadlines.shape[0] == w.num_deadlines:
         return True
     if w.logging == 0:
         return False
@@ -146,19 +151,24 @@ def _is_short(w: Any, services: Any, requests: Any, heap: Any, visits: Any, answ
 
 
 @inlined
-def _next_event(w: Any, heap: Any, arrivals: Any) -> Any:
-    """(time, order, whether it is the next first attempt) of the next event but for changes."""
-    time, order, is_arrival = NEVER, 0, False
+def _next_event(w: Any, heap: Any, deadlines: Any, arrivals: Any) -> Any:
+    """(time, order, where it is from) of the next event but for changes."""
+    time, order, source = NEVER, 0, FROM_HEAP
     if w.heap_size > 0:
         time, order = heap[0, 0], heap[0, 1]
+    if w.num_deadlines > 0:
+        first = w.deadline_head & (deadlines.shape[0] - 1)
+        at = deadlines[first, 0]
+        if at < time or (at == time and deadlines[first, 1] < order):
+            time, order, source = at, deadlines[first, 1], FROM_DEADLINES
     if w.next_arrival < arrivals.size:
         arrival = arrivals[w.next_arrival]
         at = arrival.sent_ns + w.network_ns
         if at <= time:
             arrival_order = order_of(ARRIVAL_EVENT, arrival.request, 0, 0)
             if at < time or arrival_order < order:
-                time, order, is_arrival = at, arrival_order, True
-    return time, order, is_arrival
+                time, order, source = at, arrival_order, FROM_ARRIVALS
+    return time, order, source
 
 
 @inlined
