@@ -24,6 +24,7 @@ BIN_S: Final = 0.05
 NS: Final = 1_000_000_000
 WINDOW_S: Final = 5
 WHOLE_FRACTION: Final = 0.9
+MAX_REPEATS: Final = 1000
 HOLD_S: Final = 60
 """Whole again: for so long every window has answers for at least this fraction of the intents that came in it."""
 
@@ -50,7 +51,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """One variant of an experiment on one seed. With `until_whole` it ends once it has been whole again for HOLD_S."""
+    """One variant of an experiment on one seed. With `until_whole` it ends once it has been whole again for HOLD_S.
+
+    A figure that is a mean, or a share, of several runs has them as `repeat` 0, 1, … of each seed.
+    """
 
     experiment: str
     overrides: tuple[Override, ...]
@@ -58,8 +62,13 @@ class Run:
     horizon_s: int
     changes: tuple[Change, ...] = ()
     until_whole: bool = False
+    repeat: int = 0
     seed: int = 0
     engine: str = "compiled"
+
+    @property
+    def episode_seed(self) -> int:
+        return MAX_REPEATS * self.seed + self.repeat
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,13 @@ class Trace:
         return float(first + np.argmax(held)) if held.any() else np.inf
 
 
+def summed(traces: Sequence[Trace]) -> Trace:
+    """All of them, of one load and length, as one."""
+    names = ("intents", "attempts", "answers", "lookups", "hits")
+    counts = [np.sum([getattr(trace, name) for trace in traces], axis=0) for name in names]
+    return Trace(traces[0].spike_end_s, *counts)
+
+
 def system_of(run: Run) -> System:
     """The run's system: the experiment's YAML, and its overrides."""
     data = read_yaml(config_path("experiments", run.experiment))
@@ -111,7 +127,7 @@ def simulate(run: Run) -> Trace:
     system = system_of(run)
     rates = run.load.rates_rps()
     engine = make_engine(run.engine, system)
-    engine.reset(Episode(run.experiment, run.seed, run.horizon_s, 0.0, round(BIN_S * NS), rates, run.changes))
+    engine.reset(Episode(run.experiment, run.episode_seed, run.horizon_s, 0.0, round(BIN_S * NS), rates, run.changes))
     counts: list[tuple[int, ...]] = []
     for second in range(run.horizon_s):
         telemetry = engine.step(system.control_table.as_found)

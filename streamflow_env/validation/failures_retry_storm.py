@@ -7,9 +7,16 @@ before anything was measured:
 - goodput over 30 s of 70/s Poisson first attempts has a standard deviation of √70/√30 = 1.5/s: ± 5 is three of them;
 - a goodput of 0 may be up to 5 % of 70: the first second of a retry storm's user may still be lucky;
 - a time of recovery: the published range ± 5 s, the length of the window in which recovery is seen (`experiments`);
-  without retries the backlog at the spike's end is 1000 and shrinks by 30/s until less than μT = 100 wait: 70 s, with a
-  standard deviation of 3 s, √((70 + 100) · 30 + 3000) requests by 30/s; so 61 to 79 s, and (90 - these) · 70/30 for the
-  goodput until 90 s.
+  without retries the backlog at the spike's end is 1000 and shrinks by 30/s until less than μT = 100 wait: 70 s, with
+  a standard deviation of 3 s, √((70 + 100) · 30 + 3000) requests by 30/s; so 61 to 79 s, and (90 - these) · 70/30 for
+  the goodput until 90 s.
+
+One of these bounds was wrong. Where expired requests are dropped the figure published is 45 s, and ours, 47 to 53 s,
+went out of ± 5. The rule, written down again in forty lines of Python (`tests/validation/plain_models.py`), gives 44
+to 54 s in 12 runs, a mean of 47.7 with a standard deviation of 3.0 s (60 of ours: 43 to 55 s, 48.2 and 3.3 s):
+whoever is served has waited nearly 1 s, so that hardly anybody is answered in time until the queue by chance becomes
+shorter, and the time at which it does is random by far more than the window. So the bounds are the plain model's mean
+± 4 of its standard deviations, from the spike's end at 40 s on: 40 to 60 s. The published 45 s is among them.
 """
 
 from __future__ import annotations
@@ -53,12 +60,13 @@ TABLE: Final[dict[str, tuple[tuple[float, float], tuple[float, float], tuple[flo
     "retry token bucket, 10 %, cap 100": ((0, 33), (65, 75), (76, 98), "10, 70, 81–93 s"),
     "queue limit 50": ((65, 75), (65, 75), (40, 46), "70, 70, 41 s"),
     "queue limit 1000": ((0, 3.5), (0, 3.5), (NEVER, NEVER), "0, 0, never"),
-    "expired requests dropped": ((65, 75), (65, 75), (40, 50), "70, 70, 45 s"),
+    "expired requests dropped": ((65, 75), (65, 75), (40, 60), "70, 70, 45 s; a plain model: 48 ± 3 s"),
     "breaker": ((66, 76), (65, 75), (40, 50), "71, 70, 45 s"),
 }
 """Bounds of goodput in 60–90 s, in 150–180 s, and of the time of recovery; and the published figures."""
 RATES_RPS: Final = (20.0, 23.0, 24.5, 26.0, 30.0)
-TRIGGERS_S: Final = tuple(round(0.2 * n, 1) for n in range(1, 11))
+TRIGGERS_S: Final = tuple(round(0.2 * n, 1) for n in range(2, 9))
+TRIGGER_REPEATS: Final = 5
 LIMITS: Final = tuple(range(80, 170, 10))
 
 
@@ -109,16 +117,24 @@ def _hidden_capacity() -> Iterator[Measure]:
 
 
 def _smallest_trigger() -> Iterator[Measure]:
-    """μT requests must be waiting. Their number after 1 s varies by √300 = 17, so the length by 0.17 s: ± 0.5 s."""
-    runs = tuple(Run("retry_storm", (), Load(70.0, 200.0, 30.0, length_s), 120) for length_s in TRIGGERS_S)
+    """μT requests must be waiting. Their number after 1 s varies by √300 = 17, so the length by 0.17 s: ± 0.5 s.
+
+    Which spike a single run is stuck after is a matter of chance: in 60 runs each, 7 % after 0.8 s, 28 % after 1 s,
+    62 % after 1.2 s, all after 1.6 s (a plain model: 5, 40, 73 and 98 %). So it is asked what most of several runs do:
+    when it was asked of single runs, one seed in four came to 1.6 s.
+    """
+    spikes = [Load(70.0, 200.0, 30.0, length_s) for length_s in TRIGGERS_S]
+    runs = tuple(Run("retry_storm", (), spike, 120, repeat=n) for spike in spikes for n in range(TRIGGER_REPEATS))
     closed = SERVICE_RPS * DEADLINE_S / (SPIKE.spike_rps - SERVICE_RPS)
 
     def read(traces: Sequence[Trace]) -> float:
-        stuck = [s for s, trace in zip(TRIGGERS_S, traces, strict=True) if not np.isfinite(trace.whole_again_s)]
-        return min(stuck, default=np.inf)
+        is_stuck = np.array([not np.isfinite(trace.whole_again_s) for trace in traces])
+        most = is_stuck.reshape(len(TRIGGERS_S), TRIGGER_REPEATS).mean(axis=1) > 0.5
+        return min((s for s, stuck in zip(TRIGGERS_S, most, strict=True) if stuck), default=np.inf)
 
     source = f"{SOURCE}: μT/(spike - μ) = {closed:g} s (± 0.5)"
-    yield Measure(SECTION, "shortest spike that is not recovered from", "s", runs, read, source, 0.5, 1.5)
+    name = f"shortest spike that most of {TRIGGER_REPEATS} runs do not recover from"
+    yield Measure(SECTION, name, "s", runs, read, source, 0.5, 1.5)
 
 
 def _safe_queue_limit() -> Iterator[Measure]:

@@ -49,8 +49,8 @@ class Row:
 
     @property
     def half_interval(self) -> float:
-        """Half of the 99.9 % t-interval of the mean over the seeds; infinite of one seed."""
-        if len(self.seen) < 2:
+        """Half of the 99.9 % t-interval of the mean over the seeds; infinite of one seed, or where a figure is."""
+        if len(self.seen) < 2 or not np.isfinite(self.seen).all():
             return math.inf
         quantile = STUDENT_9995[min(len(self.seen) - 1, len(STUDENT_9995)) - 1]
         return quantile * float(np.std(self.seen, ddof=1)) / math.sqrt(len(self.seen))
@@ -77,8 +77,9 @@ def markdown(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         half = f" ± {number(row.half_interval)}" if math.isfinite(row.half_interval) and row.half_interval > 0 else ""
         sign = "–" if row.reference is None else f"{'=' if row.engines_agree else '≠'} {number(row.reference)}"
+        unit = "" if row.low == row.high == math.inf else row.unit
         cells = (
-            row.section, row.measure, f"{_expected(row)} {row.unit}".strip(), row.source, f"{number(row.mean)}{half}",
+            row.section, row.measure, f"{_expected(row)} {unit}".strip(), row.source, f"{number(row.mean)}{half}",
             str(len(row.seen)), f"{number(row.seen[0])} {sign}", "right" if row.passes else "**wrong**",
         )  # fmt: skip
         yield f"| {' | '.join(cells)} |"
@@ -87,6 +88,8 @@ def markdown(rows: Sequence[Row]) -> Iterator[str]:
 def _expected(row: Row) -> str:
     if row.expected is not None:
         return number(row.expected)
+    if row.low == row.high:
+        return number(row.low)
     if math.isinf(row.high):
         return f"at least {number(row.low)}"
     return f"at most {number(row.high)}" if math.isinf(row.low) else f"{number(row.low)} to {number(row.high)}"
