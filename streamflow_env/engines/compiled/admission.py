@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import ADMISSION
 
 
-@njit(cache=True)
+@inlined
 def _refill(now: int, s: Any) -> None:
     s.admission_units = min(s.rate_limit * ADMISSION, s.admission_units + (now - s.admitted_at) * s.rate_limit)
     s.admitted_at = now
 
 
-@njit(cache=True)
+@inlined
 def admits(now: int, s: Any, premium: bool) -> bool:
     """Whether the rate limit lets an attempt in; it then has used one admission."""
     if s.rate_limit == 0:
@@ -28,7 +27,7 @@ def admits(now: int, s: Any, premium: bool) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def set_rate_limit(now: int, s: Any, limit: int) -> None:
     """Set the attempts admitted a second; 0 is without limit."""
     if limit > 0 and s.rate_limit == 0:

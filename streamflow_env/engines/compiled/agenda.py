@@ -1,4 +1,4 @@
-"""The agenda of timed events, a binary heap; the FIFOs of waiting requests; the free list of request slots.
+"""The agenda of timed events: a binary heap, and a ring of deadlines. The FIFOs of requests, the list of free slots.
 
 An event is (time, order, slot): `order` packs kind, request, attempt and step, so that comparing two integers after
 the times compares them as docs/model.md orders simultaneous events. `slot` is what the kind of event is about.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 
 CHANGE_EVENT: Final = 0
 READY_EVENT: Final = 1
@@ -33,64 +33,87 @@ WORKER_QUEUE: Final = 1
 CORE_QUEUE: Final = 2
 
 
-@njit(cache=True)
+@inlined
 def order_of(kind: int, request: int, attempt: int, step: int) -> int:
     """The tie-breaker of an event: kind, then request, attempt, step."""
     return (kind << _KIND_SHIFT) | (request << REQUEST_SHIFT) | (attempt << ATTEMPT_SHIFT) | step
 
 
-@njit(cache=True)
+@inlined
 def kind_of(order: int) -> int:
     """The kind of event in an order."""
     return order >> _KIND_SHIFT
 
 
-@njit(cache=True)
+@inlined
 def schedule(w: Any, heap: Any, time: int, order: int, slot: int) -> None:
     """Put an event on the agenda; the caller has made sure that there is room."""
-    i = w.heap_size
     w.heap_size += 1
+    _rise(heap, w.heap_size - 1, time, order, slot)
+
+
+@inlined
+def _rise(heap: Any, i: int, time: int, order: int, slot: int) -> None:
+    """Put an event into the hole at `i`, or above it as far as it is earlier than what is there."""
     while i > 0:
         parent = (i - 1) >> 1
         if heap[parent, 0] < time or (heap[parent, 0] == time and heap[parent, 1] <= order):
             break
-        heap[i, 0] = heap[parent, 0]
-        heap[i, 1] = heap[parent, 1]
-        heap[i, 2] = heap[parent, 2]
+        for column in range(3):
+            heap[i, column] = heap[parent, column]
         i = parent
     heap[i, 0] = time
     heap[i, 1] = order
     heap[i, 2] = slot
 
 
-@njit(cache=True)
+@inlined
 def drop_first(w: Any, heap: Any) -> None:
     """Take the first event off the agenda."""
     w.heap_size -= 1
     n = w.heap_size
-    time, order, slot = heap[n, 0], heap[n, 1], heap[n, 2]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= n:
-            break
+    i, child = 0, 1
+    while child < n:  # the hole sinks to a leaf: the last event, which fills it, nearly always belongs there
         right = child + 1
-        if right < n and (
-            heap[right, 0] < heap[child, 0] or (heap[right, 0] == heap[child, 0] and heap[right, 1] < heap[child, 1])
-        ):
+        if heap[right, 0] < heap[child, 0] or (heap[right, 0] == heap[child, 0] and heap[right, 1] < heap[child, 1]):
             child = right
-        if time < heap[child, 0] or (time == heap[child, 0] and order <= heap[child, 1]):
-            break
-        heap[i, 0] = heap[child, 0]
-        heap[i, 1] = heap[child, 1]
-        heap[i, 2] = heap[child, 2]
+        for column in range(3):
+            heap[i, column] = heap[child, column]
         i = child
-    heap[i, 0] = time
-    heap[i, 1] = order
-    heap[i, 2] = slot
+        child = 2 * i + 1
+    _rise(heap, i, heap[n, 0], heap[n, 1], heap[n, 2])
 
 
-@njit(cache=True)
+@inlined
+def set_deadline(w: Any, deadlines: Any, time: int, order: int, slot: int) -> None:
+    """Put a user's deadline on the agenda: on a ring, for each is set as long before as the others.
+
+    So they come in order, but for simultaneous ones, which are put in theirs. Most are of users who are gone by then,
+    and in the heap they would be most of it. The caller has made sure that there is room.
+    """
+    mask = deadlines.shape[0] - 1
+    i = w.deadline_head + w.num_deadlines
+    w.num_deadlines += 1
+    while i > w.deadline_head:
+        before = (i - 1) & mask
+        if deadlines[before, 0] < time or (deadlines[before, 0] == time and deadlines[before, 1] <= order):
+            break
+        for column in range(3):
+            deadlines[i & mask, column] = deadlines[before, column]
+        i -= 1
+    deadlines[i & mask, 0] = time
+    deadlines[i & mask, 1] = order
+    deadlines[i & mask, 2] = slot
+
+
+@inlined
+def drop_deadline(w: Any) -> None:
+    """Take the first deadline off the ring."""
+    w.deadline_head += 1
+    w.num_deadlines -= 1
+
+
+@inlined
 def wait(w: Any, heap: Any, r: Any, slot: int, delay_ns: int, number: int, phase: int) -> bool:
     """Let a request wait; True if the wait is over at once, for there is nothing to wait for."""
     r.phase = phase
@@ -100,7 +123,7 @@ def wait(w: Any, heap: Any, r: Any, slot: int, delay_ns: int, number: int, phase
     return False
 
 
-@njit(cache=True)
+@inlined
 def wake(w: Any, requests: Any, slot: int) -> None:
     """Let a request go on when its turn comes, at this instant."""
     requests[slot].queue = NOWHERE
@@ -112,7 +135,7 @@ def wake(w: Any, requests: Any, slot: int) -> None:
     w.wake_tail = slot
 
 
-@njit(cache=True)
+@inlined
 def next_awake(w: Any, requests: Any) -> int:
     """The request whose turn it is, or -1."""
     slot = w.wake_head
@@ -123,7 +146,7 @@ def next_awake(w: Any, requests: Any) -> int:
     return slot
 
 
-@njit(cache=True)
+@inlined
 def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
     """Join a service's queue: at its end, or where premium users come first, one of them behind the last of them."""
     r = requests[slot]
@@ -145,7 +168,7 @@ def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
     s.queue_length += 1
 
 
-@njit(cache=True)
+@inlined
 def leave_queue(s: Any, requests: Any, slot: int) -> None:
     """Leave a service's queue, from wherever in it."""
     r = requests[slot]
@@ -163,7 +186,7 @@ def leave_queue(s: Any, requests: Any, slot: int) -> None:
     s.queue_length -= 1
 
 
-@njit(cache=True)
+@inlined
 def queue_for_core(s: Any, requests: Any, slot: int) -> None:
     """Join the end of a pool's queue for CPU cores."""
     r = requests[slot]
@@ -177,7 +200,7 @@ def queue_for_core(s: Any, requests: Any, slot: int) -> None:
     s.cpu_queue_length += 1
 
 
-@njit(cache=True)
+@inlined
 def new_slot(w: Any, requests: Any) -> int:
     """A free request slot; the caller has made sure that there is one."""
     slot = w.free_head
@@ -186,7 +209,7 @@ def new_slot(w: Any, requests: Any) -> int:
     return slot
 
 
-@njit(cache=True)
+@inlined
 def free_slot(w: Any, requests: Any, slot: int) -> None:
     """Give a request slot back."""
     requests[slot].request = -1
@@ -195,7 +218,7 @@ def free_slot(w: Any, requests: Any, slot: int) -> None:
     w.num_free += 1
 
 
-@njit(cache=True)
+@kernel
 def empty_slots(requests: Any, first: int) -> None:
     """Chain the slots from `first` on into a free list."""
     for slot in range(first, requests.size):

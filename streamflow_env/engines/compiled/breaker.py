@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
 from streamflow_env.system import Breaker
@@ -29,7 +28,7 @@ def window_places(breaker: Breaker) -> int:
     return max(breaker.window_size, breaker.half_open_calls)
 
 
-@njit(cache=True)
+@inlined
 def permits(c: Any, now: int) -> bool:
     """Whether a call may be made now; in HALF_OPEN it uses one of the probes."""
     if c.breaker_on == 0 or c.breaker_state == CLOSED:
@@ -45,7 +44,7 @@ def permits(c: Any, now: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> None:
     """Learn how a call went, and change state if that decides it."""
     if c.breaker_on == 0 or c.breaker_state == OPEN:
@@ -73,7 +72,7 @@ def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> Non
         _change_state(c, CLOSED)
 
 
-@njit(cache=True)
+@kernel
 def set_threshold(c: Any, threshold: float) -> None:
     """Set the threshold; at 1 the breaker is off, closed and forgetful."""
     c.threshold = threshold
@@ -82,7 +81,7 @@ def set_threshold(c: Any, threshold: float) -> None:
         _change_state(c, CLOSED)
 
 
-@njit(cache=True)
+@kernel
 def _change_state(c: Any, state: int) -> None:
     c.breaker_state = state
     c.window_count = 0

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import KEY
 from streamflow_env.engines.compiled.services import draw, touch
 from streamflow_env.engines.draws.distributions import popular_key
@@ -18,7 +17,7 @@ from streamflow_env.engines.slots import FREE, INVALID, find, insert, remove, vi
 from streamflow_env.engines.warm import ttl_ns
 
 
-@njit(cache=True)
+@inlined
 def item_of(w: Any, r: Any) -> int:
     """The item that a request is about."""
     if r.item < 0:
@@ -26,13 +25,13 @@ def item_of(w: Any, r: Any) -> int:
     return int(r.item)
 
 
-@njit(cache=True)
+@inlined
 def key_of(w: Any, r: Any, is_item: int) -> int:
     """The key of the request's user, or of its item."""
     return w.num_users + item_of(w, r) if is_item == 1 else r.user
 
 
-@njit(cache=True)
+@inlined
 def reached(s: Any, now: int) -> int:
     """How many keys the running sweep has reached."""
     if s.sweep_rate == 0:
@@ -40,7 +39,7 @@ def reached(s: Any, now: int) -> int:
     return min(s.sweep_limit, (s.sweep_units + (now - s.sweep_at) * s.sweep_rate) // KEY)
 
 
-@njit(cache=True)
+@kernel
 def settle_sweep(s: Any, now: int) -> None:
     """Write the sweep's progress down and count the keys it has reached since the last time."""
     most = s.sweep_limit * KEY
@@ -52,7 +51,7 @@ def settle_sweep(s: Any, now: int) -> None:
     s.sweep_backlog = s.sweep_limit - keys
 
 
-@njit(cache=True)
+@kernel
 def begin_sweep(s: Any, entries: Any, now: int, num_users: int, fraction: float) -> None:
     """A bulk invalidation of a share of the users' keys."""
     settle_sweep(s, now)
@@ -72,7 +71,7 @@ def begin_sweep(s: Any, entries: Any, now: int, num_users: int, fraction: float)
     settle_sweep(s, now)
 
 
-@njit(cache=True)
+@inlined
 def look_up(w: Any, s: Any, entries: Any, index: Any, r: Any, is_item: int) -> bool:
     """Whether the key's entry is valid; counts and takes its quality if so, and else remembers when it was missed."""
     if is_item == 1:
@@ -100,7 +99,7 @@ def look_up(w: Any, s: Any, entries: Any, index: Any, r: Any, is_item: int) -> b
     return True
 
 
-@njit(cache=True)
+@inlined
 def _is_valid(w: Any, s: Any, entry: Any, is_item: int) -> bool:
     if entry.expires_ns <= w.now:
         return False
@@ -109,7 +108,7 @@ def _is_valid(w: Any, s: Any, entry: Any, is_item: int) -> bool:
     return sweep_position(entry.key, s.multiplier, w.num_users) >= reached(s, w.now)
 
 
-@njit(cache=True)
+@inlined
 def write(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int, is_item: int) -> None:
     """Write the key's entry, in its slot, in a new one, or in that of a victim."""
     s.fills += 1
@@ -131,7 +130,7 @@ def write(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int, is_item
     entry.quality_milli = 1000 if is_item == 1 else r.quality_milli
 
 
-@njit(cache=True)
+@inlined
 def _new_slot(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int) -> int:
     if s.entries < s.memory_entries:
         s.entries += 1
@@ -141,7 +140,7 @@ def _new_slot(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int) -> 
     return slot
 
 
-@njit(cache=True)
+@inlined
 def _forget(s: Any, entries: Any, index: Any, slot: int, now: int) -> None:
     entry = entries[s.entries_at + slot]
     if entry.expires_ns > now:
@@ -149,7 +148,7 @@ def _forget(s: Any, entries: Any, index: Any, slot: int, now: int) -> None:
     remove(entries, s.entries_at, index, s.index_at, s.index_bits, entry.key)
 
 
-@njit(cache=True)
+@kernel
 def set_memory(s: Any, entries: Any, index: Any, now: int, memory_entries: int) -> None:
     """Set for how many entries there is room; those in the slots beyond are given up."""
     touch(now, s)
@@ -159,7 +158,7 @@ def set_memory(s: Any, entries: Any, index: Any, now: int, memory_entries: int) 
         _forget(s, entries, index, s.entries, now)
 
 
-@njit(cache=True)
+@kernel
 def invalidate_item(s: Any, entries: Any, index: Any, r: Any, number: int, num_users: int) -> None:
     """The users' entries that one new item touches become invalid."""
     for j in range(s.keys_per_item):

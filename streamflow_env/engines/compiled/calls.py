@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from numba import njit
-
 from streamflow_env.engines.compiled.agenda import (
     RELEASE_EVENT,
     order_of,
@@ -20,6 +18,7 @@ from streamflow_env.engines.compiled.agenda import (
 )
 from streamflow_env.engines.compiled.breaker import permits, record
 from streamflow_env.engines.compiled.caching import item_of
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
 from streamflow_env.engines.compiled.need import fallback_of, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.compiled.records import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
@@ -56,7 +55,7 @@ REFUSED: Final = 14
 REPEATED: Final = 15
 
 
-@njit(cache=True)
+@inlined
 def want_core(w: Any, s: Any, requests: Any, slot: int) -> bool:
     """Ask for a core of the held pool."""
     r = requests[slot]
@@ -70,7 +69,7 @@ def want_core(w: Any, s: Any, requests: Any, slot: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@inlined
 def use_core(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any, c: Any, is_query: bool) -> bool:
     """Work on the core that was had; queued requests slow it down."""
     r.started_ns = w.now
@@ -83,7 +82,7 @@ def use_core(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any, c: Any, is
     return wait(w, heap, r, slot, delay, step.number, CPU_DONE)
 
 
-@njit(cache=True)
+@inlined
 def give_back_core(w: Any, s: Any, requests: Any, visits: Any, slot: int, step: Any) -> None:
     """The CPU work is done."""
     r = requests[slot]
@@ -93,7 +92,7 @@ def give_back_core(w: Any, s: Any, requests: Any, visits: Any, slot: int, step: 
     admit_to_cores(w, s, requests)
 
 
-@njit(cache=True)
+@inlined
 def begin_call(w: Any, c: Any, r: Any) -> None:
     """A request has come to a call of its plan."""
     c.requests += 1
@@ -107,7 +106,7 @@ def begin_call(w: Any, c: Any, r: Any) -> None:
         take_fallback(w, c, r)
 
 
-@njit(cache=True)
+@inlined
 def begin_round(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
     """Ask the breaker; go to the CPU or send at once."""
     if permits(c, w.now):
@@ -123,14 +122,14 @@ def begin_round(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
         take_exhausted(w, c, r)
 
 
-@njit(cache=True)
+@inlined
 def take_fallback(w: Any, c: Any, r: Any) -> None:
     """Go on with what the fallback is worth to the user."""
     c.fallbacks += 1
     _take(w, c, r, fallback_of(w, c, r))
 
 
-@njit(cache=True)
+@inlined
 def take_exhausted(w: Any, c: Any, r: Any) -> None:
     """Go on without an answer, or fail where that is not possible."""
     c.exhausted += 1
@@ -140,7 +139,7 @@ def take_exhausted(w: Any, c: Any, r: Any) -> None:
         _take(w, c, r, c.exhausted_milli)
 
 
-@njit(cache=True)
+@inlined
 def _take(w: Any, c: Any, r: Any, milli: int) -> None:
     r.quality_milli = r.quality_milli * milli // 1000
     if r.deferred < 0 and c.deferred_to >= 0 and is_deferred(w, c, r):
@@ -153,7 +152,7 @@ def _take(w: Any, c: Any, r: Any, milli: int) -> None:
     r.phase = NEXT_STEP
 
 
-@njit(cache=True)
+@inlined
 def send(
     w: Any, c: Any, s: Any, requests: Any, heap: Any, memory: Any, visits: Any, classes: Any, slot: int, step: Any
 ) -> bool:
@@ -194,7 +193,7 @@ def send(
     return wait(w, heap, r, slot, latency, step.number, ANSWERED)
 
 
-@njit(cache=True)
+@inlined
 def _is_repeated(w: Any, s: Any, memory: Any, r: Any) -> bool:
     """Whether the query cache has the result."""
     item = item_of(w, r)
@@ -207,7 +206,7 @@ def _is_repeated(w: Any, s: Any, memory: Any, r: Any) -> bool:
     return True
 
 
-@njit(cache=True)
+@inlined
 def _keep_result(w: Any, s: Any, memory: Any, r: Any) -> None:
     item = item_of(w, r)
     at = s.queries_at + 2 * (item % s.query_slots)
@@ -215,7 +214,7 @@ def _keep_result(w: Any, s: Any, memory: Any, r: Any) -> None:
     memory[at + 1] = w.now
 
 
-@njit(cache=True)
+@inlined
 def _ask_database(w: Any, c: Any, s: Any, requests: Any, visits: Any, slot: int, step: Any) -> bool:
     r = requests[slot]
     r.phase = CONNECTION_HAD
@@ -228,7 +227,7 @@ def _ask_database(w: Any, c: Any, s: Any, requests: Any, visits: Any, slot: int,
     return True
 
 
-@njit(cache=True)
+@inlined
 def use_connection(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> bool:
     """Query over the connection that was had."""
     r.started_ns = w.now
@@ -240,7 +239,7 @@ def use_connection(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> b
     return wait(w, heap, r, slot, duration_ns(u, s.family, s.a, s.b, s.slowdown), step.number, ANSWERED)
 
 
-@njit(cache=True)
+@inlined
 def answered(w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, visits: Any, slot: int, step: Any) -> None:
     """The service has answered."""
     r = requests[slot]
@@ -259,7 +258,7 @@ def answered(w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, vis
     r.phase = NEXT_STEP
 
 
-@njit(cache=True)
+@inlined
 def timed_out(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
     """The caller no longer waits; the service does not know."""
     s.timeouts += 1
@@ -267,7 +266,7 @@ def timed_out(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
     log_visit(w, visits, r, step.number, r.round, step.service, r.arrived_ns, r.arrived_ns, TIMEOUT)
 
 
-@njit(cache=True)
+@inlined
 def attempt_failed(
     w: Any, c: Any, s: Any, heap: Any, memory: Any, r: Any, slot: int, step: Any, rate_limited: bool
 ) -> bool:
@@ -287,7 +286,7 @@ def attempt_failed(
     return wait(w, heap, r, slot, to_ns(backoff_s), step.number, NEXT_ROUND)
 
 
-@njit(cache=True)
+@inlined
 def _may_retry(c: Any) -> bool:
     """Whether the retry budget, if there is one, has a retry left; it is then used."""
     if c.budget_on == 0:
@@ -299,7 +298,7 @@ def _may_retry(c: Any) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def set_budget(c: Any, off: bool, budget: float) -> None:
     """Set the retry budget, or no limit; it begins full."""
     if c.budget_on == 0 and not off:
@@ -308,7 +307,7 @@ def set_budget(c: Any, off: bool, budget: float) -> None:
     c.budget = budget
 
 
-@njit(cache=True)
+@inlined
 def release(w: Any, s: Any) -> None:
     """Work that nobody waits for any more is done."""
     touch(w.now, s)

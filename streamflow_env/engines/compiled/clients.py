@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from streamflow_env.engines.compiled.compiling import inlined
 from streamflow_env.engines.compiled.records import RETRY
 from streamflow_env.engines.draws.distributions import exponential, to_ns
 
 
-@njit(cache=True)
+@inlined
 def think_ns(w: Any, u: float, attempt: int) -> int:
     """How long a user waits after `attempt` has failed."""
     if w.full_jitter == 1:
@@ -18,14 +17,14 @@ def think_ns(w: Any, u: float, attempt: int) -> int:
     return to_ns(exponential(u, w.think_time_s))
 
 
-@njit(cache=True)
+@inlined
 def pay_in(w: Any) -> None:
     """A first attempt of a user."""
     if w.budget_on == 1:
         w.budget_units = min(w.budget_cap, w.budget_units + int(RETRY * w.budget))
 
 
-@njit(cache=True)
+@inlined
 def grants_retry(w: Any) -> bool:
     """Whether the budget, if there is one, has a retry left; it is then used."""
     if w.budget_on == 0:

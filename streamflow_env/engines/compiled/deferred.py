@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from streamflow_env.engines.compiled.agenda import ENRICH_EVENT, POLL_EVENT, order_of, schedule
+from streamflow_env.engines.compiled.compiling import kernel
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
 from streamflow_env.engines.compiled.records import CELL, JOB
 from streamflow_env.engines.compiled.services import complete, touch
@@ -17,7 +16,7 @@ from streamflow_env.engines.draws.hashing import DEFERRED, stream_key, uniform
 from streamflow_env.engines.slots import FREE, find
 
 
-@njit(cache=True)
+@kernel
 def enqueue(
     w: Any, services: Any, heap: Any, memory: Any, queue: int, cache: int, key: int, potential_milli: int
 ) -> None:
@@ -38,14 +37,14 @@ def enqueue(
     _poll_later(w, s, heap, queue)
 
 
-@njit(cache=True)
+@kernel
 def _poll_later(w: Any, s: Any, heap: Any, queue: int) -> None:
     if s.is_polling == 0:
         s.is_polling = 1
         schedule(w, heap, w.now + s.poll_ns, order_of(POLL_EVENT, queue, 0, 0), queue)
 
 
-@njit(cache=True)
+@kernel
 def _slot_of(services: Any, entries: Any, index: Any, memory: Any, job: int) -> int:
     """Where in `entries` the job's entry is, or FREE if it has been written anew or has no slot."""
     cache = services[memory[job]]
@@ -55,7 +54,7 @@ def _slot_of(services: Any, entries: Any, index: Any, memory: Any, job: int) -> 
     return int(cache.entries_at + slot)
 
 
-@njit(cache=True)
+@kernel
 def poll(w: Any, services: Any, heap: Any, entries: Any, index: Any, memory: Any, hists: Any, queue: int) -> None:
     """Ask about as many as workers and tokens allow."""
     s = services[queue]
@@ -78,7 +77,7 @@ def poll(w: Any, services: Any, heap: Any, entries: Any, index: Any, memory: Any
         _poll_later(w, s, heap, queue)
 
 
-@njit(cache=True)
+@kernel
 def _ask(w: Any, services: Any, heap: Any, memory: Any, queue: int, job: int) -> None:
     s = services[queue]
     llm = services[s.to]
@@ -100,7 +99,7 @@ def _ask(w: Any, services: Any, heap: Any, memory: Any, queue: int, job: int) ->
     s.job_number += 1
 
 
-@njit(cache=True)
+@kernel
 def enrich(w: Any, services: Any, entries: Any, index: Any, memory: Any, hists: Any, about: int) -> None:
     """The LLM has answered: the entry gets its full quality, if it is still the same."""
     s = services[about // 65536]

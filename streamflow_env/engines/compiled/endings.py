@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from streamflow_env.engines.compiled.agenda import (
     ARRIVAL_EVENT,
     ATTEMPT_MASK,
@@ -21,6 +19,7 @@ from streamflow_env.engines.compiled.agenda import (
 )
 from streamflow_env.engines.compiled.breaker import record
 from streamflow_env.engines.compiled.clients import grants_retry, think_ns
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import (
     ENTER,
     HOLD,
@@ -47,7 +46,7 @@ from streamflow_env.engines.telemetry import (
 )
 
 
-@njit(cache=True)
+@inlined
 def answer(
     w: Any, services: Any, classes: Any, requests: Any, holds: Any, memory: Any, hists: Any, visits: Any,
     answers: Any, slot: int,
@@ -78,7 +77,7 @@ def answer(
     free_slot(w, requests, slot)
 
 
-@njit(cache=True)
+@inlined
 def _end(
     w: Any, services: Any, cls: Any, memory: Any, hists: Any, answers: Any, r: Any, outcome: int
 ) -> None:  # fmt: skip
@@ -93,7 +92,7 @@ def _end(
     _log_answer(w, answers, r, outcome)
 
 
-@njit(cache=True)
+@kernel
 def _log_answer(w: Any, answers: Any, r: Any, outcome: int) -> None:
     if w.logging == 0:
         return
@@ -110,7 +109,7 @@ def _log_answer(w: Any, answers: Any, r: Any, outcome: int) -> None:
     a.quality_milli = r.quality_milli if outcome == OK else 0
 
 
-@njit(cache=True)
+@inlined
 def _retry(w: Any, cls: Any, requests: Any, heap: Any, slot: int) -> None:
     """A user whose attempt failed sends another, or gives up."""
     r = requests[slot]
@@ -134,7 +133,7 @@ def _retry(w: Any, cls: Any, requests: Any, heap: Any, slot: int) -> None:
     schedule(w, heap, n.sent_ns + w.network_ns, order_of(ARRIVAL_EVENT, n.request, n.attempt, 0), other)
 
 
-@njit(cache=True)
+@kernel
 def refuse(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: int) -> None:
     """The breaker of the users' clients is open: the attempt never reaches the system."""
     r = requests[slot]
@@ -143,7 +142,7 @@ def refuse(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: i
     free_slot(w, requests, slot)
 
 
-@njit(cache=True)
+@kernel
 def _unwind(w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot: int) -> None:
     """Give back the workers held within the entry's, innermost first."""
     r = requests[slot]
@@ -153,7 +152,7 @@ def _unwind(w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot:
         r.held -= 1
 
 
-@njit(cache=True)
+@kernel
 def fail(
     w: Any, services: Any, classes: Any, requests: Any, holds: Any, heap: Any, memory: Any, hists: Any,
     visits: Any, answers: Any, slot: int, cause: int,
@@ -179,7 +178,7 @@ def fail(
     free_slot(w, requests, slot)
 
 
-@njit(cache=True)
+@inlined
 def deadline(
     w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, memory: Any,
     hists: Any, visits: Any, answers: Any, slot: int,
@@ -208,7 +207,7 @@ def deadline(
             free_slot(w, requests, slot)
 
 
-@njit(cache=True)
+@kernel
 def lose_patience(
     w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, memory: Any,
     hists: Any, visits: Any, answers: Any, slot: int, order: int,
@@ -229,13 +228,13 @@ def lose_patience(
     fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, SHED)
 
 
-@njit(cache=True)
+@inlined
 def is_waiting_for(r: Any, request: int, attempt: int) -> bool:
     """Whether the slot still belongs to this attempt and its user still waits."""
     return r.request == request and r.attempt == attempt and r.ended == 0
 
 
-@njit(cache=True)
+@inlined
 def level_to_be(step: Any, r: Any) -> int:
     """Where in `holds` a worker of this step belongs: 0 for the entry's, then those held within one another."""
     return 0 if step.number == 0 else r.held + 1

@@ -37,6 +37,7 @@ _NUM_COUNTS = {
 """How many fields of each record are counts of an interval; the gauges after them live on."""
 _FIRST_SLOTS = 512
 _FIRST_EVENTS = 4096
+_FIRST_DEADLINES = 256  # a power of two, and so it stays
 
 
 class CompiledEngine:
@@ -99,6 +100,7 @@ class CompiledEngine:
         self._requests = np.zeros(_FIRST_SLOTS, REQUEST)
         self._holds = np.zeros((_FIRST_SLOTS, HOLD_COLUMNS), dtype=np.int64)
         self._heap = np.zeros((_FIRST_EVENTS, 3), dtype=np.int64)
+        self._deadlines = np.zeros((_FIRST_DEADLINES, 3), dtype=np.int64)
         empty_slots(self._requests, 0)
         self._hists = np.zeros((len(found.services) + len(found.classes), NUM_BUCKETS), dtype=np.int32)
         self._visits = np.zeros(1 << 16 if self._log else 1, VISIT)
@@ -133,8 +135,8 @@ class CompiledEngine:
         return int(
             run_interval(
                 state.world[0], state.services, state.calls, state.classes, state.steps, self._requests, self._holds,
-                self._heap, self._entries, self._index, state.memory, self._hists, self._visits, self._answers,
-                self._changes, arrivals, end_ns,
+                self._heap, self._deadlines, self._entries, self._index, state.memory, self._hists, self._visits,
+                self._answers, self._changes, arrivals, end_ns,
             )
         )  # fmt: skip
 
@@ -153,6 +155,10 @@ class CompiledEngine:
             world["num_free"] += size
         if len(self._heap) - int(world["heap_size"]) <= EVENTS_PER_SLOT * busy + int(world["spare_events"]):
             self._heap = np.concatenate([self._heap, np.zeros_like(self._heap)])
+        if len(self._deadlines) == int(world["num_deadlines"]):
+            first = int(world["deadline_head"]) % len(self._deadlines)
+            self._deadlines = np.concatenate([np.roll(self._deadlines, -first, axis=0), np.zeros_like(self._deadlines)])
+            world["deadline_head"] = 0
         if self._log and self._visits.size - int(world["num_visits"]) <= VISITS_PER_SLOT * busy:
             self._visits = np.concatenate([self._visits, np.zeros_like(self._visits)])
         if self._log and self._answers.size - int(world["num_answers"]) <= busy:

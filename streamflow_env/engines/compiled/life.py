@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from streamflow_env.engines.compiled import calls as call
 from streamflow_env.engines.compiled.admission import admits
 from streamflow_env.engines.compiled.agenda import (
@@ -16,11 +14,13 @@ from streamflow_env.engines.compiled.agenda import (
     new_slot,
     order_of,
     schedule,
+    set_deadline,
     wait,
 )
 from streamflow_env.engines.compiled.breaker import permits
 from streamflow_env.engines.compiled.caching import invalidate_item, look_up, write
 from streamflow_env.engines.compiled.clients import pay_in
+from streamflow_env.engines.compiled.compiling import inlined
 from streamflow_env.engines.compiled.deferred import enqueue
 from streamflow_env.engines.compiled.endings import answer, fail, level_to_be, refuse
 from streamflow_env.engines.compiled.records import (
@@ -52,8 +52,8 @@ from streamflow_env.engines.draws.hashing import REQUESTS, SERVICE_TIME, stream_
 from streamflow_env.engines.telemetry import FAILED, FAULT, MISS, OK, QUEUE_FULL, SHED
 
 
-@njit(cache=True)
-def begin_first(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, arrival: Any) -> int:
+@inlined
+def begin_first(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, answers: Any, arrival: Any) -> int:
     """A first attempt reaches the system: its slot, or -1 (see `begin`)."""
     slot = new_slot(w, requests)
     r = requests[slot]
@@ -69,11 +69,11 @@ def begin_first(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, ar
     classes[r.row].intents += 1
     if classes[r.row].interactive == 1:
         pay_in(w)
-    return begin(w, classes, requests, heap, answers, slot)
+    return begin(w, classes, requests, heap, deadlines, answers, slot)
 
 
-@njit(cache=True)
-def begin(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: int) -> int:
+@inlined
+def begin(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, answers: Any, slot: int) -> int:
     """An attempt reaches the system: its slot, or -1 where its user's client refuses to send it."""
     r = requests[slot]
     cls = classes[r.row]
@@ -99,11 +99,11 @@ def begin(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: in
     r.queue = NOWHERE
     if cls.interactive == 1:
         order = order_of(DEADLINE_EVENT, r.request, r.attempt, 0)
-        schedule(w, heap, r.sent_ns + w.deadline_ns, order, slot)
+        set_deadline(w, deadlines, r.sent_ns + w.deadline_ns, order, slot)
     return slot
 
 
-@njit(cache=True)
+@inlined
 def advance(
     w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
     entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, slot: int,
@@ -185,7 +185,7 @@ def advance(
             return
 
 
-@njit(cache=True)
+@inlined
 def _enter(w: Any, services: Any, requests: Any, holds: Any, heap: Any, visits: Any, slot: int, step: Any) -> bool:
     r = requests[slot]
     s = services[step.service]
@@ -213,7 +213,7 @@ def _enter(w: Any, services: Any, requests: Any, holds: Any, heap: Any, visits: 
     return False
 
 
-@njit(cache=True)
+@inlined
 def _work(w: Any, s: Any, requests: Any, holds: Any, heap: Any, slot: int, step: Any) -> bool:
     r = requests[slot]
     holds[slot, level_to_be(step, r) * HOLD + 1] = w.now
@@ -225,7 +225,7 @@ def _work(w: Any, s: Any, requests: Any, holds: Any, heap: Any, slot: int, step:
     return wait(w, heap, r, slot, delay, step.number, call.WORK_DONE)
 
 
-@njit(cache=True)
+@inlined
 def _leave(w: Any, services: Any, requests: Any, holds: Any, hists: Any, visits: Any, slot: int, step: Any) -> None:
     r = requests[slot]
     s = services[step.service]
@@ -243,7 +243,7 @@ def _leave(w: Any, services: Any, requests: Any, holds: Any, hists: Any, visits:
         r.pc += 1
 
 
-@njit(cache=True)
+@inlined
 def _visit_cache(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> bool:
     s.arrivals += 1
     touch(w.now, s)
@@ -254,7 +254,7 @@ def _visit_cache(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> boo
     return wait(w, heap, r, slot, delay, step.number, call.LOOKED_UP if step.op == LOOKUP else call.FILLED)
 
 
-@njit(cache=True)
+@inlined
 def _served_by_cache(
     w: Any, services: Any, heap: Any, entries: Any, index: Any, memory: Any, hists: Any, visits: Any, r: Any, step: Any
 ) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import TOKEN
 from streamflow_env.engines.draws.distributions import duration_ns, scaled_ns, to_ns
 
 
-@njit(cache=True)
+@inlined
 def refill(now: int, s: Any) -> None:
     """Bring the bucket up to `now`: first the part kept for background requests, as far as it has room."""
     dt = now - s.tokens_at
@@ -23,7 +22,7 @@ def refill(now: int, s: Any) -> None:
     s.token_units = min(most, s.token_units + dt * s.quota_now - to_kept)
 
 
-@njit(cache=True)
+@inlined
 def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
     """Take a token if there is one and the reserves leave it to this request."""
     refill(now, s)
@@ -42,7 +41,7 @@ def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def set_background_share(now: int, s: Any, share: float) -> None:
     """Set the part of quota and burst that is kept for background requests; what it cannot hold goes to the rest."""
     refill(now, s)
@@ -54,7 +53,7 @@ def set_background_share(now: int, s: Any, share: float) -> None:
     s.kept_units = kept
 
 
-@njit(cache=True)
+@inlined
 def latency_ns(s: Any, memory: Any, u: float) -> int:
     """How long the answer to the draw `u` takes."""
     if s.num_latencies > 0:
@@ -62,13 +61,13 @@ def latency_ns(s: Any, memory: Any, u: float) -> int:
     return to_ns(s.floor_s * s.slowdown) + duration_ns(u, s.family, s.a, s.b, s.slowdown)
 
 
-@njit(cache=True)
+@inlined
 def kept_burst(burst_units: int, share: float) -> int:
     """The part of an LLM's burst that is kept for background requests, in units."""
     return max(TOKEN, int(share * burst_units)) if share > 0.0 else 0
 
 
-@njit(cache=True)
+@inlined
 def rest_of_burst(burst_units: int, kept: int) -> int:
     """The part of an LLM's burst that all may use, in units."""
     return max(TOKEN, burst_units - kept) if kept > 0 else burst_units

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from streamflow_env.engines.compiled.admission import set_rate_limit
 from streamflow_env.engines.compiled.agenda import (
     ARRIVAL_EVENT,
     ATTEMPT_MASK,
     ATTEMPT_SHIFT,
     BATCH_EVENT,
-    DEADLINE_EVENT,
     PATIENCE_EVENT,
     POLL_EVENT,
     READY_EVENT,
@@ -20,6 +17,7 @@ from streamflow_env.engines.compiled.agenda import (
     REQUEST_MASK,
     REQUEST_SHIFT,
     STEP_EVENT,
+    drop_deadline,
     drop_first,
     kind_of,
     next_awake,
@@ -28,6 +26,7 @@ from streamflow_env.engines.compiled.agenda import (
 from streamflow_env.engines.compiled.breaker import set_threshold
 from streamflow_env.engines.compiled.caching import begin_sweep, set_memory, settle_sweep
 from streamflow_env.engines.compiled.calls import release, set_budget
+from streamflow_env.engines.compiled.compiling import inlined, kernel, long_kernel
 from streamflow_env.engines.compiled.deferred import enrich, poll
 from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
 from streamflow_env.engines.compiled.life import advance, begin, begin_first
@@ -70,19 +69,22 @@ INTERVAL_OVER: Final = 0
 MORE_ROOM: Final = 1
 EVENTS_PER_SLOT: Final = 8
 VISITS_PER_SLOT: Final = 8
+FROM_HEAP: Final = 0
+FROM_DEADLINES: Final = 1
+FROM_ARRIVALS: Final = 2
 
 
-@njit(cache=True, nogil=True)
+@long_kernel
 def run_interval(
     w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
-    entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any, arrivals: Any,
-    end_ns: int,
+    deadlines: Any, entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any,
+    arrivals: Any, end_ns: int,
 ) -> int:  # fmt: skip
     """Handle every event before `end_ns`; MORE_ROOM, at a moment between two events, if an array may overflow."""
     while True:
-        if _is_short(w, services, requests, heap, visits, answers):
+        if _is_short(w, services, requests, heap, deadlines, visits, answers):
             return MORE_ROOM
-        time, order, is_arrival = _next_event(w, heap, arrivals)
+        time, order, source = _next_event(w, heap, deadlines, arrivals)
         if w.next_change < changes.size and changes[w.next_change].at_ns <= min(time, end_ns - 1):
             _apply_change(w, services, entries, changes[w.next_change])
             w.next_change += 1
@@ -93,24 +95,24 @@ def run_interval(
         w.now = time
         w.events += 1
         slot = -1
-        if is_arrival:
-            slot = begin_first(w, classes, requests, heap, answers, arrivals[w.next_arrival])
+        if source == FROM_ARRIVALS:
+            slot = begin_first(w, classes, requests, heap, deadlines, answers, arrivals[w.next_arrival])
             w.next_arrival += 1
+        elif source == FROM_DEADLINES:
+            about = deadlines[w.deadline_head & (deadlines.shape[0] - 1), 2]
+            drop_deadline(w)
+            request, attempt = _attempt_of(order)
+            if is_waiting_for(requests[about], request, attempt):
+                deadline(w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about)
         else:
             about = heap[0, 2]
             drop_first(w, heap)
             kind = kind_of(order)
             if kind == STEP_EVENT:
                 slot = about
-            elif kind == DEADLINE_EVENT:
-                request, attempt = _attempt_of(order)
-                if is_waiting_for(requests[about], request, attempt):
-                    deadline(
-                        w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about
-                    )  # fmt: skip
             elif kind == ARRIVAL_EVENT:
                 classes[requests[about].row].thinking -= 1
-                slot = begin(w, classes, requests, heap, answers, about)
+                slot = begin(w, classes, requests, heap, deadlines, answers, about)
             elif kind == RELEASE_EVENT:
                 release(w, services[about])
             elif kind == READY_EVENT:
@@ -135,39 +137,46 @@ def run_interval(
             slot = next_awake(w, requests)
 
 
-@njit(cache=True)
-def _is_short(w: Any, services: Any, requests: Any, heap: Any, visits: Any, answers: Any) -> bool:
+@inlined
+def _is_short(w: Any, services: Any, requests: Any, heap: Any, deadlines: Any, visits: Any, answers: Any) -> bool:
     """Whether one event with all that it wakes, or one setting of the controls, might not find room."""
     busy = requests.size - w.num_free + 1
     if w.num_free <= busy or heap.shape[0] - w.heap_size <= EVENTS_PER_SLOT * busy + w.spare_events:
+        return True
+    if deadlines.shape[0] == w.num_deadlines:
         return True
     if w.logging == 0:
         return False
     return visits.size - w.num_visits <= VISITS_PER_SLOT * busy or answers.size - w.num_answers <= busy
 
 
-@njit(cache=True)
-def _next_event(w: Any, heap: Any, arrivals: Any) -> Any:
-    """(time, order, whether it is the next first attempt) of the next event but for changes."""
-    time, order, is_arrival = NEVER, 0, False
+@inlined
+def _next_event(w: Any, heap: Any, deadlines: Any, arrivals: Any) -> Any:
+    """(time, order, where it is from) of the next event but for changes."""
+    time, order, source = NEVER, 0, FROM_HEAP
     if w.heap_size > 0:
         time, order = heap[0, 0], heap[0, 1]
+    if w.num_deadlines > 0:
+        first = w.deadline_head & (deadlines.shape[0] - 1)
+        at = deadlines[first, 0]
+        if at < time or (at == time and deadlines[first, 1] < order):
+            time, order, source = at, deadlines[first, 1], FROM_DEADLINES
     if w.next_arrival < arrivals.size:
         arrival = arrivals[w.next_arrival]
         at = arrival.sent_ns + w.network_ns
         if at <= time:
             arrival_order = order_of(ARRIVAL_EVENT, arrival.request, 0, 0)
             if at < time or arrival_order < order:
-                time, order, is_arrival = at, arrival_order, True
-    return time, order, is_arrival
+                time, order, source = at, arrival_order, FROM_ARRIVALS
+    return time, order, source
 
 
-@njit(cache=True)
+@inlined
 def _attempt_of(order: int) -> Any:
     return (order >> REQUEST_SHIFT) & REQUEST_MASK, (order >> ATTEMPT_SHIFT) & ATTEMPT_MASK
 
 
-@njit(cache=True)
+@kernel
 def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
     """Something happens to a service from outside."""
     w.now = change.at_ns
@@ -183,7 +192,7 @@ def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
         begin_sweep(s, entries, w.now, w.num_users, change.value)
 
 
-@njit(cache=True)
+@kernel
 def _close(w: Any, services: Any, end_ns: int) -> None:
     """Bring integrals and gauges up to the end of the interval."""
     w.now = end_ns
@@ -198,7 +207,7 @@ def _close(w: Any, services: Any, end_ns: int) -> None:
             settle_sweep(s, end_ns)
 
 
-@njit(cache=True)
+@kernel
 def put_in_force(
     w: Any, services: Any, policies: Any, heap: Any, entries: Any, index: Any, memory: Any, controls: Any, values: Any
 ) -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from streamflow_env.engines.compiled.compiling import inlined
 from streamflow_env.engines.draws.arrivals import need_of
 
 
-@njit(cache=True)
+@inlined
 def need(w: Any, r: Any) -> float:
     """How badly precomputed preferences fit the request's user."""
     return need_of(w.seed, r.user, r.request)
 
 
-@njit(cache=True)
+@inlined
 def is_asked(w: Any, c: Any, r: Any) -> bool:
     """The neediest are asked for."""
     return need(w, r) >= 1.0 - c.ask_fraction
 
 
-@njit(cache=True)
+@inlined
 def falls_back_at_once(w: Any, c: Any, r: Any) -> bool:
     """Of those who ask the least needy do not try again; so do those who would no longer be asked."""
     least = 1.0 - c.ask_fraction
@@ -30,7 +29,7 @@ def falls_back_at_once(w: Any, c: Any, r: Any) -> bool:
     return rank < c.fallback_fraction
 
 
-@njit(cache=True)
+@inlined
 def is_deferred(w: Any, c: Any, r: Any) -> bool:
     """Of those who are not asked, and of those who are, the neediest are deferred."""
     least = 1.0 - c.ask_fraction
@@ -40,7 +39,7 @@ def is_deferred(w: Any, c: Any, r: Any) -> bool:
     return n >= least + (1.0 - c.defer_fraction) * c.ask_fraction
 
 
-@njit(cache=True)
+@inlined
 def fallback_of(w: Any, c: Any, r: Any) -> int:
     """What the fallback is worth to the request's user, in thousandths."""
     n = need(w, r)

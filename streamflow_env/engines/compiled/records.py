@@ -127,7 +127,7 @@ CHANGE: Final = np.dtype([("at_ns", "i8"), ("service", "i8"), ("kind", "i8"), ("
 WORLD: Final = _record(
     {},
     "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users num_items spare_events control_step"
-    " heap_size free_head num_free"
+    " heap_size deadline_head num_deadlines free_head num_free"
     " wake_head wake_tail next_arrival next_change logging num_visits num_answers events"
     " full_jitter budget_on budget_units budget_cap"
     " breaker_on breaker_state opened window_at window_size minimum_calls slow_ns open_ns half_open_calls"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from streamflow_env.engines.compiled.agenda import (
     BATCH_EVENT,
     NOWHERE,
@@ -16,6 +14,7 @@ from streamflow_env.engines.compiled.agenda import (
     schedule,
     wake,
 )
+from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import CACHE, DATABASE, HOLD, POOL
 from streamflow_env.engines.draws.distributions import duration_ns
 from streamflow_env.engines.draws.hashing import BATCHES, draw_index, stream_key, uniform
@@ -26,19 +25,25 @@ QUEUED: Final = 1
 TURNED_AWAY: Final = 2
 
 
-@njit(cache=True)
+@inlined
 def draw(r: Any, purpose: int, step: int, round_: int) -> float:
     """A uniform number of this attempt."""
     return uniform(r.key, draw_index(purpose, r.attempt, step, round_))
 
 
-@njit(cache=True)
+@inlined
 def log_visit(
     w: Any, visits: Any, r: Any, step: int, round_: int, service: int, arrived: int, started: int, outcome: int
 ) -> None:
     """Log a visit that ends now."""
-    if w.logging == 0:
-        return
+    if w.logging == 1:
+        _log_visit(w, visits, r, step, round_, service, arrived, started, outcome)
+
+
+@kernel
+def _log_visit(
+    w: Any, visits: Any, r: Any, step: int, round_: int, service: int, arrived: int, started: int, outcome: int
+) -> None:
     v = visits[w.num_visits]
     w.num_visits += 1
     v.request = r.request
@@ -52,13 +57,13 @@ def log_visit(
     v.outcome = outcome
 
 
-@njit(cache=True)
+@inlined
 def draining(s: Any) -> int:
     """Removed replicas that still finish requests."""
     return (s.busy - s.servers + s.workers - 1) // s.workers if s.busy > s.servers else 0
 
 
-@njit(cache=True)
+@inlined
 def touch(now: int, s: Any) -> None:
     """Bring a service's integrals up to `now`, before anything about it changes."""
     dt = now - s.touched_ns
@@ -77,7 +82,7 @@ def touch(now: int, s: Any) -> None:
         s.memory_ns += s.memory_entries * dt
 
 
-@njit(cache=True)
+@inlined
 def want_server(now: int, s: Any, requests: Any, slot: int) -> int:
     """Ask for a server: HAD at once, QUEUED for one, or TURNED_AWAY by a full queue."""
     if s.busy >= s.servers and s.queue_length >= s.queue_limit:
@@ -92,7 +97,7 @@ def want_server(now: int, s: Any, requests: Any, slot: int) -> int:
     return QUEUED
 
 
-@njit(cache=True)
+@inlined
 def admit(w: Any, s: Any, requests: Any) -> None:
     """Give free servers to those who wait, in the order of the queue."""
     while s.busy < s.servers and s.head >= 0:
@@ -102,7 +107,7 @@ def admit(w: Any, s: Any, requests: Any) -> None:
         wake(w, requests, slot)
 
 
-@njit(cache=True)
+@inlined
 def admit_to_cores(w: Any, s: Any, requests: Any) -> None:
     """Give free cores to the work that waits."""
     while s.cpu_busy < s.cores and s.cpu_head >= 0:
@@ -115,7 +120,7 @@ def admit_to_cores(w: Any, s: Any, requests: Any) -> None:
         wake(w, requests, slot)
 
 
-@njit(cache=True)
+@inlined
 def give_back_worker(
     w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot: int, level: int, outcome: int
 ) -> None:
@@ -130,7 +135,7 @@ def give_back_worker(
     admit(w, s, requests)
 
 
-@njit(cache=True)
+@inlined
 def complete(s: Any, hists: Any, index: int, sojourn_ns: int) -> None:
     """Count a request served to the end."""
     s.completions += 1
@@ -138,7 +143,7 @@ def complete(s: Any, hists: Any, index: int, sojourn_ns: int) -> None:
     hists[index, bucket(sojourn_ns)] += 1
 
 
-@njit(cache=True)
+@inlined
 def remove_from_queue(w: Any, s: Any, requests: Any, slot: int) -> None:
     """Take a request out of a queue; the caller counts why."""
     touch(w.now, s)
@@ -147,7 +152,7 @@ def remove_from_queue(w: Any, s: Any, requests: Any, slot: int) -> None:
     requests[slot].queue = NOWHERE
 
 
-@njit(cache=True)
+@kernel
 def set_replicas(w: Any, s: Any, heap: Any, memory: Any, index: int, setting: int) -> None:
     """Put a setting of the replicas in force: the largest of it and those of the hold before it."""
     memory[s.desired_at + w.control_step % s.num_desired] = setting
@@ -174,13 +179,13 @@ def set_replicas(w: Any, s: Any, heap: Any, memory: Any, index: int, setting: in
         _count_servers(s)
 
 
-@njit(cache=True)
+@kernel
 def _count_servers(s: Any) -> None:
     s.servers = (s.primary + s.ready_replicas) * s.workers
     s.cores = s.ready_replicas * s.cores_each
 
 
-@njit(cache=True)
+@kernel
 def replicas_ready(w: Any, services: Any, requests: Any, memory: Any, about: int) -> None:
     """Replicas asked for together have started up."""
     s = services[about // 65536]
@@ -194,7 +199,7 @@ def replicas_ready(w: Any, services: Any, requests: Any, memory: Any, about: int
     admit_to_cores(w, s, requests)
 
 
-@njit(cache=True)
+@inlined
 def emit(w: Any, services: Any, heap: Any, index: int) -> None:
     """Hand an event to a consumer."""
     s = services[index]
@@ -209,7 +214,7 @@ def emit(w: Any, services: Any, heap: Any, index: int) -> None:
         _begin_batch(w, s, heap, index)
 
 
-@njit(cache=True)
+@kernel
 def batch_done(w: Any, services: Any, heap: Any, index: int) -> None:
     """A consumer has finished its batch."""
     s = services[index]
@@ -221,7 +226,7 @@ def batch_done(w: Any, services: Any, heap: Any, index: int) -> None:
         _begin_batch(w, s, heap, index)
 
 
-@njit(cache=True)
+@kernel
 def _begin_batch(w: Any, s: Any, heap: Any, index: int) -> None:
     s.batch_length = min(s.batch_size, s.queue_length)
     s.queue_length -= s.batch_length
@@ -232,7 +237,7 @@ def _begin_batch(w: Any, s: Any, heap: Any, index: int) -> None:
     schedule(w, heap, w.now + delay, order_of(BATCH_EVENT, index, 0, 0), index)
 
 
-@njit(cache=True)
+@inlined
 def leaf_visit(
     w: Any, s: Any, hists: Any, visits: Any, r: Any, number: int, round_: int, index: int, started: int
 ) -> None:
