@@ -17,7 +17,8 @@ CLAIM: Final = """# Validation
 
 Whether the simulator is right where the right answer is known from elsewhere: from queueing theory, from another
 simulator, from failures that others have published, from the documentation and the tests of the controllers that it
-imitates; and whether its own accounts balance. Nothing here is tuned to the answers."""
+imitates; and whether its own accounts balance. Nothing here is tuned to the answers.
+"""
 READING: Final = """## How to read the tables
 
 - *Seen* is the mean over the seeds and half of its 99.9 % interval (Student's t). Against a figure a row is right when
@@ -55,9 +56,10 @@ def page(measured: Sequence[Measured], settings: Settings, folder: str) -> str:
 
 def _page(measured: Sequence[Measured], settings: Settings, folder: str) -> Iterator[str]:
     minutes = sum(each.duration_s for each in measured) / 60
-    yield f"{CLAIM} Written by `make validate`, from the compiled engine"
-    yield f"{', the reference repeating a seed' if settings.reference else ''}; it took {minutes:.1f} min in"
-    yield f"{settings.processes} processes.\n"
+    repeats = ", the reference engine repeating one seed a row" if settings.reference else ""
+    yield CLAIM
+    yield "Written by `make validate` from the compiled engine" + repeats + "."
+    yield f"It took {minutes:.1f} min in {settings.processes} processes.\n"
     yield "| section | | min |"
     yield "|---|---|---|"
     for each in measured:

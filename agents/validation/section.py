@@ -42,6 +42,7 @@ class Section:
         more: Markdown after them.
         pictures: by file name.
         files: by file name, what writes that file beside the page.
+        summary: a few words where there are neither rows nor cases.
         num_wrong: of what is neither a row nor a case.
     """
 
@@ -52,6 +53,7 @@ class Section:
     more: str = ""
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     files: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    summary: str = ""
     num_wrong: int = 0
 
     @property
@@ -63,7 +65,7 @@ class Section:
         """How much of it is right, in a few words."""
         each = self._verdicts
         if not each:
-            return "" if self.passes else "**wrong**"
+            return self.summary if self.passes else f"**{self.summary}**"
         words = f"{sum(each)} of {len(each)} {'rows' if self.rows else 'cases'} are right"
         return words if self.passes else f"**{words}**"
 

@@ -114,6 +114,7 @@ def regions(settings: Settings) -> Section:
         more="\n".join(_counts(measured)),
         pictures={"regions.png": Picture(draw_regions(measured), caption)},
         files={"regions.csv": measured.write_csv},
+        summary=f"{len(measured.outcomes)} runs",
     )
 
 
@@ -133,19 +134,21 @@ def controllers(settings: Settings) -> Section:
 def accounting(settings: Settings) -> Section:
     path = settings.kept / records.ACCOUNTING
     if not path.exists():
-        return Section("Accounting", ACCOUNTING, more=ABSENT.format(command="make accounting"))
+        return Section("Accounting", ACCOUNTING, more=ABSENT.format(command="make accounting"), summary="absent")
     kept = records.read_accounting(path)
-    more = records.accounting_text(kept)
-    return Section("Accounting", ACCOUNTING, more=more, num_wrong=len(kept["violations"]))
+    num_wrong = len(kept["violations"])
+    summary = f"{num_wrong} violations in {kept['steps']:,} steps"
+    return Section("Accounting", ACCOUNTING, more=records.accounting_text(kept), summary=summary, num_wrong=num_wrong)
 
 
 def mutants(settings: Settings) -> Section:
     path = settings.kept / records.MUTANTS
     if not path.exists():
-        return Section("Mutants", MUTANTS, more=ABSENT.format(command="make mutants"))
+        return Section("Mutants", MUTANTS, more=ABSENT.format(command="make mutants"), summary="absent")
     verdicts = records.read_mutants(path)
     num_wrong = sum(not verdict.caught_by for verdict in verdicts)
-    return Section("Mutants", MUTANTS, more=records.mutants_text(verdicts), num_wrong=num_wrong)
+    summary = f"{len(verdicts) - num_wrong} of {len(verdicts)} are caught"
+    return Section("Mutants", MUTANTS, more=records.mutants_text(verdicts), summary=summary, num_wrong=num_wrong)
 
 
 SECTIONS: Final[Mapping[str, Callable[[Settings], Section]]] = {

@@ -133,7 +133,8 @@ def test_the_kept_campaigns(tmp_path: Path) -> None:
     assert "10,000 control steps in 125 episodes of 110 systems" in accounting.more
     assert read_mutants(tmp_path / "mutants.json") == verdicts
     assert mutants.more.splitlines()[2:] == ["| compiled | 2 | **1** |", "", "**Wrong**: nobody notices 'no time'."]
-    assert mutants.verdict == "**wrong**"
+    assert mutants.verdict == "**1 of 2 are caught**"
+    assert accounting.verdict == "0 violations in 10,000 steps"
     violated = {**KEPT, "violations": [{"case": 3, "step": 1, "errors": ["queue"]}]}
     assert "**Wrong**: 1 cases break a rule." in accounting_text(violated)
 
@@ -153,6 +154,6 @@ def test_the_sections_are_in_the_order_of_the_issue() -> None:
 def test_a_page_lies_anywhere(tmp_path: Path) -> None:
     write([Measured(small((RIGHT,))(Settings()), 90.0)], Settings(3, False), tmp_path / "other.md")
     text = (tmp_path / "other.md").read_text(encoding="utf-8")
-    assert "it took 1.5 min in\n3 processes" in text
+    assert "It took 1.5 min in 3 processes." in text
     assert "(other/dot.png)" in text
-    assert "reference repeating a seed" not in text
+    assert "reference engine repeating" not in text
