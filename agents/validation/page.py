@@ -25,7 +25,7 @@ READING: Final = """## How to read the tables
   the interval holds the figure and is narrow: to either side at most 3 % of the figure (5 % for high quantiles, heavy
   tails and many servers; 8 % for the quantiles of 100 servers), so that a wrong figure cannot hide. About one such row
   in a thousand is wrong by chance, on seeds that are always the same.
-- Against bounds every seed must be within them.
+- Against bounds every seed must be within them: *seen* is the mean, and in brackets the lowest and the highest seed.
 - The last figures are those of the first seed, `compiled = reference`: the reference engine repeats that whole run, and
   a row is right only if its figure is the same to the last bit. A dash: not repeated.
 - What is wrong stays on the page, in bold, and `make validate` exits with 1.

@@ -38,7 +38,7 @@ from streamflow_env.episode import Change
 from streamflow_env.validation.experiments import NS, Load, Measure, Override, Run, Trace
 
 SECTION: Final = "C: cold cache"
-SOURCE: Final = "FIELD §3 C"
+SOURCE: Final = "published"
 FLUSH_S: Final = 4
 HORIZON_S: Final = 59
 LOAD: Final = Load(1000.0, start_s=float(FLUSH_S))

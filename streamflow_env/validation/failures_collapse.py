@@ -28,7 +28,7 @@ import numpy as np
 from streamflow_env.validation.experiments import Load, Measure, Override, Run, Trace, summed
 
 SECTION: Final = "A: Brooker's collapse"
-SOURCE: Final = "FIELD §3 A"
+SOURCE: Final = "published"
 BASE_RPS: Final = 40.0
 SPIKE: Final = Load(BASE_RPS, 80.0, 20.0, 5.0)
 HORIZON_S: Final = 100

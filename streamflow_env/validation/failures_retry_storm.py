@@ -29,7 +29,7 @@ import numpy as np
 from streamflow_env.validation.experiments import Load, Measure, Override, Run, Trace
 
 SECTION: Final = "B: M/M/1 retry storm"
-SOURCE: Final = "FIELD §3 B"
+SOURCE: Final = "published"
 SERVICE_RPS: Final = 100.0
 DEADLINE_S: Final = 1.0
 RETRIES: Final = 3

@@ -72,17 +72,25 @@ class Row:
 
 def markdown(rows: Sequence[Row]) -> Iterator[str]:
     """The rows as the lines of a Markdown table."""
-    yield "| what | measure | expected | from | seen: mean ± 99.9 % | seeds | first seed: compiled, reference | |"
+    yield "| what | measure | expected | from | seen: mean | seeds | first seed: compiled, reference | |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in rows:
-        half = f" ± {number(row.half_interval)}" if math.isfinite(row.half_interval) and row.half_interval > 0 else ""
         sign = "–" if row.reference is None else f"{'=' if row.engines_agree else '≠'} {number(row.reference)}"
         unit = "" if row.low == row.high == math.inf else row.unit
         cells = (
-            row.section, row.measure, f"{_expected(row)} {unit}".strip(), row.source, f"{number(row.mean)}{half}",
+            row.section, row.measure, f"{_expected(row)} {unit}".strip(), row.source, _seen(row),
             str(len(row.seen)), f"{number(row.seen[0])} {sign}", "right" if row.passes else "**wrong**",
         )  # fmt: skip
         yield f"| {' | '.join(cells)} |"
+
+
+def _seen(row: Row) -> str:
+    """The mean with its interval; against bounds the mean with the lowest and the highest seed."""
+    if row.expected is not None:
+        half = f" ± {number(row.half_interval)}" if 0 < row.half_interval < math.inf else ""
+        return f"{number(row.mean)}{half}"
+    low, high = number(min(row.seen)), number(max(row.seen))
+    return low if low == high else f"{number(row.mean)} ({low} to {high})"
 
 
 def _expected(row: Row) -> str:
