@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from agents.validation import page, sections
 from agents.validation.page import Measured, measure, write
 from agents.validation.records import Verdict, accounting_text, read_mutants, write_mutants
+from agents.validation.regions import Outcome, Regions
 from agents.validation.section import Picture, Section, Settings
 from scripts import validate
 from streamflow_env.errors import ConfigError
+from streamflow_env.validation import second_opinion
 from streamflow_env.validation.cases import Case
 from streamflow_env.validation.rows import Row
 
@@ -143,6 +145,31 @@ def test_controllers_are_a_section() -> None:
     (measured,) = measure(Settings(), ["controllers"])
     assert measured.section.passes
     assert len(measured.section.cases) > 100
+
+
+def test_the_regions_are_counted_drawn_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    outcomes = tuple(
+        Outcome("as_found", load, trigger_s, 0, 30.0, 1.0) for load in (1.0, 2.0) for trigger_s in (0.0, 60.0)
+    )
+    monkeypatch.setattr(sections, "measure_regions", lambda *_: Regions(outcomes))
+    measured = list(measure(Settings(), ["regions"]))
+    write(measured, Settings(), tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "| [Stable, vulnerable, metastable](#stable-vulnerable-metastable) | 4 runs |" in text
+    assert "comes back from every trigger shown | 4 |" in text
+    assert Regions.read_csv(tmp_path / "page" / "regions.csv") == Regions(outcomes)
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_every_section_says_whether_the_reference_ran(reference: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("theory_rows", "littles_law_rows", "failure_rows"):
+        monkeypatch.setattr(sections, name, lambda *_: [RIGHT])
+    monkeypatch.setattr(sections, "draw_failures", lambda *_: Figure())
+    monkeypatch.setattr(second_opinion, "second_opinion", lambda **_: ([RIGHT], Figure()))
+    names = ["theory", "littles-law", "second-opinion", "failures"]
+    for each in measure(Settings(reference=reference), names):
+        assert ("The reference engine repeats" in each.section.text) is reference
+        assert each.section.verdict == "1 of 1 rows are right"
 
 
 def test_the_sections_are_in_the_order_of_the_issue() -> None:
