@@ -1,4 +1,4 @@
-"""What was measured, as plain data: samples of quantities, in rows, with the targets they are held to. JSON both ways."""
+"""What was measured, as plain data: samples of quantities in rows, and targets they are held to. JSON both ways."""
 
 from __future__ import annotations
 

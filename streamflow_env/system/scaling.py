@@ -61,7 +61,8 @@ INTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
         "serves_departed", "fault_fraction", "waiting_limit_s", "admission_reserve_fraction",
     ),
     Database: (
-        "kind", "service_time", "read_replicas", "startup_delay_s", "removal_hold_s", "replication_lag_s", "write_gap_s",
+        "kind", "service_time", "read_replicas", "startup_delay_s", "removal_hold_s", "replication_lag_s",
+        "write_gap_s",
     ),
     VectorIndex: ("kind", "base_latency_s", "saturated_latency_s", "cv", "query_ttl_s", "cached_latency_s"),
     LlmEndpoint: (
@@ -106,8 +107,9 @@ def scaled(system: System, factor: int) -> System:
     Raises:
         ConfigError: the factor is not a whole number from 1.
     """
-    if isinstance(factor, bool) or not isinstance(factor, int) or factor < 1:
+    if factor < 1 or factor != int(factor):
         raise ConfigError(f"factor {factor!r}: must be a whole number, at least 1")
+    factor = int(factor)
     return _with(
         system,
         users=_scaled_with_breaker(system.users, factor),
