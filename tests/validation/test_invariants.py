@@ -39,7 +39,7 @@ TAMPERED: dict[str, list[Change]] = {
     "service: replica_ns is the replicas asked for, and those draining": [("services", "book", "replica_ns", 1)],
     "service: memory_ns is the memory in force": [("services", "store", "memory_ns", 1)],
     "service: a sojourn for each completion": [("services", "desk", "completions", 1)],
-    "service: no sojourn without a completion": [("services", "mail", "sojourn_ns", 1)],
+    "service: no sojourn without a completion": [("services", "index", "sojourn_ns", 1)],  # it completed none
     "service: arrivals are what calls and deferred asks send": [("services", "index", "arrivals", 1)],
     "service: refusals and timeouts are those of its calls": [("services", "index", "timeouts", 1)],
     "llm: tokens within the bucket": [("services", "brain", "tokens_milli", MANY)],
