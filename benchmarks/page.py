@@ -85,9 +85,9 @@ def summary(results: Results) -> str:
 
 def _opening(results: Results) -> Iterator[str]:
     load = max((part.load for part in results.parts), default=0.0)
-    yield "Written by `make benchmark`; do not edit. What is compared was run in turn within one run, round after round,"
-    yield "and a ratio is taken within each round; a number is the median of the rounds, with the lowest and the highest"
-    yield f"behind it. The load average before a part was at most {load:.1f}: what is above 0 was other people's work."
+    yield "Written by `make benchmark`; do not edit. What is compared was run in turn within one run, round after"
+    yield "round, and a ratio is taken within each round; a number is the median of the rounds, with the lowest and the"
+    yield f"highest behind it. Load average before a part: at most {load:.1f}, all of it other people's work."
     if results.quick:
         yield ""
         yield "**A trial run (`--quick`): rounds too short, and systems too small, for these numbers to mean much.**"
@@ -144,8 +144,8 @@ def _tried() -> Iterator[str]:
     tried = load(Levers, LEVERS)
     yield "## What was tried"
     yield ""
-    yield "Each against the state before it, in turn, on the shared machine on which it was written; millions of events a"
-    yield "second, one core (`benchmarks/levers.yaml`)."
+    yield "Each against the state before it, in turn, on the shared machine on which it was written; millions of events"
+    yield "a second, one core (`benchmarks/levers.yaml`)."
     yield ""
     yield "| lever | expected, because | normal load | 3x |"
     yield "|---|---|---:|---:|"
