@@ -6,12 +6,12 @@ Each size has a process of its own, so that its memory is its own; they are step
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final
 
 from benchmarks.loads import NORMAL, THREE_TIMES, run_steps, started_compiled
@@ -140,5 +140,6 @@ def serve(connection: Connection, factor: int, load: str) -> None:
 
 
 def _peak_memory_gb() -> float:
-    """The most that the process has held, start included."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """The most that the process has held, start included (Linux: `ru_maxrss` would begin with its parent's)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9

@@ -12,7 +12,8 @@ from streamflow_env.scenarios import Timeline
 from streamflow_env.system import System
 from streamflow_env.system.schema import parse
 
-DAY_S: Final = 86_400.0
+HORIZON_S: Final = 21_600.0
+"""More than is ever simulated; the rates of all its bins are part of a cell's memory."""
 SLOW_S: Final = 120.0
 """So long, from the start, is Auth slow where the system is to collapse; at this load it stays so."""
 COLLAPSED_AFTER_STEPS: Final = 16
@@ -23,11 +24,11 @@ _LEVELS: Final = {NORMAL: 1.0, THREE_TIMES: 3.0, COLLAPSED: AUTH_LEVEL}
 
 
 def scenario(load: str) -> Timeline:
-    """A steady load for a day; nothing happens but, for `collapsed`, that Auth is slow for a while."""
+    """A steady load for some hours; nothing happens but, for `collapsed`, that Auth is slow for a while."""
     slow = {"kind": "slowdown", "service": "auth", "start_s": 0.0, "duration_s": SLOW_S, "factor": AUTH_FACTOR}
     data: dict[str, Any] = {
         "name": f"steady-{load}",
-        "horizon_s": DAY_S,
+        "horizon_s": HORIZON_S,
         "traffic": {"kind": "ramps", "start_hour": 12, "level": _LEVELS[load]},
         "incidents": [slow] if load == COLLAPSED else [],
     }

@@ -37,7 +37,7 @@ KERNEL: Final[dict[str, tuple[Any, str]]] = {
 
 def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
     """Microseconds a control step of each layer; the vector step over as many kernels."""
-    rows, targets = [], []
+    rows, targets, num_cells = [], [], 8 if quick else MANY
     for load in (NORMAL, THREE_TIMES):
         layers = _layers(load, 3 if quick else 15)
         kernel = layers["kernel"]
@@ -45,10 +45,10 @@ def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
             Row(f"{load} load, {name}", {"a control step": took, "over the kernel": ratio(took, kernel)})
             for name, took in layers.items()
         ]
-        over = _vector_over_kernels(load, 8 if quick else MANY, 2 if quick else 7)
+        over = _vector_over_kernels(load, num_cells, 2 if quick else 7)
         rows.append(over)
         if load == NORMAL:
-            what = f"vector step over N x kernel, {load} load, {MANY} cells, one thread"
+            what = f"vector step over N x kernel, {load} load, {num_cells} cells, one thread"
             targets.append(Target(what, MOST_OVER_KERNEL, False, over.samples["over the kernel"]))
     return rows, targets, []
 

@@ -84,10 +84,11 @@ def summary(results: Results) -> str:
 
 
 def _opening(results: Results) -> Iterator[str]:
-    load = max((part.load for part in results.parts), default=0.0)
+    loads = [part.load for part in results.parts]
     yield "Written by `make benchmark`; do not edit. What is compared was run in turn within one run, round after"
     yield "round, and a ratio is taken within each round; a number is the median of the rounds, with the lowest and the"
-    yield f"highest behind it. Load average before a part: at most {load:.1f}, all of it other people's work."
+    yield f"highest behind it. The load average before a part was {min(loads):.1f} to {max(loads):.1f}: 1 or 2 of it is the part"
+    yield "before, the rest was other people's work, which makes every absolute number too low."
     if results.quick:
         yield ""
         yield "**A trial run (`--quick`): rounds too short, and systems too small, for these numbers to mean much.**"

@@ -51,7 +51,9 @@ def draw_growth(part: Part) -> Figure:
     axis.set_ylim(0.0, None)
     axis.set_xlabel("requests a second, first attempts")
     axis.set_ylabel("ns an event")
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    rates = sorted({rate_of(row) for row in part.rows})
+    axis.set_xticks(rates, [f"{rate:,.0f}" for rate in rates])
+    axis.set_xticks([], minor=True)
     axis.legend(frameon=False, loc="lower right")
     figure.suptitle(
         "What an event costs as the system grows (median, lowest to highest)", x=0.01, ha="left", fontsize=12

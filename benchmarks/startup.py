@@ -13,11 +13,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.loads import LOADS, NORMAL
 from benchmarks.results import Row, Sample, Target
 from streamflow_env.errors import ConfigError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 NUM_CELLS: Final = 64
+NUM_LARGEST: Final = 6
 MOST_COLD_S: Final = 25.0
 MOST_CACHED_S: Final = 3.0
 MOST_CELL_MB: Final = 1.5
@@ -49,8 +51,8 @@ first = started_compiled(system, LOAD, 0)
 before = resident_mb()
 engines = [started_compiled(system, LOAD, seed) for seed in range(1, NUM_CELLS + 1)]
 growth = (resident_mb() - before) / NUM_CELLS
-arrays = {id(array): array.nbytes for array in engines[0].arrays().values()}
-print(json.dumps([sum(arrays.values()) / 1e6, growth, before]))
+arrays = {id(array): (name, array.nbytes / 1e6) for name, array in engines[0].arrays().items()}
+print(json.dumps([sum(size for _, size in arrays.values()), growth, before, dict(arrays.values())]))
 """
 
 
@@ -64,13 +66,14 @@ def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
             cold.append(_python(START, folder))
             cached += [_python(START, folder) for _ in range(-(-num_cached // num_cold))]
     rows = [_start_row("kernels to compile", cold), _start_row("kernels cached", cached)]
-    memory = [_memory_row(load) for load in ("normal", "3x", "collapsed")]
+    found = {load: _python(MEMORY.replace("LOAD", repr(load)).replace("NUM_CELLS", str(NUM_CELLS))) for load in LOADS}
+    memory = [_memory_row(load, *figures[:3]) for load, figures in found.items()]
     targets = [
         Target("import to first step, kernels to compile", MOST_COLD_S, False, rows[0].samples["all"]),
         Target("import to first step, kernels cached", MOST_CACHED_S, False, rows[1].samples["all"]),
         Target("memory of a cell, normal load", MOST_CELL_MB, False, memory[0].samples["process grows by"]),
     ]
-    return [*rows, *memory], targets, []
+    return [*rows, *memory], targets, [_largest(found[NORMAL][3])]
 
 
 def _start_row(label: str, runs: list[list[float]]) -> Row:
@@ -78,9 +81,12 @@ def _start_row(label: str, runs: list[list[float]]) -> Row:
     return Row(label, {**stages, "all": Sample("s", tuple(sum(run) for run in runs))})
 
 
-def _memory_row(load: str) -> Row:
-    code = MEMORY.replace("LOAD", repr(load)).replace("NUM_CELLS", str(NUM_CELLS))
-    arrays, growth, before = _python(code)
+def _largest(arrays: dict[str, float]) -> str:
+    largest = sorted(arrays.items(), key=lambda item: -item[1])[:NUM_LARGEST]
+    return f"The largest arrays at normal load: {', '.join(f'`{name}` {size:.2f} MB' for name, size in largest)}."
+
+
+def _memory_row(load: str, arrays: float, growth: float, before: float) -> Row:
     return Row(
         f"a cell, {load} load",
         {
