@@ -87,8 +87,8 @@ def _opening(results: Results) -> Iterator[str]:
     loads = [part.load for part in results.parts]
     yield "Written by `make benchmark`; do not edit. What is compared was run in turn within one run, round after"
     yield "round, and a ratio is taken within each round; a number is the median of the rounds, with the lowest and the"
-    yield f"highest behind it. The load average before a part was {min(loads):.1f} to {max(loads):.1f}: 1 or 2 of it is the part"
-    yield "before, the rest was other people's work, which makes every absolute number too low."
+    yield f"highest behind it. The load average before a part was {min(loads):.1f} to {max(loads):.1f}: 1 or 2 of it is"
+    yield "the part before, the rest was other people's work, which makes every absolute number too low."
     if results.quick:
         yield ""
         yield "**A trial run (`--quick`): rounds too short, and systems too small, for these numbers to mean much.**"
