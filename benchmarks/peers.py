@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ def run_simpy(tandem: Tandem, until_s: float, seed: int) -> Tally:
     sim, rng, tally = simpy.Environment(), random.Random(seed), Tally()
     desks = [simpy.Resource(sim, capacity=1) for _ in range(tandem.num_desks)]
 
-    def request() -> Iterator[Any]:
+    def request() -> Generator[simpy.Event, Any, None]:
         came_s = sim.now
         for desk in desks:
             with desk.request() as turn:
@@ -64,7 +64,7 @@ def run_simpy(tandem: Tandem, until_s: float, seed: int) -> Tally:
                 yield sim.timeout(rng.expovariate(1.0 / tandem.mean_s))
         tally.end(False, sim.now - came_s)
 
-    def source() -> Iterator[Any]:
+    def source() -> Generator[simpy.Event, Any, None]:
         while True:
             yield sim.timeout(rng.expovariate(tandem.rate_rps))
             tally.num_requests += 1

@@ -40,6 +40,7 @@ STAGES: Final = ("import", "make", "first reset", "first step")
 MEMORY: Final = """
 import json, os
 from benchmarks.loads import started_compiled
+from benchmarks.memory import arrays_of
 from streamflow_env.system import load_system
 
 def resident_mb():
@@ -51,8 +52,8 @@ first = started_compiled(system, LOAD, 0)
 before = resident_mb()
 engines = [started_compiled(system, LOAD, seed) for seed in range(1, NUM_CELLS + 1)]
 growth = (resident_mb() - before) / NUM_CELLS
-arrays = {id(array): (name, array.nbytes / 1e6) for name, array in engines[0].arrays().items()}
-print(json.dumps([sum(size for _, size in arrays.values()), growth, before, dict(arrays.values())]))
+arrays = {name: array.nbytes / 1e6 for name, array in arrays_of(engines[0]).items()}
+print(json.dumps([sum(arrays.values()), growth, before, arrays]))
 """
 
 

@@ -95,17 +95,6 @@ class CompiledEngine:
         """Events handled since the episode's reset, those of its warm-up among them; 0 before the first."""
         return 0 if self._state is None else int(self._state.world[0]["events"])
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Every array that the engine holds, by whose it is and its name: what a cell needs of memory."""
-        holders = {"engine": self, "found": self._found, "state": self._state, "arrivals": vars(self).get("_arrivals")}
-        return {
-            f"{holder}.{name}": value
-            for holder, held in holders.items()
-            if held is not None
-            for name, value in vars(held).items()
-            if isinstance(value, np.ndarray)
-        }
-
     def _lay_out_state(self, episode: Episode) -> None:
         found = self._found
         self._state = Layout(
