@@ -14,11 +14,13 @@ from typing import Any, Final, Protocol
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 import streamflow_env  # noqa: F401 - registers the ids
 from benchmarks.loads import LOADS, NORMAL, THREE_TIMES, scenario, steps_before
 from benchmarks.results import Row, Sample, Target, ratio
 from benchmarks.timing import in_turn, seconds_of
+from streamflow_env.system import load_system
 
 ENV_ID: Final = "StreamFlow-v0"
 SIZES: Final = (1, 8, 64, 256)
@@ -45,7 +47,7 @@ class Looped:
 
     def __init__(self, num_cells: int, num_threads: int, load: str) -> None:
         self._envs = [gymnasium.make(ENV_ID, scenario=scenario(load)) for _ in range(num_cells)]
-        self._action = self._envs[0].get_wrapper_attr("as_found_action")
+        self._action = as_found_action()
         self._pool = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self._over(lambda index: self._envs[index].reset(options={"episode_seed": index}))
 
@@ -63,16 +65,15 @@ class Looped:
 
 
 class Vectorised:
-    """The environment's own vector form."""
+    """The environment's own vector form; `options` are its own."""
 
-    def __init__(self, num_cells: int, num_threads: int, load: str) -> None:
-        envs: Any = gymnasium.make_vec(
-            ENV_ID, num_cells, vectorization_mode="vector_entry_point", scenario=scenario(load), num_threads=num_threads
-        )
-        envs.reset(seed=0)
-        found = np.asarray(envs.unwrapped.as_found_action, dtype=np.float32)
-        self._actions = np.broadcast_to(found, envs.action_space.shape).copy()
-        self._envs = envs
+    def __init__(self, num_cells: int, num_threads: int, load: str, **options: Any) -> None:
+        self._envs: gymnasium.vector.VectorEnv[Any, Any, Any] = gymnasium.make_vec(
+            ENV_ID, num_cells, vectorization_mode="vector_entry_point", scenario=scenario(load),
+            num_threads=num_threads, **options,
+        )  # fmt: skip
+        self._envs.reset(options={"episode_seed": list(range(num_cells))})
+        self._actions = np.tile(as_found_action(), (num_cells, 1))
 
     def step(self) -> None:
         self._envs.step(self._actions)
@@ -81,13 +82,20 @@ class Vectorised:
         self._envs.close()
 
 
+def as_found_action() -> NDArray[np.float32]:
+    """Of one cell."""
+    controls = load_system().control_table
+    return controls.action(controls.as_found)
+
+
 def is_vectorised() -> bool:
     return gymnasium.spec(ENV_ID).vector_entry_point is not None
 
 
-def make_cells(num_cells: int, num_threads: int, load: str) -> Cells:
-    """Cells that have run until the load is what its name says."""
-    cells = (Vectorised if is_vectorised() else Looped)(num_cells, num_threads, load)
+def make_cells(num_cells: int, num_threads: int, load: str, **options: Any) -> Cells:
+    """Cells that have run until the load is what its name says: cell i has the episode i. Options are the vector's."""
+    make: Callable[..., Cells] = Vectorised if is_vectorised() else Looped
+    cells = make(num_cells, num_threads, load, **options)
     for _ in range(steps_before(load)):
         cells.step()
     return cells

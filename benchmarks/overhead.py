@@ -13,7 +13,7 @@ from typing import Any, Final
 import gymnasium
 
 import streamflow_env  # noqa: F401 - registers the ids
-from benchmarks.cells import ENV_ID, MANY, Cells, make_cells
+from benchmarks.cells import ENV_ID, MANY, Cells, is_vectorised, make_cells
 from benchmarks.loads import NORMAL, THREE_TIMES, run_steps, scenario, started_compiled, steps_before
 from benchmarks.results import Row, Sample, Target, ratio
 from benchmarks.timing import Watch, in_turn, seconds_of, watching
@@ -46,10 +46,10 @@ def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
             for name, took in layers.items()
         ]
         over = _vector_over_kernels(load, num_cells, 2 if quick else 7)
-        rows.append(over)
+        rows += over
         if load == NORMAL:
             what = f"vector step over N x kernel, {load} load, {num_cells} cells, one thread"
-            targets.append(Target(what, MOST_OVER_KERNEL, False, over.samples["over the kernel"]))
+            targets.append(Target(what, MOST_OVER_KERNEL, False, over[0].samples["over the kernel"]))
     return rows, targets, []
 
 
@@ -88,19 +88,26 @@ def _steps(env: Any, action: Any, num_steps: int) -> None:
         env.step(action)
 
 
-def _vector_over_kernels(load: str, num_cells: int, num_rounds: int) -> Row:
-    """As many cells by the vector step, and by their bare kernels one after the other."""
+def _vector_over_kernels(load: str, num_cells: int, num_rounds: int) -> list[Row]:
+    """The same cells by the vector step, with and without metrics in its infos, and by their bare kernels in turn."""
     system = load_system()
-    cells = make_cells(num_cells, 1, load)
+    name = f"{load} load, vector step of {num_cells} cells, a cell"
+    vectors = {name: make_cells(num_cells, 1, load)}
+    if is_vectorised():
+        vectors[f"{name}, without metrics"] = make_cells(num_cells, 1, load, metrics=False)
     engines = [started_compiled(system, load, seed) for seed in range(num_cells)]
     works: dict[str, Callable[[], float]] = {
-        "vector": partial(_vector_steps, cells, num_cells),
+        **{name: partial(_vector_steps, cells, num_cells) for name, cells in vectors.items()},
         "kernels": partial(_kernel_steps, engines, system),
     }
     took = in_turn(works, num_rounds, "µs")
-    cells.close()
-    samples = {"a control step": took["vector"], "over the kernel": ratio(took["vector"], took["kernels"])}
-    return Row(f"{load} load, vector step of {num_cells} cells, a cell", samples)
+    for cells in vectors.values():
+        cells.close()
+    kernels = took.pop("kernels")
+    return [
+        Row(name, {"a control step": sample, "over the kernel": ratio(sample, kernels)})
+        for name, sample in took.items()
+    ]
 
 
 def _vector_steps(cells: Cells, num_cells: int) -> float:
