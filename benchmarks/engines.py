@@ -10,8 +10,8 @@ from benchmarks.timing import in_turn, seconds_of
 from streamflow_env.system import load_system
 
 SEED = 1
-NUM_STEPS = {NORMAL: 12, THREE_TIMES: 4}
-"""Of a round: a few seconds of the reference engine."""
+NUM_STEPS = {NORMAL: 48, THREE_TIMES: 16}
+"""Of a round: about a second of the reference engine."""
 AT_LEAST = 100.0
 
 
@@ -20,7 +20,7 @@ def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
     num_rounds = 2 if quick else 7
     rows, targets = [], []
     for load, num_steps in NUM_STEPS.items():
-        row = _compare(load, max(1, num_steps // 4) if quick else num_steps, num_rounds)
+        row = _compare(load, num_steps // 16 if quick else num_steps, num_rounds)
         rows.append(row)
         what = f"compiled over reference engine, {load} load"
         targets.append(Target(what, AT_LEAST, True, row.samples["compiled / reference"]))

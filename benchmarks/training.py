@@ -35,7 +35,7 @@ SHARES: Final = ("simulation", "policy", "normalisation", "logging", "rest of co
 
 def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
     """Control steps a second, and the shares of collecting and learning, update by update."""
-    num_updates = 2 if quick else 8
+    num_updates = 2 if quick else 16
     num_cells = 8 if quick else TrainingArguments().num_cells
     spent = _train(num_cells, num_updates)
     num_steps = num_cells * STEPS_OF_AN_UPDATE
