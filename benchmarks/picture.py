@@ -16,6 +16,7 @@ COLOURS: Final = {"normal": "#0072b2", "3x": "#d55e00"}
 SHARE_COLOURS: Final = ("#0072b2", "#56b4e9", "#999999", "#e0c341", "#cccccc", "#d55e00")
 GREY: Final = "#4d4d4d"
 DPI: Final = 120
+TICKS_RPS: Final = (100.0, 300.0, 1000.0, 3000.0, 10_000.0)
 
 
 def write_pictures(results: Results, folder: Path) -> dict[str, str]:
@@ -51,7 +52,8 @@ def draw_growth(part: Part) -> Figure:
     axis.set_ylim(0.0, None)
     axis.set_xlabel("requests a second, first attempts")
     axis.set_ylabel("ns an event")
-    rates = sorted({rate_of(row) for row in part.rows})
+    rates = sorted(rate_of(row) for row in part.rows)
+    rates = [rates[0], *(rate for rate in TICKS_RPS if 2.0 * rates[0] < rate < rates[-1] / 2.0), rates[-1]]
     axis.set_xticks(rates, [f"{rate:,.0f}" for rate in rates])
     axis.set_xticks([], minor=True)
     axis.legend(frameon=False, loc="lower right")
