@@ -31,7 +31,7 @@ def in_turn(works: Mapping[str, Callable[[], float]], num_rounds: int, unit: str
 
 @dataclass
 class Watch:
-    """Wall-clock time spent in some methods, by name: those of the outermost watched call alone, and of all of them."""
+    """Wall-clock time spent in some methods, by name; a method's time is also that of whoever called it."""
 
     total_s: dict[str, float] = field(default_factory=dict)
 
@@ -48,6 +48,7 @@ class Watch:
 def watching(watch: Watch, methods: Mapping[str, tuple[type[Any], str]]) -> Iterator[None]:
     """While it lasts, the time spent in each method (a class and its attribute) is added to `watch`."""
     found = {name: getattr(owner, attribute) for name, (owner, attribute) in methods.items()}
+    own = {name for name, (owner, attribute) in methods.items() if attribute in vars(owner)}
 
     def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **more: Any) -> Any:
@@ -65,4 +66,7 @@ def watching(watch: Watch, methods: Mapping[str, tuple[type[Any], str]]) -> Iter
         yield
     finally:
         for name, (owner, attribute) in methods.items():
-            setattr(owner, attribute, found[name])
+            if name in own:
+                setattr(owner, attribute, found[name])
+            else:
+                delattr(owner, attribute)

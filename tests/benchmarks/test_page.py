@@ -147,11 +147,16 @@ def test_a_watched_method_is_itself_again_afterwards() -> None:
         def ring(self, times: int) -> int:
             return times
 
+    class Doorbell(Bell):
+        pass
+
     watch, found = Watch(), Bell.ring
-    with watching(watch, {"ring": (Bell, "ring")}):
+    with watching(watch, {"bell": (Bell, "ring"), "doorbell": (Doorbell, "ring")}):
         assert Bell().ring(3) == 3
+        assert Doorbell().ring(4) == 4
     assert Bell.ring is found
-    assert list(watch.take()) == ["ring"]
+    assert "ring" not in vars(Doorbell)
+    assert sorted(watch.take()) == ["bell", "doorbell"]
     assert watch.take() == {}
 
 
