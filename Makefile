@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting mutants results world-cup clean
+.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting benchmark mutants results world-cup clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ validate: $(INSTALLED)  ## theory, Ciw, published failures, controllers; writes 
 
 accounting: $(INSTALLED)  ## 10^6 random control steps: every account and bound, exactly (ARGS="--steps 10000", "--case N")
 	$(BIN)/python scripts/accounting.py $(ARGS)
+
+benchmark: $(INSTALLED)  ## measure how fast it is, side by side; writes docs/performance.md (ARGS="--only growth")
+	$(BIN)/python scripts/benchmark.py $(ARGS)
 
 mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice; the page of `make validate` quotes it
 	$(BIN)/python scripts/mutants.py $(ARGS)

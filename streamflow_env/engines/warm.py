@@ -27,6 +27,9 @@ HISTORY_SEED: Final = 2**62  # far from the seeds of episodes: else episode 0 wo
 LOAD_STEP: Final = 0.25
 """The starting load is rounded to this multiple of the normal load, so that few warm states are ever computed."""
 
+MINUTE_S: Final = 60
+"""Of first attempts at a time."""
+
 
 @dataclass(frozen=True)
 class WarmState:
@@ -34,7 +37,7 @@ class WarmState:
 
     entries: dict[str, NDArray[Any]]
     users: NDArray[np.int32]
-    seconds: NDArray[np.int64]
+    seconds: NDArray[np.int32]
 
 
 def warm_state(system: System, rates_rps: NDArray[np.float64]) -> WarmState:
@@ -66,34 +69,53 @@ def _warm_state(key: _Key, level: float) -> WarmState:
     history_s = int(max([s.ttl_s * (1 + s.ttl_jitter_fraction) for s in caches.values()] + [system.users.lookback_s]))
     rates = level * np.array([[c.normal_rate_rps if c.kind == "interactive" else 0.0] for c in system.classes.values()])
     stream = Arrivals(HISTORY_SEED, rates, SECOND_NS, system.interactive, system.users)
-    came = np.concatenate([stream.until((s + 60) * SECOND_NS).copy() for s in range(0, history_s, 60)])
-    came = came[came["user"] >= 0]
-    came["sent_ns"] -= _up(history_s, 60) * SECOND_NS
-    entries = {name: _entries(system, name, cache, came) for name, cache in caches.items()}
-    recent = came["sent_ns"] >= -system.users.lookback_s * SECOND_NS
-    users, sent_ns = came["user"][recent], came["sent_ns"][recent]
-    return WarmState(entries, users.astype(np.int32), sent_ns // SECOND_NS)
+    fillings = {name: _Filling(system, name, cache) for name, cache in caches.items()}
+    users, seconds = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
+    for second in range(0, history_s, MINUTE_S):
+        came = stream.until((second + MINUTE_S) * SECOND_NS)
+        came = came[came["user"] >= 0]
+        came["sent_ns"] -= _up(history_s, MINUTE_S) * SECOND_NS
+        for filling in fillings.values():
+            filling.walk(came)
+        recent = came[came["sent_ns"] >= -system.users.lookback_s * SECOND_NS]
+        users.append(recent["user"].copy())
+        seconds.append((recent["sent_ns"] // SECOND_NS).astype(np.int32))
+    entries = {name: filling.entries() for name, filling in fillings.items()}
+    return WarmState(entries, np.concatenate(users), np.concatenate(seconds))
 
 
 def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def _entries(system: System, name: str, cache: Cache, came: NDArray[Any]) -> NDArray[Any]:
-    """What the first attempts `came`, in order of time, leave in a cache."""
-    plans = [[*_lookups(c.plan, name, _Counter())] for c in system.classes.values()]
-    first = np.cumsum([0, *map(len, plans)])
-    steps = np.array([step for plan in plans for step in plan] or [(0, 0, 0)], dtype=np.int64)
-    table = np.zeros(cache.memory_entries, dtype=ENTRY)
-    bits = index_bits(cache.memory_entries)
-    index = np.full(1 << bits, FREE, dtype=np.int32)
-    users = system.users
-    keys = (users.num_users, users.num_items, float(users.item_exponent))
-    lives = (float(cache.ttl_s), float(cache.ttl_jitter_fraction))
-    used = _remember(came, first, steps, table, index, bits, keys, lives, cache.eviction_samples)
-    kept = table[:used].copy()
-    kept.flags.writeable = False
-    return kept
+class _Filling:
+    """What the first attempts leave in a cache: walked minute by minute, for those of a large system are many."""
+
+    def __init__(self, system: System, name: str, cache: Cache) -> None:
+        plans = [[*_lookups(c.plan, name, _Counter())] for c in system.classes.values()]
+        self._first = np.cumsum([0, *map(len, plans)])
+        self._steps = np.array([step for plan in plans for step in plan] or [(0, 0, 0)], dtype=np.int64)
+        self._table = np.zeros(cache.memory_entries, dtype=ENTRY)
+        self._bits = index_bits(cache.memory_entries)
+        self._index = np.full(1 << self._bits, FREE, dtype=np.int32)
+        users = system.users
+        self._keys = (users.num_users, users.num_items, float(users.item_exponent))
+        self._lives = (float(cache.ttl_s), float(cache.ttl_jitter_fraction))
+        self._samples = cache.eviction_samples
+        self._used = 0
+
+    def walk(self, came: NDArray[Any]) -> None:
+        """More first attempts, in order of time and later than all before."""
+        self._used = _remember(
+            came, self._first, self._steps, self._table, self._index, self._bits, self._keys, self._lives,
+            self._samples, self._used,
+        )  # fmt: skip
+
+    def entries(self) -> NDArray[Any]:
+        """The slots in use, for good."""
+        kept = self._table[: self._used].copy()
+        kept.flags.writeable = False
+        return kept
 
 
 class _Counter:
@@ -125,10 +147,10 @@ def ttl_ns(u: float, ttl_s: float, jitter_fraction: float) -> int:
 
 @njit(cache=True)
 def _remember(
-    came: Any, first: Any, steps: Any, table: Any, index: Any, bits: int, keys: Any, lives: Any, samples: int
-) -> int:
-    """Walk the lookups of every first attempt; how many slots are in use then."""
-    used = 0
+    came: Any, first: Any, steps: Any, table: Any, index: Any, bits: int, keys: Any, lives: Any, samples: int,
+    used: int,
+) -> int:  # fmt: skip
+    """Walk the lookups of every first attempt, from so many slots in use; how many are in use then."""
     for arrival in came:
         now = arrival.sent_ns
         request = stream_key(HISTORY_SEED, REQUESTS, arrival.request)

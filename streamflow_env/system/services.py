@@ -163,7 +163,7 @@ class DeferredQueue(Frozen):
     kind: Literal["deferred_queue"]
     to: Text
     queue_limit: Count
-    workers: Annotated[Count, Field(le=1024)]
+    workers: Annotated[Count, Field(le=65_536)]  # cells of the ring are numbered in 16 bits
     poll_s: Annotated[Positive, Field(ge=0.001)]
 
 

@@ -138,8 +138,8 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
         ["services.deferred_asks", "poll_s = 0.0", "greater than or equal to 0.001"],
     ),
     "asks by too many workers": (
-        [("services.deferred_asks.workers", 1025)],
-        ["services.deferred_asks", "workers = 1025", "less than or equal to 1024"],
+        [("services.deferred_asks.workers", 65_537)],
+        ["services.deferred_asks", "workers = 65537", "less than or equal to 65536"],
     ),
 }
 

@@ -14,21 +14,23 @@ from typing import Any, TypeVar
 from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_njit: Any = njit
+"""Numba's own annotations leave `_nrt` out."""
 
 
 def inlined(function: Function) -> Function:
     """Compile a function into whoever calls it: what happens at nearly every event."""
-    compiled: Function = njit(cache=True, _nrt=False, forceinline=True)(function)
+    compiled: Function = _njit(cache=True, _nrt=False, forceinline=True)(function)
     return compiled
 
 
 def kernel(function: Function) -> Function:
     """Compile a function by itself: what happens seldom, or is called from Python."""
-    compiled: Function = njit(cache=True, _nrt=False)(function)
+    compiled: Function = _njit(cache=True, _nrt=False)(function)
     return compiled
 
 
 def long_kernel(function: Function) -> Function:
     """A kernel that runs long enough to let other threads have Python meanwhile."""
-    compiled: Function = njit(cache=True, nogil=True, _nrt=False)(function)
+    compiled: Function = _njit(cache=True, nogil=True, _nrt=False)(function)
     return compiled

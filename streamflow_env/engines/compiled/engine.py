@@ -49,6 +49,11 @@ class CompiledEngine:
         self._found = lay_out(system)
         self._state: Layout | None = None
 
+    @property
+    def num_events(self) -> int:
+        """Events handled since the episode's reset, those of its warm-up among them; 0 before the first."""
+        return 0 if self._state is None else int(self._state.world[0]["events"])
+
     def reset(self, episode: Episode) -> Telemetry:
         """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
         self._lay_out_state(episode)

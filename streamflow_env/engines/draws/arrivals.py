@@ -60,7 +60,7 @@ class Arrivals:
         bin_ns: int,
         interactive: tuple[bool, ...],
         users: Any,
-        history: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None,
+        history: tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]] | None = None,
     ) -> None:
         self._seed = seed
         self._rates = np.ascontiguousarray(rates_rps, dtype=np.float64)
