@@ -1,8 +1,9 @@
 """Hold random control steps against every account and bound: random systems, loads, incidents and actions.
 
-One episode in eight is of the shipped system, under the shipped scenarios in turn; of the random ones one in a hundred
-is run on both engines, which must be equal. The same --seed gives the same cases, whatever --jobs. A violation names
-its case; `make accounting ARGS="--case N"` repeats that one, on both engines. The summary is written to --out.
+One episode in eight is of the shipped system, under the shipped scenarios in turn. Of those of random systems one in
+ten is idle, one in ten dead, in one in ten far too many come, and one in fifty is run on both engines, which must be
+equal. The same --seed gives the same cases, whatever --jobs. A violation names its case; `make accounting
+ARGS="--case N"` repeats that one, on both engines. The summary is written to --out.
 """
 
 from __future__ import annotations

@@ -14,11 +14,15 @@ from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.scenarios import Scenario, load_scenario, scenario_names
 from streamflow_env.system import System, load_system
-from streamflow_env.validation.random_episodes import ACTION_MODES, ActionMode, RandomScenario, random_actions
+from streamflow_env.validation.random_episodes import ACTION_MODES, ActionMode, Course, RandomScenario, random_actions
 from streamflow_env.validation.random_systems import random_system
 from streamflow_env.validation.watch import Watch, environment_errors
 
 STEPS_A_CASE: Final = 50
+COURSES: Final[dict[int, Course]] = {3: "idle", 6: "dead", 9: "collapse"}
+"""By the last digit of their number, random episodes that are of one course; all others are of any."""
+COMPARED_ONE_IN: Final = 50
+"""Of the random systems' cases, as many run on both engines; a collapse would take the reference engine too long."""
 SHIPPED_EVERY: Final = 8
 """One case in so many is of the shipped system, under the shipped scenarios and a random one in turn."""
 
@@ -50,12 +54,22 @@ class Case:
         names = [*scenario_names(), "random"]
         return names[self.number // SHIPPED_EVERY % len(names)]
 
+    @property
+    def course(self) -> Course:
+        return COURSES.get(self.number % 10, "any")
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the campaign runs it on both engines."""
+        is_long = self.system_seed < 0 or self.course == "collapse"
+        return not is_long and self._draw(3) % COMPARED_ONE_IN == 0
+
     def system(self) -> System:
         return _shipped() if self.system_seed < 0 else random_system(self.system_seed)
 
     def make_scenario(self) -> Scenario:
         if self.scenario == "random":
-            return RandomScenario(num_intervals=STEPS_A_CASE)
+            return RandomScenario(num_intervals=STEPS_A_CASE, course=self.course)
         return load_scenario(self.scenario)
 
     def _draw(self, purpose: int) -> int:
@@ -63,8 +77,8 @@ class Case:
 
     def __str__(self) -> str:
         return (
-            f"case {self.number} of seed {self.seed}: system seed {self.system_seed}, scenario {self.scenario}, "
-            f"episode seed {self.episode_seed}, actions {self.mode}"
+            f"case {self.number} of seed {self.seed}: system seed {self.system_seed}, scenario {self.scenario}"
+            f"{f' ({self.course})' if self.scenario == 'random' else ''}, episode seed {self.episode_seed}, actions {self.mode}"
         )
 
 
@@ -81,6 +95,7 @@ class Result:
     case: Case
     steps: int = 0
     attempts: int = 0
+    answered: int = 0
     given_up: int = 0
     compared: int = 0
     errors: list[str] = field(default_factory=list)
@@ -114,6 +129,7 @@ def run_case(case: Case, *, compare: bool = False) -> Result:
 def _count(result: Result, telemetry: Telemetry) -> None:
     result.steps += 1
     result.attempts += int(telemetry.classes["attempts"].sum())
+    result.answered += int(telemetry.classes["intents_answered"].sum())
     result.given_up += int(telemetry.classes["intents_failed"].sum())
 
 

@@ -18,7 +18,7 @@ from streamflow_env.system.controls import (
     PARAMETERS_WITH_OFF,
 )
 from streamflow_env.system.system import ENTRY_PARAMETERS, MAX_HELD
-from streamflow_env.validation.random_services import SERVICES, duration, random_call, some, worker_pool
+from streamflow_env.validation.random_services import SERVICES, breaker, duration, random_call, some, worker_pool
 
 Data = dict[str, Any]
 
@@ -97,7 +97,7 @@ def _calls(rng: random.Random, services: Data) -> Data:
 
 def _users(rng: random.Random) -> Data:
     network_s = some(rng, 0.001, 0.1, 0.0)
-    return {
+    users: Data = {
         "num_users": rng.choice([1, 2, 20, 300, 10**9]),
         "popularity_exponent": some(rng, 0.1, 2.0, 0.0, 1.0),
         "num_items": rng.choice([1, 5, 1000, 10**9]),
@@ -112,7 +112,15 @@ def _users(rng: random.Random) -> Data:
         "retry_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
         "max_retries": rng.choice([0, 1, 3, 6]),
         "think_time_s": some(rng, 0.001, 5.0, 0.0),
+        "think_law": rng.choice(["exponential", "full_jitter"]),
     }
+    if users["think_law"] == "full_jitter" and rng.random() < 0.5:
+        users["think_cap_s"] = some(rng, 0.001, 10.0)
+    if rng.random() < 0.4:
+        users |= {"retry_budget_fraction": some(rng, 0.001, 1.0, 0.0), "retry_budget_cap": rng.choice([1, 5, 100])}
+    if rng.random() < 0.3:
+        users["breaker"] = breaker(rng)
+    return users
 
 
 def _classes(rng: random.Random, services: Data, calls: Data, interval_s: float) -> Data:
