@@ -34,11 +34,11 @@ def main() -> None:
         parser.error("--steps and --jobs must be at least 1")
     began, summary = time.monotonic(), Summary(arguments.seed)
     with tqdm(total=arguments.steps, unit="step", unit_scale=True) as bar:
-        for result in run_cases(arguments.seed, arguments.steps, arguments.jobs):
-            summary.add(result)
+        for case, result in run_cases(arguments.seed, arguments.steps, arguments.jobs):
+            summary.add(case, result)
             bar.update(min(STEPS_A_CASE, arguments.steps - bar.n))
             for error in result.errors:
-                bar.write(f"VIOLATED in step {result.steps} of {result.case}: {error}")
+                bar.write(f"VIOLATED in step {result.steps} of {case}: {error}")
             if time.monotonic() - began > 60 * arguments.minutes:
                 break
     summary.write(arguments.out, time.monotonic() - began)

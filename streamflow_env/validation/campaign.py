@@ -12,19 +12,19 @@ from typing import Any
 from streamflow_env.validation.random_cases import STEPS_A_CASE, Case, Result, run_case
 
 
-def run_cases(seed: int, num_steps: int, num_processes: int) -> Iterator[Result]:
+def run_cases(seed: int, num_steps: int, num_processes: int) -> Iterator[tuple[Case, Result]]:
     """The cases of `num_steps` steps, as they end; those left are dropped with the iterator."""
     cases = [Case(seed, number) for number in range(-(-num_steps // STEPS_A_CASE))]
     with multiprocessing.get_context("spawn").Pool(num_processes) as pool:
         yield from pool.imap_unordered(run, cases, chunksize=4)
 
 
-def run(case: Case) -> Result:
+def run(case: Case) -> tuple[Case, Result]:
     """Run a case; what it raises is a violation too."""
     try:
-        return run_case(case, compare=case.is_compared)
+        return case, run_case(case, compare=case.is_compared)
     except Exception as error:  # named in the report, with its case
-        return Result(case, errors=[f"raised: {type(error).__name__}: {error}"])
+        return case, Result(errors=[f"raised: {type(error).__name__}: {error}"])
 
 
 @dataclass
@@ -44,9 +44,8 @@ class Summary:
     systems: set[int] = field(default_factory=set)
     violations: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, result: Result) -> None:
+    def add(self, case: Case, result: Result) -> None:
         """Count one case."""
-        case = result.case
         self.steps += result.steps
         self.attempts += result.attempts
         self.answered += result.answered

@@ -21,9 +21,11 @@ COLLAPSE_REQUESTS: Final = 2000.0
 """Most first attempts of an interval in a collapse: enough for any cell, and no step takes for ever."""
 SLOWDOWNS: Final = (1e-3, 0.5, 1.0, 5.0, 100.0, 1e5)
 
+Action = NDArray[np.float32]
 Course = Literal["any", "idle", "collapse", "dead"]
 """What an episode is like: nobody comes in an `idle` one, far too many in a `collapse`, and in a `dead` one every
 service is slower by `DEAD` from the beginning and no LLM has a quota."""
+COURSES: Final[tuple[Course, ...]] = get_args(Course)
 DEAD: Final = 1e5
 DEAD_LEVEL: Final = 3.0
 
@@ -45,24 +47,20 @@ class RandomScenario(Scenario):
         """Every system will do."""
 
     def episode(self, system: System, seed: int) -> Episode:
-        return random_episode(random.Random(seed), system, seed, self.num_intervals, self.course)
-
-
-def random_episode(rng: random.Random, system: System, seed: int, num_intervals: int, course: Course) -> Episode:
-    """An episode of that `course`; what it draws by itself is from `rng`, what the engines draw from `seed`."""
-    interval_ns = to_ns(system.control_interval_s)
-    num_warmup = -(-to_ns(system.warmup_s) // interval_ns)
-    end_ns = (num_warmup + num_intervals) * interval_ns
-    bin_ns = max(1, round(interval_ns * rng.choice([0.3, 1.0, 7.0])))
-    return Episode(
-        scenario="random",
-        seed=seed,
-        horizon_s=num_intervals * system.control_interval_s,
-        start_hour=24.0 * rng.random(),
-        bin_ns=bin_ns,
-        rates_rps=_rates(rng, system, -(-end_ns // bin_ns), course),
-        changes=_death(system) if course == "dead" else _changes(rng, system, interval_ns, end_ns),
-    )
+        rng = random.Random(seed)
+        interval_ns = to_ns(system.control_interval_s)
+        num_warmup = -(-to_ns(system.warmup_s) // interval_ns)
+        end_ns = (num_warmup + self.num_intervals) * interval_ns
+        bin_ns = max(1, round(interval_ns * rng.choice([0.3, 1.0, 7.0])))
+        return Episode(
+            scenario=self.name,
+            seed=seed,
+            horizon_s=self.num_intervals * system.control_interval_s,
+            start_hour=24.0 * rng.random(),
+            bin_ns=bin_ns,
+            rates_rps=_rates(rng, system, -(-end_ns // bin_ns), self.course),
+            changes=_death(system) if self.course == "dead" else _changes(rng, system, interval_ns, end_ns),
+        )
 
 
 def _rates(rng: random.Random, system: System, num_bins: int, course: Course) -> NDArray[np.float64]:
@@ -103,7 +101,7 @@ def _change(rng: random.Random, system: System, interval_ns: int, end_ns: int) -
     return Change(at_ns, name, "slowdown_factor", rng.choice(SLOWDOWNS))
 
 
-def random_actions(system: System, mode: ActionMode, seed: int) -> Iterator[NDArray[np.float32]]:
+def random_actions(system: System, mode: ActionMode, seed: int) -> Iterator[Action]:
     """Endless actions, shape (num_controls,), in [-1, 1].
 
     `near` is normal noise around what was found, `corners` has every control at an end of its range, `hold` is random

@@ -24,6 +24,8 @@ Data = dict[str, Any]
 
 REQUESTS_A_STEP: Final = 12.0
 """Most first attempts of users that a control interval brings at normal load; keeps a step cheap."""
+WIDEST_RATIO: Final = 1e12
+"""Of high to low, on a logarithmic scale."""
 MOST_STEPS: Final = 14
 """Steps of one plan."""
 RECALLED_S: Final = 60.0
@@ -244,8 +246,9 @@ def _can_have(data: Data, owner: Data, name: str, parameter: str) -> bool:
 def _found(data: Data, of: str, parameter: str) -> Any:
     """The as-found value; None where it is off."""
     owner = data["calls" if PARAMETER_KINDS[parameter] == "call" else "services"][of]
-    source = owner["breaker"] if parameter == "breaker_threshold_fraction" else owner
-    return source.get(parameter, 1.0 if parameter == "ask_fraction" else None)
+    if parameter == "breaker_threshold_fraction":
+        return owner["breaker"].get("threshold_fraction")
+    return owner.get(parameter, 1.0 if parameter == "ask_fraction" else None)
 
 
 def _is_allowed(parameter: str, value: float) -> bool:
@@ -266,7 +269,7 @@ def _control(rng: random.Random, data: Data, of: str, parameter: str) -> Data:
     low, high = max(least, min(low, middle)), min(most, high)
     if low >= high:
         low = least
-    scale = rng.choice(["linear", "log"]) if low > 0 else "linear"
+    scale = rng.choice(["linear", "log"]) if low > high / WIDEST_RATIO else "linear"
     can_be_off = is_off or (parameter in PARAMETERS_WITH_OFF and rng.random() < 0.5)
     return {
         "name": f"{parameter} of {of}", "of": of, "parameter": parameter, "unit": "-", "low": low, "high": high,
