@@ -1,8 +1,9 @@
 """Hold random control steps against every account and bound: random systems, loads, incidents and actions.
 
-One episode in eight is of the shipped system, under the shipped scenarios in turn; of the random ones one in a hundred
-is run on both engines, which must be equal. The same --seed gives the same cases, whatever --jobs. A violation names
-its case; `make accounting ARGS="--case N"` repeats that one, on both engines. The summary is written to --out.
+One episode in eight is of the shipped system, under the shipped scenarios in turn. Of those of random systems one in
+ten is idle, one in ten dead, in one in ten far too many come, and one in fifty is run on both engines, which must be
+equal. The same --seed gives the same cases, whatever --jobs. A violation names its case; `make accounting
+ARGS="--case N"` repeats that one, on both engines. The summary is written to --out.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def main() -> None:
         parser.error("--steps and --jobs must be at least 1")
     began, summary = time.monotonic(), Summary(arguments.seed)
     with tqdm(total=arguments.steps, unit="step", unit_scale=True) as bar:
-        for result in run_cases(arguments.seed, arguments.steps, arguments.jobs):
-            summary.add(result)
+        for case, result in run_cases(arguments.seed, arguments.steps, arguments.jobs):
+            summary.add(case, result)
             bar.update(min(STEPS_A_CASE, arguments.steps - bar.n))
             for error in result.errors:
-                bar.write(f"VIOLATED in step {result.steps} of {result.case}: {error}")
+                bar.write(f"VIOLATED in step {result.steps} of {case}: {error}")
             if time.monotonic() - began > 60 * arguments.minutes:
                 break
     summary.write(arguments.out, time.monotonic() - began)

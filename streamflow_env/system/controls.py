@@ -128,6 +128,8 @@ class Control(Frozen):
             raise ValueError(f"low {self.low} must be below high {self.high}")
         if self.scale == "log" and self.low <= 0:
             raise ValueError(f"low {self.low} must be above 0 on a log scale")
+        if self.scale == "log" and math.isinf(self.high / self.low):
+            raise ValueError(f"low {self.low} is too near to 0 for high {self.high} on a log scale")
         least, most = PARAMETER_RANGES[self.parameter]
         if self.low < least or self.high > most:
             what = f"low {self.low} and high {self.high} of {self.parameter}"

@@ -7,28 +7,24 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from streamflow_env.validation.random_cases import STEPS_A_CASE, Case, Result, run_case
 
-COMPARED_EVERY: Final = 100
-COMPARED_OFFSET: Final = 50
-"""Cases 50, 150, … run on both engines; all of these are of random systems. `make equivalence` compares the shipped."""
 
-
-def run_cases(seed: int, num_steps: int, num_processes: int) -> Iterator[Result]:
+def run_cases(seed: int, num_steps: int, num_processes: int) -> Iterator[tuple[Case, Result]]:
     """The cases of `num_steps` steps, as they end; those left are dropped with the iterator."""
     cases = [Case(seed, number) for number in range(-(-num_steps // STEPS_A_CASE))]
     with multiprocessing.get_context("spawn").Pool(num_processes) as pool:
         yield from pool.imap_unordered(run, cases, chunksize=4)
 
 
-def run(case: Case) -> Result:
+def run(case: Case) -> tuple[Case, Result]:
     """Run a case; what it raises is a violation too."""
     try:
-        return run_case(case, compare=case.number % COMPARED_EVERY == COMPARED_OFFSET)
+        return case, run_case(case, compare=case.is_compared)
     except Exception as error:  # named in the report, with its case
-        return Result(case, errors=[f"raised: {type(error).__name__}: {error}"])
+        return case, Result(errors=[f"raised: {type(error).__name__}: {error}"])
 
 
 @dataclass
@@ -38,22 +34,25 @@ class Summary:
     seed: int
     steps: int = 0
     attempts: int = 0
+    answered: int = 0
     given_up: int = 0
     episodes: int = 0
     idle_episodes: int = 0
+    dead_episodes: int = 0
     shipped_episodes: int = 0
     compared_intervals: int = 0
     systems: set[int] = field(default_factory=set)
     violations: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, result: Result) -> None:
+    def add(self, case: Case, result: Result) -> None:
         """Count one case."""
-        case = result.case
         self.steps += result.steps
         self.attempts += result.attempts
+        self.answered += result.answered
         self.given_up += result.given_up
         self.episodes += 1
         self.idle_episodes += result.attempts == 0
+        self.dead_episodes += result.attempts > 0 and result.answered == 0
         self.shipped_episodes += case.system_seed < 0
         self.compared_intervals += result.compared
         self.systems.add(case.system_seed)
@@ -69,6 +68,7 @@ class Summary:
     def __str__(self) -> str:
         return (
             f"{self.steps:,} control steps in {self.episodes:,} episodes ({self.idle_episodes:,} idle, "
-            f"{self.shipped_episodes:,} of the shipped system) of {len(self.systems):,} systems: {self.attempts:,} "
-            f"attempts; {self.compared_intervals:,} intervals equal on both engines; {len(self.violations)} violations"
+            f"{self.dead_episodes:,} without an answer, {self.shipped_episodes:,} of the shipped system) of "
+            f"{len(self.systems):,} systems: {self.attempts:,} attempts; {self.compared_intervals:,} intervals equal "
+            f"on both engines; {len(self.violations)} violations"
         )

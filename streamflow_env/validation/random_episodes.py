@@ -21,6 +21,14 @@ COLLAPSE_REQUESTS: Final = 2000.0
 """Most first attempts of an interval in a collapse: enough for any cell, and no step takes for ever."""
 SLOWDOWNS: Final = (1e-3, 0.5, 1.0, 5.0, 100.0, 1e5)
 
+Action = NDArray[np.float32]
+Course = Literal["any", "idle", "collapse", "dead"]
+"""What an episode is like: nobody comes in an `idle` one, far too many in a `collapse`, and in a `dead` one every
+service is slower by `DEAD` from the beginning and no LLM has a quota."""
+COURSES: Final[tuple[Course, ...]] = get_args(Course)
+DEAD: Final = 1e5
+DEAD_LEVEL: Final = 3.0
+
 ActionMode = Literal["as found", "near", "random", "corners", "hold"]
 ACTION_MODES: Final[tuple[ActionMode, ...]] = get_args(ActionMode)
 NEAR_STD: Final = 0.15
@@ -29,10 +37,11 @@ HELD: Final = 0.2
 
 
 class RandomScenario(Scenario):
-    """Episodes of `num_intervals` that are functions of system and seed; one in ten is idle, one in ten collapses."""
+    """Episodes of `num_intervals` that are functions of system, course and seed."""
 
     name: str = "random"
     num_intervals: int
+    course: Course = "any"
 
     def check(self, system: System) -> None:
         """Every system will do."""
@@ -49,21 +58,26 @@ class RandomScenario(Scenario):
             horizon_s=self.num_intervals * system.control_interval_s,
             start_hour=24.0 * rng.random(),
             bin_ns=bin_ns,
-            rates_rps=_rates(rng, system, -(-end_ns // bin_ns)),
-            changes=_changes(rng, system, interval_ns, end_ns),
+            rates_rps=_rates(rng, system, -(-end_ns // bin_ns), self.course),
+            changes=_death(system) if self.course == "dead" else _changes(rng, system, interval_ns, end_ns),
         )
 
 
-def _rates(rng: random.Random, system: System, num_bins: int) -> NDArray[np.float64]:
+def _rates(rng: random.Random, system: System, num_bins: int, course: Course) -> NDArray[np.float64]:
     """Shape (num_classes, num_bins)."""
     normal = np.array([c.normal_rate_rps for c in system.classes.values()])
     usual = max(1.0, float(normal.sum()) * system.control_interval_s)
-    kind = rng.random()
-    if kind < 0.1:
-        return np.zeros((len(normal), num_bins))
-    if kind < 0.2:
-        return np.outer(normal, np.full(num_bins, min(COLLAPSE, COLLAPSE_REQUESTS / usual)))
+    levels = {"idle": 0.0, "collapse": min(COLLAPSE, COLLAPSE_REQUESTS / usual), "dead": DEAD_LEVEL}
+    if course in levels:
+        return np.outer(normal, np.full(num_bins, levels[course]))
     return np.array([[rate * rng.choice(LEVELS) for _ in range(num_bins)] for rate in normal])
+
+
+def _death(system: System) -> tuple[Change, ...]:
+    names = sorted(system.service_names)
+    llms = [name for name in names if isinstance(system.services[name], LlmEndpoint)]
+    slower = [Change(0, name, "slowdown_factor", DEAD) for name in names]
+    return tuple(slower + [Change(0, name, "quota_factor", 0.0) for name in llms])
 
 
 def _changes(rng: random.Random, system: System, interval_ns: int, end_ns: int) -> tuple[Change, ...]:
@@ -87,7 +101,7 @@ def _change(rng: random.Random, system: System, interval_ns: int, end_ns: int) -
     return Change(at_ns, name, "slowdown_factor", rng.choice(SLOWDOWNS))
 
 
-def random_actions(system: System, mode: ActionMode, seed: int) -> Iterator[NDArray[np.float32]]:
+def random_actions(system: System, mode: ActionMode, seed: int) -> Iterator[Action]:
     """Endless actions, shape (num_controls,), in [-1, 1].
 
     `near` is normal noise around what was found, `corners` has every control at an end of its range, `hold` is random

@@ -7,10 +7,14 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
+from streamflow_env.paths import CONFIGS
+
 Data = dict[str, Any]
 
 EXTREME: Final = 0.3
 """How often a figure is at one of its extremes, where it has any."""
+WHOLE_NUMBERS: Final = CONFIGS / "traces" / "example_day.csv"
+"""Requests a minute, which stand for an LLM's tokens here: any whole numbers will do."""
 
 
 def some(rng: random.Random, low: float, high: float, *extremes: float) -> float:
@@ -37,6 +41,7 @@ def worker_pool(rng: random.Random) -> Data:
         "workers_per_replica": rng.choice([1, 1, 3, 10]),
         "queue_limit": rng.choice([0, 1, 5, 50]),
         "service_time": duration(rng, 0.03),
+        "discipline": rng.choice(["fifo", "premium_first"]),
         "cores_per_replica": rng.choice([0, 1, 1, 3]),
         "cpu_pressure": some(rng, 0.1, 10.0, 0.0),
         "cpu_pressure_queue": rng.choice([1, 5, 100]),
@@ -78,6 +83,7 @@ def vector_index(rng: random.Random) -> Data:
         "saturated_latency_s": base_s * some(rng, 1.0, 30.0, 1.0),
         "knee_in_flight": some(rng, 0.1, 20.0),
         "cv": some(rng, 0.1, 3.0, 0.0),
+        "latency_per_query_s": some(rng, 0.001, 0.1, 0.0, 0.0),
         "query_ttl_s": some(rng, 0.1, 30.0, 0.0),
         "query_slots": rng.choice([1, 3, 100]),
         "cached_latency_s": some(rng, 0.001, 0.1, 0.0),
@@ -85,7 +91,7 @@ def vector_index(rng: random.Random) -> Data:
 
 
 def llm_endpoint(rng: random.Random) -> Data:
-    return {
+    endpoint: Data = {
         "kind": "llm_endpoint",
         "quota_per_minute": rng.choice([1, 30, 300, 6000]),
         "burst": rng.choice([1, 2, 10, 40]),
@@ -97,6 +103,13 @@ def llm_endpoint(rng: random.Random) -> Data:
         "premium_reserve_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
         "background_share_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
     }
+    if rng.random() < 0.3:
+        endpoint["token_latency"] = {
+            "trace": str(WHOLE_NUMBERS), "input_column": "requests", "output_column": "requests",
+            "base_s": some(rng, 0.01, 0.5, 0.0), "seconds_per_input_token": some(rng, 1e-6, 1e-3, 0.0),
+            "seconds_per_output_token": some(rng, 1e-6, 1e-3),
+        }  # fmt: skip
+    return endpoint
 
 
 def cache(rng: random.Random) -> Data:
@@ -152,7 +165,7 @@ def random_call(rng: random.Random, to: str, kind: str, queues: list[str]) -> Da
     if rng.random() < 0.3:
         call["attempt_cpu"] = duration(rng, 0.01)
     if rng.random() < 0.5:
-        call["breaker"] = _breaker(rng)
+        call["breaker"] = breaker(rng)
     if rng.random() < 0.4:
         call["retry_budget_fraction"] = some(rng, 0.001, 1.0, 0.0)
     if queues and rng.random() < 0.8:
@@ -174,8 +187,9 @@ def _fallback(rng: random.Random) -> Data:
     }
 
 
-def _breaker(rng: random.Random) -> Data:
-    breaker: Data = {
+def breaker(rng: random.Random) -> Data:
+    """A circuit breaker, now and then off."""
+    of_calls: Data = {
         "window_size": rng.choice([1, 5, 100]),
         "minimum_calls": rng.choice([1, 5, 100]),
         "slow_call_s": some(rng, 0.001, 1.0),
@@ -183,5 +197,5 @@ def _breaker(rng: random.Random) -> Data:
         "half_open_calls": rng.choice([1, 3, 10]),
     }
     if rng.random() < 0.7:
-        breaker["threshold_fraction"] = some(rng, 0.01, 1.0, 1.0)
-    return breaker
+        of_calls["threshold_fraction"] = some(rng, 0.01, 1.0, 1.0)
+    return of_calls

@@ -18,12 +18,14 @@ from streamflow_env.system.controls import (
     PARAMETERS_WITH_OFF,
 )
 from streamflow_env.system.system import ENTRY_PARAMETERS, MAX_HELD
-from streamflow_env.validation.random_services import SERVICES, duration, random_call, some, worker_pool
+from streamflow_env.validation.random_services import SERVICES, breaker, duration, random_call, some, worker_pool
 
 Data = dict[str, Any]
 
 REQUESTS_A_STEP: Final = 12.0
 """Most first attempts of users that a control interval brings at normal load; keeps a step cheap."""
+WIDEST_RATIO: Final = 1e12
+"""Of high to low, on a logarithmic scale."""
 MOST_STEPS: Final = 14
 """Steps of one plan."""
 RECALLED_S: Final = 60.0
@@ -97,7 +99,7 @@ def _calls(rng: random.Random, services: Data) -> Data:
 
 def _users(rng: random.Random) -> Data:
     network_s = some(rng, 0.001, 0.1, 0.0)
-    return {
+    users: Data = {
         "num_users": rng.choice([1, 2, 20, 300, 10**9]),
         "popularity_exponent": some(rng, 0.1, 2.0, 0.0, 1.0),
         "num_items": rng.choice([1, 5, 1000, 10**9]),
@@ -112,7 +114,15 @@ def _users(rng: random.Random) -> Data:
         "retry_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
         "max_retries": rng.choice([0, 1, 3, 6]),
         "think_time_s": some(rng, 0.001, 5.0, 0.0),
+        "think_law": rng.choice(["exponential", "full_jitter"]),
     }
+    if users["think_law"] == "full_jitter" and rng.random() < 0.5:
+        users["think_cap_s"] = some(rng, 0.001, 10.0)
+    if rng.random() < 0.4:
+        users |= {"retry_budget_fraction": some(rng, 0.001, 1.0, 0.0), "retry_budget_cap": rng.choice([1, 5, 100])}
+    if rng.random() < 0.3:
+        users["breaker"] = breaker(rng)
+    return users
 
 
 def _classes(rng: random.Random, services: Data, calls: Data, interval_s: float) -> Data:
@@ -236,8 +246,9 @@ def _can_have(data: Data, owner: Data, name: str, parameter: str) -> bool:
 def _found(data: Data, of: str, parameter: str) -> Any:
     """The as-found value; None where it is off."""
     owner = data["calls" if PARAMETER_KINDS[parameter] == "call" else "services"][of]
-    source = owner["breaker"] if parameter == "breaker_threshold_fraction" else owner
-    return source.get(parameter, 1.0 if parameter == "ask_fraction" else None)
+    if parameter == "breaker_threshold_fraction":
+        return owner["breaker"].get("threshold_fraction")
+    return owner.get(parameter, 1.0 if parameter == "ask_fraction" else None)
 
 
 def _is_allowed(parameter: str, value: float) -> bool:
@@ -258,7 +269,7 @@ def _control(rng: random.Random, data: Data, of: str, parameter: str) -> Data:
     low, high = max(least, min(low, middle)), min(most, high)
     if low >= high:
         low = least
-    scale = rng.choice(["linear", "log"]) if low > 0 else "linear"
+    scale = rng.choice(["linear", "log"]) if low > high / WIDEST_RATIO else "linear"
     can_be_off = is_off or (parameter in PARAMETERS_WITH_OFF and rng.random() < 0.5)
     return {
         "name": f"{parameter} of {of}", "of": of, "parameter": parameter, "unit": "-", "low": low, "high": high,

@@ -136,6 +136,10 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "range upside down": ([(f"controls.{control('llm_ask')}.low", 2.0)], ["controls", "low 2.0", "below high 1.0"]),
     "log scale from zero": ([(f"controls.{control('auth_replicas')}.low", 0)], ["controls", "low 0", "log scale"]),
+    "log scale from all but zero": (
+        [(f"controls.{control('llm_ask')}.low", 1e-320), (f"controls.{control('llm_ask')}.scale", "log")],
+        ["controls", "low 1e-320", "log scale"],
+    ),
     "two controls of one thing": (
         [(f"controls.{control('gateway_replicas')}.of", "auth")],
         ["replicas of 'auth'", "two controls", "must be set by one"],

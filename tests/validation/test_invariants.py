@@ -135,7 +135,6 @@ def test_a_rule_that_is_broken_is_named(rule: str) -> None:
 
 @pytest.mark.parametrize("change", [("desk", -(10**9)), ("desk", EVER), ("mail", 1)])
 def test_sojourns_shorter_or_longer_than_counted_or_not_counted_at_all_are_named(change: tuple[str, int]) -> None:
-    """Not only by much: the histogram knows each sojourn to 1/32."""
     service, more_ns = change
     found = errors_of_last(tampered([("services", service, "sojourn_ns", more_ns)]))
     assert f"service: sojourn_ns is of the sojourns in the histogram: {service}" in found
