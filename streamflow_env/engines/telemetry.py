@@ -221,7 +221,7 @@ def percentile_buckets(histograms: Any, rows: Any, starts: Any, which: Any, frac
             for i in range(which.size):
                 if which[i] != s:
                     continue
-                rank = max(1, int(math.ceil(fractions[i] * total)))
+                rank = max(1, math.ceil(fractions[i] * total))
                 index, cumulated = 0, summed[0]
                 while cumulated < rank:
                     index += 1

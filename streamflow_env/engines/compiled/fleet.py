@@ -128,8 +128,7 @@ class CompiledFleet(Fleet):
             self._settle(cell)
 
 
-@intrinsic
-def _array(typing_context: Any, address: Any, shape: Any, dtype: Any) -> Any:
+def _array_at(typing_context: Any, address: Any, shape: Any, dtype: Any) -> Any:
     """The C-contiguous array at an address; `numba.carray` does not do without Numba's run-time (see compiling.py)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -147,6 +146,9 @@ def _array(typing_context: Any, address: Any, shape: Any, dtype: Any) -> Any:
         return array._getvalue()
 
     return types.Array(dtype.dtype, len(shape), "C")(address, shape, dtype), build
+
+
+_array: Any = intrinsic(_array_at)
 
 
 @long_kernel
