@@ -10,7 +10,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamflow_env.engines.telemetry import CALL, CLASS, HEADER, NUM_BUCKETS, SERVICE, Telemetry
+from streamflow_env.engines.telemetry import (
+    CALL,
+    CALL_FIELDS,
+    CLASS,
+    CLASS_FIELDS,
+    HEADER,
+    NUM_BUCKETS,
+    SERVICE,
+    SERVICE_FIELDS,
+    Telemetry,
+)
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
@@ -51,8 +61,8 @@ class FleetTelemetry:
     def blank(cls, system: System, num_cells: int) -> FleetTelemetry:
         """Room for the measurements of so many cells."""
         num_services, num_classes = len(system.services), len(system.classes)
-        records = (SERVICE, num_services), (CLASS, 2 * num_classes), (CALL, len(system.calls))
-        num_counts = HEADER + sum(number * len(dtype) for dtype, number in records)
+        num_counts = HEADER + num_services * len(SERVICE_FIELDS) + 2 * num_classes * len(CLASS_FIELDS)
+        num_counts += len(system.calls) * len(CALL_FIELDS)
         return cls(
             num_services,
             num_classes,
@@ -66,7 +76,7 @@ class FleetTelemetry:
     @property
     def interval_s(self) -> NDArray[np.float64]:
         """Length of each cell's interval, shape (num_cells,)."""
-        return (self.end_ns - self.start_ns) * 1e-9
+        return np.asarray((self.end_ns - self.start_ns) * 1e-9, dtype=np.float64)
 
     @property
     def sojourn(self) -> NDArray[np.int32]:
@@ -89,8 +99,8 @@ class FleetTelemetry:
 
     def of(self, cell: int) -> Telemetry:
         """A copy of one cell's row."""
-        after_services = HEADER + self.num_services * len(SERVICE)
-        after_classes = after_services + 2 * self.num_classes * len(CLASS)
+        after_services = HEADER + self.num_services * len(SERVICE_FIELDS)
+        after_classes = after_services + 2 * self.num_classes * len(CLASS_FIELDS)
         counts = self.counts[cell].copy()
         return Telemetry(
             int(self.start_ns[cell]),

@@ -48,6 +48,7 @@ class CompiledEngine:
         self._log = log
         self._found = lay_out(system)
         self._state: Layout | None = None
+        self._hists: NDArray[np.int32]
 
     def reset(self, episode: Episode) -> Telemetry:
         """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""

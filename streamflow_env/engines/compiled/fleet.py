@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
-from numba import types
-from numba.core import cgutils
+from numba import config, types
+from numba.core import cgutils as untyped_cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
+from numba.np import arrayobj as untyped_arrayobj
 from numpy.typing import NDArray
 
 from streamflow_env.engines.compiled.compiling import kernel, long_kernel
@@ -44,6 +43,9 @@ from streamflow_env.engines.telemetry import (
 )
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
+
+cgutils: Any = untyped_cgutils
+arrayobj: Any = untyped_arrayobj
 
 ARRAYS: Final = (
     "world", "services", "calls", "classes", "steps", "requests", "holds", "heap", "deadlines", "entries", "index",
@@ -101,7 +103,7 @@ class CompiledFleet(Fleet):
             place[name], place[f"num_{name}"] = array.ctypes.data, len(array)
 
     def _step_cells(self, cells: NDArray[np.intp], controls: NDArray[np.float64]) -> None:
-        if numba.config.DISABLE_JIT:
+        if getattr(config, "DISABLE_JIT"):  # noqa: B009 - numba's stubs do not know it
             super()._step_cells(cells, controls)
             return
         telemetry, first = self.telemetry, 0
@@ -142,7 +144,7 @@ def _array_at(typing_context: Any, address: Any, shape: Any, dtype: Any) -> Any:
             strides.insert(0, builder.mul(strides[0], length))
         data = builder.inttoptr(arguments[0], array.data.type)
         size = context.get_constant(types.intp, itemsize)
-        populate_array(array, data=data, shape=lengths, strides=strides, itemsize=size, meminfo=None)
+        arrayobj.populate_array(array, data=data, shape=lengths, strides=strides, itemsize=size, meminfo=None)
         return array._getvalue()
 
     return types.Array(dtype.dtype, len(shape), "C")(address, shape, dtype), build
