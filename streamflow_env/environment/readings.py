@@ -195,7 +195,7 @@ class _Sums:
         picks = [pick or [(_ONE, 0.0)] for pick in picks]
         self._index = np.array([index for pick in picks for index, _ in pick], dtype=np.intp)
         self._weight = np.array([weight for pick in picks for _, weight in pick], dtype=np.float64)
-        self._offset = np.cumsum([0] + [len(pick) for pick in picks[:-1]])
+        self._offset = np.cumsum([0] + [len(pick) for pick in picks])[: len(picks)]
 
     def of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         """The sums of each row of `counts`, added in the same order however many rows there are."""
