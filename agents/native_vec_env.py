@@ -108,5 +108,5 @@ class NativeVecEnv(SeededVecEnv):
         collapsed = np.array([info["metrics"]["sla_fraction"] for info in infos]) < self._cut.below
         self._collapsed_steps = np.where(collapsed, self._collapsed_steps + 1, 0)
         self._steps += 1
-        is_over: NDArray[np.bool_] = self._collapsed_steps >= self._cut.patience_steps
-        return is_over | (self._steps == self._cut.first_steps)
+        patient = self._collapsed_steps < self._cut.patience_steps
+        return np.asarray(~patient | (self._steps == self._cut.first_steps), dtype=np.bool_)

@@ -26,8 +26,8 @@ StepReturn = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], 
 class SeededVecEnv(VecEnv):
     """Cells whose every episode has an `episode_seed` of its own, drawn from the cell's child stream of `seed`.
 
-    The seeds are in [0, `seed_limit`): the trajectories do not depend on the number of threads, and no episode with a seed of `seed_limit` or more is ever
-    seen. `set_options` can name the episode seeds of the next `reset` instead.
+    The seeds are in [0, `seed_limit`): no episode with a seed of `seed_limit` or more is ever seen. The trajectories do
+    not depend on the number of threads. `set_options` can name the episode seeds of the next `reset` instead.
     """
 
     def __init__(

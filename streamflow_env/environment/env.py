@@ -63,6 +63,9 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     slowly. `system`: name, path, content or `System`. `reward`: name, path, `RewardWeights`, or a dictionary of
     changes of the default weights. `trace`: a CSV file of time and requests that the scenario follows instead.
 
+    ## Many Cells at Once
+    `gymnasium.make_vec(id, num_envs=n)` makes a `StreamFlowVectorEnv`: n cells stepped together, with the same numbers.
+
     ## Version History
     * v0: first version.
     """
