@@ -209,24 +209,37 @@ def percentile_buckets(histograms: Any, rows: Any, starts: Any, which: Any, frac
     """
     num_cells, num_sums = histograms.shape[0], starts.size - 1
     found = np.full((num_cells, which.size), -1, dtype=np.int64)
-    summed = np.zeros(histograms.shape[2], dtype=np.int32)
+    pooled = np.zeros(NUM_BUCKETS, dtype=np.int32)
+    octaves = np.zeros(NUM_OCTAVES, dtype=np.int64)
     for cell in range(num_cells):
         for s in range(num_sums):
-            summed[:] = histograms[cell, rows[starts[s]]]
-            for place in range(starts[s] + 1, starts[s + 1]):
-                summed += histograms[cell, rows[place]]
-            total = summed.sum()
+            summed = histograms[cell, rows[starts[s]]]
+            if starts[s + 1] - starts[s] > 1:
+                pooled[:] = summed
+                for place in range(starts[s] + 1, starts[s + 1]):
+                    pooled += histograms[cell, rows[place]]
+                summed = pooled
+            total = 0
+            for octave in range(NUM_OCTAVES):
+                count = 0
+                for index in range(octave * PER_OCTAVE, (octave + 1) * PER_OCTAVE):
+                    count += summed[index]
+                octaves[octave] = count
+                total += count
             if total == 0:
                 continue
             for i in range(which.size):
-                if which[i] != s:
-                    continue
-                rank = max(1, math.ceil(fractions[i] * total))
-                index, cumulated = 0, summed[0]
-                while cumulated < rank:
-                    index += 1
-                    cumulated += summed[index]
-                found[cell, i] = index
+                if which[i] == s:
+                    rank = max(1, math.ceil(fractions[i] * total))
+                    octave = 0
+                    while octaves[octave] < rank:
+                        rank -= octaves[octave]
+                        octave += 1
+                    index = octave * PER_OCTAVE
+                    while summed[index] < rank:
+                        rank -= summed[index]
+                        index += 1
+                    found[cell, i] = index
     return found
 
 

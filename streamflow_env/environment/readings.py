@@ -117,7 +117,7 @@ class Readings:
         values = np.empty((*counts.shape[:-1], self._num))
         values[..., self._ratio_places] = ratios
         for percentiles in self._percentiles:
-            values[..., percentiles.places] = percentiles.of(getattr(telemetry, percentiles.histogram))
+            values[..., percentiles.places] = percentiles.of(telemetry)
         return values
 
     def _indices(self, counts: tuple[Count, ...]) -> list[tuple[int, float]]:
@@ -217,14 +217,17 @@ class _Percentiles:
         self._which = np.array([sums.index(percentile.rows) for percentile in mine], dtype=np.int64)
         self._fractions = np.array([percentile.fraction for percentile in mine], dtype=np.float64)
 
-    def of(self, histograms: NDArray[np.int32]) -> NDArray[np.float64]:
-        """`histograms` is the telemetry's own, of one interval or of a fleet."""
-        axes = 2 if self.histogram == "sojourn" else 3
-        cells = histograms.shape[:-axes]
-        flat = histograms.reshape(*(cells or (1,)), -1, NUM_BUCKETS)
-        found = percentile_buckets(flat, self._rows, self._starts, self._which, self._fractions)
-        seconds = np.where(found >= 0, MIDDLES_S.take(found, mode="clip"), 0.0)
-        return seconds.reshape(*cells, -1)
+    def of(self, telemetry: Telemetry | FleetTelemetry) -> NDArray[np.float64]:
+        """The percentiles in s, shape (num,), of a fleet (num_cells, num)."""
+        if isinstance(telemetry, FleetTelemetry):
+            first = 0 if self.histogram == "sojourn" else telemetry.num_services
+            return self._seconds(telemetry.histograms, first)
+        histograms = telemetry.sojourn if self.histogram == "sojourn" else telemetry.response
+        return self._seconds(histograms.reshape(1, -1, NUM_BUCKETS), 0)[0]
+
+    def _seconds(self, histograms: NDArray[np.int32], first: int) -> Any:
+        found = percentile_buckets(histograms, self._rows + first, self._starts, self._which, self._fractions)
+        return np.where(found >= 0, MIDDLES_S.take(found, mode="clip"), 0.0)
 
 
 def as_matrix(records: NDArray[Any]) -> NDArray[np.int64]:
