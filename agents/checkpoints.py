@@ -26,7 +26,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agents.policies import BEST_MODEL, NORMALISATION
-from agents.vec_env import ThreadedVecEnv
+from agents.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 
 FOLDER: Final = "checkpoints"
@@ -63,7 +63,7 @@ class Checkpoint:
         """`cells` behind the normalisation as it was."""
         return VecNormalize.load(str(self.folder / NORMALISATION), cells)
 
-    def load_model(self, kind: type[BaseAlgorithm], normalised: VecNormalize, cells: ThreadedVecEnv) -> BaseAlgorithm:
+    def load_model(self, kind: type[BaseAlgorithm], normalised: VecNormalize, cells: SeededVecEnv) -> BaseAlgorithm:
         """The model as it was, optimiser and replay memory included; sets every random generator as it was."""
         model = kind.load(self.folder / MODEL, env=normalised, device="cpu")
         buffer = getattr(model, "replay_buffer", None)
@@ -80,7 +80,7 @@ class Checkpoint:
             _replace(self.folder / MODEL, run / BEST_MODEL)
 
 
-def save_checkpoint(run: Path, model: BaseAlgorithm, cells: ThreadedVecEnv, standing: Standing) -> Checkpoint:
+def save_checkpoint(run: Path, model: BaseAlgorithm, cells: SeededVecEnv, standing: Standing) -> Checkpoint:
     """Write a checkpoint of `model` into the folder `run`, and remove the oldest beyond `NUM_KEPT`."""
     normalised = model.get_vec_normalize_env()
     assert normalised is not None
@@ -181,7 +181,7 @@ def _fill(buffer: ReplayBuffer, path: Path) -> None:
         buffer.pos, buffer.full = int(saved["pos"]), bool(saved["full"])
 
 
-def _random_states(cells: ThreadedVecEnv) -> dict[str, Any]:
+def _random_states(cells: SeededVecEnv) -> dict[str, Any]:
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002 - what Stable-Baselines3 draws from
@@ -190,7 +190,7 @@ def _random_states(cells: ThreadedVecEnv) -> dict[str, Any]:
     }
 
 
-def _set_random_states(states: dict[str, Any], cells: ThreadedVecEnv) -> None:
+def _set_random_states(states: dict[str, Any], cells: SeededVecEnv) -> None:
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002
     torch.set_rng_state(states["torch"])

@@ -11,13 +11,16 @@ from typing import Any, Final, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from agents.baselines import BASELINE_NAMES, make_baseline
+from agents.native_vec_env import NativeVecEnv
 from agents.policies import Policy
 from agents.seeds import FIRST_EVALUATION_SEED
-from agents.vec_env import Cell, ThreadedVecEnv
+from agents.vec_env import Cell
 from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.environment.vector_env import StreamFlowVectorEnv
 from streamflow_env.scenarios import Mixture
 
 FIRST_VALIDATION_SEED: Final = FIRST_EVALUATION_SEED // 2
@@ -42,7 +45,8 @@ class Task:
     """Cells to train on, the policy's first action, shape (num_controls,), and how what it learns is judged.
 
     No training episode's seed reaches `seed_limit`. `reference_policies` are the baselines it is compared with;
-    `description` is what the run's folder says of the task.
+    `description` is what the run's folder says of the task. `make_cells`, given the number of cells, makes them as one
+    environment that steps them together; without it they are made one by one.
     """
 
     make_cell: Callable[[], Cell]
@@ -51,6 +55,7 @@ class Task:
     reference_policies: dict[str, Policy]
     seed_limit: int
     description: dict[str, Any]
+    make_cells: Callable[[int], StreamFlowVectorEnv] | None = None
 
 
 class CutShort(gym.Wrapper[Observation, Action, Observation, Action]):
@@ -101,13 +106,19 @@ def streamflow_task(
         ConfigError: as `StreamFlowEnv` does.
     """
     env = StreamFlowEnv(scenario, engine=engine, system=system, reward=reward)
-    make_cell = partial(StreamFlowEnv, env.scenario, engine=engine, system=env.system, reward=env.weights)
+    settings: dict[str, Any] = {
+        "scenario": env.scenario, "engine": engine, "system": env.system, "reward": env.weights,
+    }  # fmt: skip
+    make_cells = partial(
+        StreamFlowVectorEnv, **settings, autoreset_mode=AutoresetMode.DISABLED, num_threads=num_threads
+    )
     _compile(env, say)
     seeds = validation_seeds(env, num_episodes)
     return Task(
-        make_cell=make_cell,
+        make_cell=partial(StreamFlowEnv, **settings),
+        make_cells=make_cells,
         start_action=tuple(env.as_found_action.tolist()),
-        judge=partial(judge, make_cell=make_cell, seeds=seeds, num_threads=num_threads),
+        judge=partial(judge, make_cells=make_cells, seeds=seeds),
         reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in BASELINE_NAMES},
         seed_limit=FIRST_VALIDATION_SEED,
         description={
@@ -134,12 +145,12 @@ def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
     return seeds
 
 
-def judge(policy: Any, *, make_cell: Callable[[], Cell], seeds: Sequence[int], num_threads: int) -> dict[str, float]:
+def judge(policy: Any, *, make_cells: Callable[[int], StreamFlowVectorEnv], seeds: Sequence[int]) -> dict[str, float]:
     """Mean return of the deterministic `policy` over the episodes `seeds`, run side by side, and other figures.
 
     `SHARES` are the intervals' values weighed by their attempts; `LEVELS` are means over the intervals.
     """
-    cells = ThreadedVecEnv([make_cell] * len(seeds), num_threads=num_threads, seed_limit=FIRST_VALIDATION_SEED)
+    cells = NativeVecEnv(make_cells(len(seeds)), seed_limit=FIRST_VALIDATION_SEED)
     cells.set_options([{"episode_seed": seed} for seed in seeds])
     observations, state = cells.reset(), None
     starts, running = np.ones(len(seeds), dtype=bool), np.ones(len(seeds), dtype=bool)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -31,9 +31,10 @@ from agents.arguments import argument
 from agents.callbacks import EvaluationLog, Progress, TrainingLog, say
 from agents.checkpoints import Standing, newest_checkpoint, save_checkpoint, save_model
 from agents.curves import open_curves
+from agents.native_vec_env import Cut, NativeVecEnv
 from agents.policies import DESCRIPTION
 from agents.task import CutShort, Task, streamflow_task
-from agents.vec_env import Cell, ThreadedVecEnv
+from agents.vec_env import Cell, SeededVecEnv, ThreadedVecEnv
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import parse, read_yaml
@@ -193,24 +194,22 @@ def _task(arguments: TrainingArguments, sources: dict[str, Any]) -> Task:
     )
 
 
-def _make_cells(run: Run, task: Task) -> ThreadedVecEnv:
-    return ThreadedVecEnv(
-        _training_cells(task.make_cell, run.settings, run.arguments.num_cells),
-        num_threads=run.arguments.num_threads,
-        seed=run.arguments.seed,
-        seed_limit=task.seed_limit,
-    )
+def _make_cells(run: Run, task: Task) -> SeededVecEnv:
+    arguments, settings = run.arguments, run.settings
+    seeds = {"seed": arguments.seed, "seed_limit": task.seed_limit}
+    first_steps = 1 + np.arange(arguments.num_cells) * settings.stagger_steps // arguments.num_cells
+    if task.make_cells is not None:
+        cut = Cut(settings.collapse_below, settings.collapse_steps, first_steps)
+        return NativeVecEnv(task.make_cells(arguments.num_cells), **seeds, cut=cut)
+
+    def make_cell(steps: int) -> Cell:
+        return CutShort(task.make_cell(), settings.collapse_below, settings.collapse_steps, steps)
+
+    makers = [partial(make_cell, steps) for steps in first_steps.tolist()]
+    return ThreadedVecEnv(makers, num_threads=arguments.num_threads, **seeds)
 
 
-def _training_cells(make_cell: Callable[[], Cell], settings: Settings, num_cells: int) -> list[Callable[[], Cell]]:
-    def make_training_cell(index: int) -> Cell:
-        first_steps = 1 + (index * settings.stagger_steps) // num_cells
-        return CutShort(make_cell(), settings.collapse_below, settings.collapse_steps, first_steps)
-
-    return [partial(make_training_cell, index) for index in range(num_cells)]
-
-
-def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: ThreadedVecEnv, standing: Standing) -> None:
+def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: SeededVecEnv, standing: Standing) -> None:
     arguments, steps = run.arguments, model.num_timesteps
     progress = Progress(arguments.total_steps, first_step=steps, shown=arguments.progress)
 

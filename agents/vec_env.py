@@ -1,6 +1,7 @@
-"""Cells stepped side by side: a Stable-Baselines3 VecEnv whose environments share the work of a few threads.
+"""Cells stepped side by side: a Stable-Baselines3 VecEnv of any environments, which share the work of a few threads.
 
 The compiled engine releases the interpreter's lock while it simulates, so threads are enough, and nothing is pickled.
+`agents.native_vec_env` is the one for StreamFlow's own vector of cells.
 """
 
 from __future__ import annotations
@@ -22,25 +23,51 @@ StepReturn = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], 
 """Observations, rewards, whether the episode ended, infos; of every cell."""
 
 
-class ThreadedVecEnv(VecEnv):
-    """`len(make_cells)` environments stepped by `num_threads` threads, each reset by itself when its episode ends.
+class SeededVecEnv(VecEnv):
+    """Cells whose every episode has an `episode_seed` of its own, drawn from the cell's child stream of `seed`.
 
-    Every episode has an `episode_seed` of its own in [0, `seed_limit`), drawn from the cell's child stream of `seed`:
-    the trajectories do not depend on the number of threads, and no episode with a seed of `seed_limit` or more is ever
-    seen. `set_options` can name the episode seeds of the next `reset` instead.
+    The seeds are in [0, `seed_limit`): no episode with a seed of `seed_limit` or more is ever seen. The trajectories do
+    not depend on the number of threads. `set_options` can name the episode seeds of the next `reset` instead.
     """
+
+    def __init__(
+        self,
+        num_cells: int,
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any],
+        *,
+        seed: int,
+        seed_limit: int,
+    ) -> None:
+        self._seed_limit = seed_limit
+        self.streams = _streams(seed, num_cells)
+        super().__init__(num_cells, observation_space, action_space)
+
+    def seed(self, seed: int | None = None) -> list[int]:
+        """Start the cells' streams of seeds anew from `seed`; it holds from each cell's next episode on."""
+        seed = 0 if seed is None else seed
+        self.streams = _streams(seed, self.num_envs)
+        return [seed] * self.num_envs
+
+    def _next_options(self, cell: int) -> dict[str, Any]:
+        """What the cell's next episode is to be: as `set_options` says, or else by the next seed of its stream."""
+        return self._options[cell] or {"episode_seed": int(self.streams[cell].integers(self._seed_limit))}
+
+
+class ThreadedVecEnv(SeededVecEnv):
+    """`len(make_cells)` environments stepped by `num_threads` threads, each reset by itself when its episode ends."""
 
     def __init__(
         self, make_cells: Sequence[Callable[[], Cell]], *, num_threads: int = 2, seed: int = 0, seed_limit: int
     ) -> None:
         self.cells = [make_cell() for make_cell in make_cells]
-        self._seed_limit = seed_limit
-        self.streams = _streams(seed, len(self.cells))
         self._num_threads = min(num_threads, len(self.cells))
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="cell")
         self._pending: list[Future[None]] = []
         self._actions = np.zeros((0, 0), dtype=np.float32)
-        super().__init__(len(self.cells), self.cells[0].observation_space, self.cells[0].action_space)
+        first = self.cells[0]
+        spaces = first.observation_space, first.action_space
+        super().__init__(len(self.cells), *spaces, seed=seed, seed_limit=seed_limit)
         self._observations = np.zeros((self.num_envs, *_shape(self.cells[0].observation_space)), dtype=np.float32)
         self._rewards = np.zeros(self.num_envs, dtype=np.float32)
         self._ended = np.zeros(self.num_envs, dtype=bool)
@@ -62,12 +89,6 @@ class ThreadedVecEnv(VecEnv):
         """Wait for the interval's end; where an episode ended, the observation is the next episode's first."""
         self._wait()
         return self._observations.copy(), self._rewards.copy(), self._ended.copy(), list(self._infos)
-
-    def seed(self, seed: int | None = None) -> list[int]:
-        """Start the cells' streams of seeds anew from `seed`; it holds from each cell's next episode on."""
-        seed = 0 if seed is None else seed
-        self.streams = _streams(seed, self.num_envs)
-        return [seed] * self.num_envs
 
     def close(self) -> None:
         """Stop the threads and close the cells."""
@@ -106,8 +127,7 @@ class ThreadedVecEnv(VecEnv):
             future.result()
 
     def _reset_cell(self, index: int) -> None:
-        options = self._options[index] or {"episode_seed": int(self.streams[index].integers(self._seed_limit))}
-        observation, self.reset_infos[index] = self.cells[index].reset(options=options)
+        observation, self.reset_infos[index] = self.cells[index].reset(options=self._next_options(index))
         self._observations[index] = observation
 
     def _step_cell(self, index: int) -> None:

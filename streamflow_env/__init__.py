@@ -18,4 +18,9 @@ SCENARIOS = (
 ENV_IDS = ("StreamFlow-v0", *(f"StreamFlow-{name.title().replace('-', '')}-v0" for name in SCENARIOS))
 
 for _id, _scenario in zip(ENV_IDS, ("mixed", *SCENARIOS), strict=True):
-    register(id=_id, entry_point="streamflow_env.environment.env:StreamFlowEnv", kwargs={"scenario": _scenario})
+    register(
+        id=_id,
+        entry_point="streamflow_env.environment.env:StreamFlowEnv",
+        vector_entry_point="streamflow_env.environment.vector_env:StreamFlowVectorEnv",
+        kwargs={"scenario": _scenario},
+    )

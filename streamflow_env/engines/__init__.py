@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from streamflow_env.engines.fleet import Fleet
     from streamflow_env.engines.telemetry import Telemetry
     from streamflow_env.episode import Episode
     from streamflow_env.system import System
@@ -46,3 +47,18 @@ def make_engine(name: str, system: System, *, log: bool = False) -> Engine:
 
         return ReferenceEngine(system, log=log)
     raise ConfigError(f"engine {name!r}: must be one of {', '.join(ENGINE_NAMES)}")
+
+
+def make_fleet(name: str, system: System, num_cells: int, num_threads: int = 1) -> Fleet:
+    """`num_cells` cells of `system` on the engine called `name`, stepped together.
+
+    Raises:
+        ConfigError: there is no engine of this name.
+    """
+    from streamflow_env.engines.fleet import Fleet
+
+    if name == "compiled":
+        from streamflow_env.engines.compiled.fleet import CompiledFleet
+
+        return CompiledFleet(system, num_cells, num_threads)
+    return Fleet(system, [make_engine(name, system) for _ in range(num_cells)], num_threads)

@@ -112,6 +112,9 @@ SERVICE: Final = np.dtype([(name, "i8") for name in SERVICE_FIELDS])
 CLASS: Final = np.dtype([(name, "i8") for name in CLASS_FIELDS])
 CALL: Final = np.dtype([(name, "i8") for name in CALL_FIELDS])
 
+HEADER: Final = 2
+"""Numbers before the records in `Telemetry.counts`: 1, and the length of the interval in ns."""
+
 STANDARD: Final = 0
 PREMIUM: Final = 1
 
@@ -197,6 +200,49 @@ def percentile_s(histogram: NDArray[np.integer], fraction: float) -> float:
     return float(bucket_middle_s(np.asarray(np.searchsorted(cumulated, rank))))
 
 
+@njit(cache=True, nogil=True)
+def percentile_buckets(histograms: Any, rows: Any, starts: Any, which: Any, fractions: Any) -> Any:
+    """The bucket of rank ceil(fraction · n) of sums of histograms, -1 where nothing was counted; (num_cells, num).
+
+    `histograms` has shape (num_cells, num_histograms, NUM_BUCKETS). Sum s is of the histograms `rows[starts[s] :
+    starts[s + 1]]`; the percentile i is `fractions[i]` of sum `which[i]`.
+    """
+    num_cells, num_sums = histograms.shape[0], starts.size - 1
+    found = np.full((num_cells, which.size), -1, dtype=np.int64)
+    pooled = np.zeros(NUM_BUCKETS, dtype=np.int32)
+    octaves = np.zeros(NUM_OCTAVES, dtype=np.int64)
+    for cell in range(num_cells):
+        for s in range(num_sums):
+            summed = histograms[cell, rows[starts[s]]]
+            if starts[s + 1] - starts[s] > 1:
+                pooled[:] = summed
+                for place in range(starts[s] + 1, starts[s + 1]):
+                    pooled += histograms[cell, rows[place]]
+                summed = pooled
+            total = 0
+            for octave in range(NUM_OCTAVES):
+                count = 0
+                for index in range(octave * PER_OCTAVE, (octave + 1) * PER_OCTAVE):
+                    count += summed[index]
+                octaves[octave] = count
+                total += count
+            if total == 0:
+                continue
+            for i in range(which.size):
+                if which[i] == s:
+                    rank = max(1, math.ceil(fractions[i] * total))
+                    octave = 0
+                    while octaves[octave] < rank:
+                        rank -= octaves[octave]
+                        octave += 1
+                    index = octave * PER_OCTAVE
+                    while summed[index] < rank:
+                        rank -= summed[index]
+                        index += 1
+                    found[cell, i] = index
+    return found
+
+
 @dataclass(frozen=True)
 class Telemetry:
     """The measurements of one control interval.
@@ -227,6 +273,13 @@ class Telemetry:
     def interval_s(self) -> float:
         """Length of the interval."""
         return (self.end_ns - self.start_ns) * 1e-9
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """[1, interval in ns, services, classes, calls], flattened in the order of the fields."""
+        header = np.array((1, self.end_ns - self.start_ns), dtype=np.int64)
+        records = (self.services, self.classes, self.calls)
+        return np.concatenate((header, *(part.reshape(-1).view(np.int64) for part in records)))
 
     def equals(self, other: Telemetry) -> bool:
         """Whether every measurement, and every logged visit and answer, is the same."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Addend = TypeVar("Addend", float, NDArray[np.float64])
 
 
-def add(values: Iterable[float]) -> float:
-    """`values` added one after the other, each time rounded."""
-    total = 0.0
+def add(values: Iterable[Addend]) -> Addend:
+    """`values`, numbers or arrays, added one after the other, each time rounded."""
+    total: Addend = 0.0  # type: ignore[assignment]
     for value in values:
-        total += value
+        total = total + value
     return total

@@ -8,22 +8,23 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.adding import add
 from streamflow_env.environment.metrics import interval_metrics
-from streamflow_env.environment.observations import ObservationTable
-from streamflow_env.environment.rewards import RewardWeights, load_reward, reward_terms
+from streamflow_env.environment.problem import (
+    NUM_EPISODE_SEEDS,
+    Problem,
+    check_options,
+    checked_episode_seed,
+    time_of_day_h,
+)
+from streamflow_env.environment.rewards import RewardWeights, reward_terms
 from streamflow_env.episode import Episode
-from streamflow_env.errors import ConfigError
-from streamflow_env.scenarios import Scenario, load_scenario
-from streamflow_env.system import System, load_system
-
-NUM_EPISODE_SEEDS = 2**31
-HOUR_S = 3600.0
+from streamflow_env.scenarios import Scenario
+from streamflow_env.system import System
 
 
 class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
@@ -62,6 +63,9 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     slowly. `system`: name, path, content or `System`. `reward`: name, path, `RewardWeights`, or a dictionary of
     changes of the default weights. `trace`: a CSV file of time and requests that the scenario follows instead.
 
+    ## Many Cells at Once
+    `gymnasium.make_vec(id, num_envs=n)` makes a `StreamFlowVectorEnv`: n cells stepped together, with the same numbers.
+
     ## Version History
     * v0: first version.
     """
@@ -77,21 +81,12 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         trace: str | Path | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode is not None:
-            raise ConfigError(f"render_mode {render_mode!r}: must be None; pictures are made by the evaluation")
+        problem = Problem(scenario, system, reward, trace, render_mode)
         self.render_mode = None
-        self.system = load_system(system)
-        self.scenario = load_scenario(scenario)
-        if trace is not None:
-            self.scenario = self.scenario.with_trace(trace)
-        self.scenario.check(self.system)
-        self.weights = load_reward(reward)
-        self.control_table = self.system.control_table
-        self.observation_table = ObservationTable(self.system)
-        self.as_found_action = self.control_table.action(self.control_table.as_found)
-        self.as_found_action.flags.writeable = False
-        self.action_space = Box(-1.0, 1.0, (len(self.control_table),), np.float32)
-        self.observation_space = Box(self.observation_table.low, self.observation_table.high, dtype=np.float32)
+        self.system, self.scenario, self.weights = problem.system, problem.scenario, problem.weights
+        self.control_table, self.observation_table = problem.control_table, problem.observation_table
+        self.as_found_action = problem.as_found_action
+        self.action_space, self.observation_space = problem.action_space, problem.observation_space
         self._engine = make_engine(engine, self.system)
         self._episode: Episode | None = None
         self._telemetry: Telemetry | None = None
@@ -150,9 +145,9 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         return (self.telemetry.end_ns - self._start_ns) / 1e9
 
     def _observation(self) -> NDArray[np.float32]:
-        time_of_day_h = (self.episode.start_hour + self.time_s / HOUR_S) % 24.0
+        hour = time_of_day_h(self.episode.start_hour, self.time_s)
         announced = self.episode.announced(self.time_s)
-        return self.observation_table.encode(self.telemetry, time_of_day_h, self._last_action, announced)
+        return self.observation_table.encode(self.telemetry, hour, self._last_action, announced)
 
     def _info(self) -> dict[str, Any]:
         return {
@@ -166,10 +161,5 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
 def _episode_seed(options: dict[str, Any] | None, drawn: int) -> int:
     """The episode seed that the options ask for, or else the one drawn."""
-    unknown = set(options or {}) - {"episode_seed"}
-    if unknown:
-        raise ConfigError(f"options {sorted(unknown)}: unknown; known: episode_seed")
-    seed = (options or {}).get("episode_seed", drawn)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise ConfigError(f"options['episode_seed'] = {seed!r}: must be an integer in [0, 2**63)")
-    return int(seed)
+    check_options(options or {}, ("episode_seed",))
+    return checked_episode_seed((options or {}).get("episode_seed", drawn))

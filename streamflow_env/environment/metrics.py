@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, PREMIUM, SERVICE_FIELDS, STANDARD, Telemetry
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
 from streamflow_env.environment.quantities import (
@@ -73,6 +74,11 @@ class MetricTable:
     def of(self, telemetry: Telemetry) -> dict[str, float]:
         """Every metric of one interval, or of what `accumulate` made of several."""
         return dict(zip(self.names, self._readings.evaluate(telemetry).tolist(), strict=True))
+
+    def of_fleet(self, telemetry: FleetTelemetry) -> dict[str, NDArray[np.float64]]:
+        """Every metric of each cell's interval, shape (num_cells,)."""
+        values = np.ascontiguousarray(self._readings.evaluate(telemetry).T)
+        return dict(zip(self.names, values, strict=True))
 
 
 metric_table = once_per_system(MetricTable)

@@ -16,13 +16,16 @@ from typing import Any, Final, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import (
     CALL_FIELDS,
     CLASS_FIELDS,
+    HEADER,
     NUM_BUCKETS,
     SERVICE_FIELDS,
     Telemetry,
     bucket_middle_s,
+    percentile_buckets,
 )
 from streamflow_env.system import System
 
@@ -34,6 +37,7 @@ FIELDS: Final = {
     "classes": tuple(CLASS_FIELDS),
     "calls": tuple(CALL_FIELDS),
 }
+HISTOGRAMS: Final = ("sojourn", "response")
 NUM_PRIORITIES: Final = 2
 
 
@@ -91,25 +95,30 @@ Reading = Ratio | Percentile
 
 
 class Readings:
-    """Many readings, evaluated together."""
+    """Many readings, evaluated together, of one interval or of many cells' intervals."""
 
     def __init__(self, system: System, readings: Sequence[Reading]) -> None:
         self._starts = _record_starts(system)
+        self._num = len(readings)
         ratios = [reading for reading in readings if isinstance(reading, Ratio)]
-        percentiles = [reading for reading in readings if isinstance(reading, Percentile)]
-        self._order = np.argsort([*_places(readings, Ratio), *_places(readings, Percentile)])
-        above = [self._indices(ratio.numerator) for ratio in ratios]
-        self._sums = _Sums(above + [self._denominator(ratio) for ratio in ratios])
+        self._ratio_places = _places(readings, lambda reading: isinstance(reading, Ratio))
+        self._above = _Sums([self._indices(ratio.numerator) for ratio in ratios])
+        self._below = _Sums([self._denominator(ratio) for ratio in ratios])
         self._empty = np.array([ratio.empty for ratio in ratios], dtype=np.float64)
-        self._percentiles = _Percentiles(percentiles) if percentiles else None
+        self._percentiles = [p for p in (_Percentiles(readings, name) for name in HISTOGRAMS) if len(p.places)]
 
-    def evaluate(self, telemetry: Telemetry) -> NDArray[np.float64]:
-        """Every reading of `telemetry` in order, percentiles in s; shape (num_readings,)."""
-        above, below = self._sums.of(_flat(telemetry)).reshape(2, -1)
-        ratios = np.divide(above, below, out=self._empty.copy(), where=below > 0)
-        if self._percentiles is None:
+    def evaluate(self, telemetry: Telemetry | FleetTelemetry) -> NDArray[np.float64]:
+        """Every reading in order, percentiles in s; shape (num_readings,), of a fleet (num_cells, num_readings)."""
+        counts = telemetry.counts
+        above, below = self._above.of(counts), self._below.of(counts)
+        ratios = np.divide(above, below, out=np.zeros_like(above) + self._empty, where=below > 0)
+        if not self._percentiles:
             return ratios
-        return np.concatenate((ratios, self._percentiles.of(telemetry)))[self._order]
+        values = np.empty((*counts.shape[:-1], self._num))
+        values[..., self._ratio_places] = ratios
+        for percentiles in self._percentiles:
+            values[..., percentiles.places] = percentiles.of(telemetry)
+        return values
 
     def _indices(self, counts: tuple[Count, ...]) -> list[tuple[int, float]]:
         return [
@@ -172,70 +181,53 @@ def once_per_system(build: Callable[[System], Built]) -> Callable[[System], Buil
     return built
 
 
-def percentiles_s(
-    histograms: NDArray[np.integer], rows: NDArray[np.intp], fractions: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """For each i the duration of rank ceil(fractions[i] · n) of histogram rows[i], in s; 0 where nothing was counted.
-
-    `histograms` has shape (num_histograms, NUM_BUCKETS). One cumulated sum over all of them, one search.
-    """
-    cumulated = histograms.cumsum()
-    bounds = np.concatenate((_ZERO, cumulated[NUM_BUCKETS - 1 :: NUM_BUCKETS]))
-    before = bounds.take(rows)
-    totals = bounds.take(rows + 1) - before
-    ranks = np.maximum(1, np.ceil(fractions * totals).astype(np.int64))
-    buckets = cumulated.searchsorted(before + ranks) - rows * NUM_BUCKETS
-    return np.asarray(MIDDLES_S.take(buckets, mode="clip") * (totals > 0), dtype=np.float64)
+def _places(readings: Sequence[Reading], chosen: Callable[[Reading], bool]) -> NDArray[np.intp]:
+    return np.array([place for place, reading in enumerate(readings) if chosen(reading)], dtype=np.intp)
 
 
-def _places(readings: Sequence[Reading], kind: type[Reading]) -> list[int]:
-    return [place for place, reading in enumerate(readings) if isinstance(reading, kind)]
-
-
-_ONE, _DURATION, _HEADER = 0, 1, 2
-_ZERO = np.zeros(1, dtype=np.int64)
+_ONE, _DURATION = 0, 1
 
 
 class _Sums:
-    """Sums of weighted picks out of a flat vector; a sum of nothing is 0."""
+    """Sums of weighted picks out of the last axis; a sum of nothing is 0."""
 
     def __init__(self, picks: list[list[tuple[int, float]]]) -> None:
         picks = [pick or [(_ONE, 0.0)] for pick in picks]
         self._index = np.array([index for pick in picks for index, _ in pick], dtype=np.intp)
         self._weight = np.array([weight for pick in picks for _, weight in pick], dtype=np.float64)
-        self._offset = np.cumsum([0] + [len(pick) for pick in picks[:-1]])
+        self._offset = np.cumsum([0] + [len(pick) for pick in picks])[: len(picks)]
 
-    def of(self, raw: NDArray[np.int64]) -> NDArray[np.float64]:
-        sums: NDArray[np.float64] = np.add.reduceat(raw.take(self._index) * self._weight, self._offset)
+    def of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The sums of each row of `counts`, added in the same order however many rows there are."""
+        weighed = counts.take(self._index, axis=-1) * self._weight
+        sums: NDArray[np.float64] = np.add.reduceat(weighed, self._offset, axis=-1)
         return sums
 
 
 class _Percentiles:
-    """Percentiles of histograms, some of them sums over several rows."""
+    """Percentiles of one kind of histogram, some of them of sums over several rows."""
 
-    def __init__(self, percentiles: list[Percentile]) -> None:
-        sources = list(dict.fromkeys((p.histogram, p.rows) for p in percentiles))
-        sources.sort(key=lambda source: source[0] == "response")
-        self._sojourn = np.array([row for name, rows in sources if name == "sojourn" for row in rows], dtype=np.intp)
-        self._response = np.array([row for name, rows in sources if name == "response" for row in rows], dtype=np.intp)
-        self._starts = np.cumsum([0] + [len(rows) for _, rows in sources[:-1]])
-        self._is_pooled = any(len(rows) > 1 for _, rows in sources)
-        self._histogram = np.array([sources.index((p.histogram, p.rows)) for p in percentiles], dtype=np.intp)
-        self._fractions = np.array([p.fraction for p in percentiles], dtype=np.float64)
+    def __init__(self, readings: Sequence[Reading], histogram: str) -> None:
+        self.histogram = histogram
+        self.places = _places(readings, lambda r: isinstance(r, Percentile) and r.histogram == histogram)
+        mine = [r for r in readings if isinstance(r, Percentile) and r.histogram == histogram]
+        sums = list(dict.fromkeys(percentile.rows for percentile in mine))
+        self._rows = np.array([row for rows in sums for row in rows], dtype=np.int64)
+        self._starts = np.cumsum([0] + [len(rows) for rows in sums])
+        self._which = np.array([sums.index(percentile.rows) for percentile in mine], dtype=np.int64)
+        self._fractions = np.array([percentile.fraction for percentile in mine], dtype=np.float64)
 
-    def of(self, telemetry: Telemetry) -> NDArray[np.float64]:
-        response = telemetry.response.reshape(-1, NUM_BUCKETS)
-        histograms = np.concatenate((telemetry.sojourn[self._sojourn], response[self._response]))
-        if self._is_pooled:
-            histograms = np.add.reduceat(histograms, self._starts, axis=0)
-        return percentiles_s(histograms, self._histogram, self._fractions)
+    def of(self, telemetry: Telemetry | FleetTelemetry) -> NDArray[np.float64]:
+        """The percentiles in s, shape (num,), of a fleet (num_cells, num)."""
+        if isinstance(telemetry, FleetTelemetry):
+            first = 0 if self.histogram == "sojourn" else telemetry.num_services
+            return self._seconds(telemetry.histograms, first)
+        histograms = telemetry.sojourn if self.histogram == "sojourn" else telemetry.response
+        return self._seconds(histograms.reshape(1, -1, NUM_BUCKETS), 0)[0]
 
-
-def _flat(telemetry: Telemetry) -> NDArray[np.int64]:
-    """[1, interval in ns, services, classes, calls], flattened in the order of the fields."""
-    header = np.array((1, telemetry.end_ns - telemetry.start_ns), dtype=np.int64)
-    records = (telemetry.services, telemetry.classes, telemetry.calls)
-    return np.concatenate((header, *(part.reshape(-1).view(np.int64) for part in records)))
+    def _seconds(self, histograms: NDArray[np.int32], first: int) -> Any:
+        found = percentile_buckets(histograms, self._rows + first, self._starts, self._which, self._fractions)
+        return np.where(found >= 0, MIDDLES_S.take(found, mode="clip"), 0.0)
 
 
 def as_matrix(records: NDArray[Any]) -> NDArray[np.int64]:
@@ -244,9 +236,9 @@ def as_matrix(records: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _record_starts(system: System) -> dict[str, int]:
-    services = _HEADER + len(system.services) * len(SERVICE_FIELDS)
+    services = HEADER + len(system.services) * len(SERVICE_FIELDS)
     classes = services + len(system.classes) * NUM_PRIORITIES * len(CLASS_FIELDS)
-    return {"services": _HEADER, "classes": services, "calls": classes}
+    return {"services": HEADER, "classes": services, "calls": classes}
 
 
 def _sum_formula(counts: tuple[Count, ...]) -> str:

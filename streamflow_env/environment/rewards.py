@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import PREMIUM, Telemetry
 from streamflow_env.environment.accounting import FAILURES
 from streamflow_env.environment.adding import add
@@ -83,10 +84,26 @@ def reward_terms(
     per first attempt of the interval, or of half the normal load where there are fewer: what ends after a sudden fall
     of the load is not blamed on the few who still come.
     """
-    read = dict(zip(MEASURES, _readings(system).evaluate(telemetry).tolist(), strict=True))
+    terms = _terms(telemetry, previous_controls, system, weights)
+    return {name: float(value) for name, value in terms.items()}
+
+
+def fleet_reward_terms(
+    telemetry: FleetTelemetry, previous_controls: NDArray[np.floating], system: System, weights: RewardWeights
+) -> dict[str, NDArray[np.float64]]:
+    """`reward_terms` of each cell, shape (num_cells,); `previous_controls` has shape (num_cells, num_controls)."""
+    return _terms(telemetry, previous_controls, system, weights)
+
+
+def _terms(
+    telemetry: Telemetry | FleetTelemetry, previous_controls: NDArray[np.floating], system: System,
+    weights: RewardWeights,
+) -> dict[str, Any]:  # fmt: skip
+    """Each term as an array of the shape of the telemetry's leading axis: of one interval, shape ()."""
+    read = dict(zip(MEASURES, _readings(system).evaluate(telemetry).T, strict=True))
     late, premium_late = ("lateness", "premium_lateness") if weights.graded else ("late", "premium_late")
     premium = weights.late * read[premium_late] + weights.failed * read["premium_failed"]
-    attempts = max(read["intents"], LEAST_LOAD * _normal_intents(telemetry, system))
+    attempts = np.maximum(read["intents"], LEAST_LOAD * _normal_intents(telemetry, system))
     return {
         "late": -weights.late * read[late] / attempts,
         "failed": -weights.failed * read["failed"] / attempts,
@@ -99,14 +116,18 @@ def reward_terms(
         "churn": -weights.churn * _movement(previous_controls, telemetry.controls, system),
         "replicas": -weights.replicas * read["fleet"],
         "memory": -weights.memory * read["memory"],
-        "llm": -weights.llm * max(0.0, read["quota"]),  # a difference, which rounding may leave below 0
+        "llm": -weights.llm * np.maximum(0.0, read["quota"]),  # a difference, which rounding may leave below 0
     }
 
 
-def _normal_intents(telemetry: Telemetry, system: System) -> float:
+def _normal_intents(telemetry: Telemetry | FleetTelemetry, system: System) -> Any:
     """First attempts of users that the interval brings at normal load."""
-    normal_rps = add(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
-    return max(1.0, normal_rps * telemetry.interval_s)
+    return np.maximum(1.0, _normal_rps(system) * telemetry.interval_s)
+
+
+@once_per_system
+def _normal_rps(system: System) -> float:
+    return add(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
 
 
 def _measures(system: System) -> dict[str, Ratio]:
@@ -155,7 +176,7 @@ def _as_found_price(system: System) -> float:
     return pools + add(db.price_per_replica_hour * db.read_replicas for _, db in system.databases())
 
 
-def _movement(before: NDArray[np.floating], now: NDArray[np.floating], system: System) -> float:
+def _movement(before: NDArray[np.floating], now: NDArray[np.floating], system: System) -> Any:
     """Mean over the controls of |difference of actions| / 2, so that 1 is from one end to the other."""
-    actions = system.control_table.action(np.array((before, now)))
-    return float(np.abs(actions[1] - actions[0]).sum()) / (2.0 * len(system.control_table))
+    table = system.control_table
+    return np.abs(table.action(now) - table.action(before)).sum(axis=-1).astype(np.float64) / (2.0 * len(table))

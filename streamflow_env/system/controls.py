@@ -178,8 +178,15 @@ class ControlTable:
         action = np.asarray(action, dtype=np.float64)
         if action.shape != self._low.shape:
             raise ConfigError(f"action has shape {action.shape}, must be {self._low.shape}")
+        return self.naturals(action)
+
+    def naturals(self, actions: NDArray[np.floating]) -> NDArray[np.float64]:
+        """`natural` of each of many actions, shape (…, num_controls)."""
+        action = np.asarray(actions, dtype=np.float64)
+        if action.shape[-1:] != self._low.shape:
+            raise ConfigError(f"actions have shape {action.shape}, must be (…, {len(self)})")
         if not np.isfinite(action).all():
-            culprit = self.names[int(np.flatnonzero(~np.isfinite(action))[0])]
+            culprit = self.names[int(np.argwhere(~np.isfinite(action))[0, -1])]
             raise ConfigError(f"action for {culprit} is not finite, must be in [-1, 1]")
         position = (np.minimum(np.maximum(action, -1.0), 1.0) + 1.0) / 2.0
         linear = self._low + position * (self._high - self._low)

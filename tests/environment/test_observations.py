@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamflow_env.engines.telemetry import NUM_BUCKETS, PREMIUM, percentile_s
 from streamflow_env.environment.observations import NOTHING_ANNOUNCED, ObservationTable
-from streamflow_env.environment.readings import percentiles_s
+from streamflow_env.environment.readings import Percentile, Readings
 from streamflow_env.episode import Episode
 from streamflow_env.system import load_system
 from tests.environment.fake import FakeEngine, empty_telemetry
@@ -166,9 +166,10 @@ def test_nothing_announced_is_the_default() -> None:
 def test_percentiles_of_many_histograms_are_those_of_each(counts: list[list[int]], fraction: float) -> None:
     histograms = np.zeros((len(counts), NUM_BUCKETS), np.int32)
     histograms[:, [0, 1, 300, 301, NUM_BUCKETS - 2, NUM_BUCKETS - 1]] = counts
-    rows = np.arange(len(counts))
-    together = percentiles_s(histograms, rows, np.full(len(counts), fraction))
-    assert together.tolist() == [percentile_s(histogram, fraction) for histogram in histograms]
+    readings = Readings(SYSTEM, [Percentile("sojourn", (row,), fraction) for row in range(len(counts))])
+    telemetry = empty_telemetry(SYSTEM)
+    telemetry.sojourn[: len(counts)] = histograms
+    assert readings.evaluate(telemetry).tolist() == [percentile_s(histogram, fraction) for histogram in histograms]
 
 
 def test_names_are_unique_and_no_name_gives_the_plot_away() -> None:

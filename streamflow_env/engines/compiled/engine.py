@@ -48,6 +48,7 @@ class CompiledEngine:
         self._log = log
         self._found = lay_out(system)
         self._state: Layout | None = None
+        self._hists: NDArray[np.int32]
 
     @property
     def num_events(self) -> int:
@@ -92,8 +93,34 @@ class CompiledEngine:
         arrivals = self._arrivals.until(end_ns - int(world["network_ns"]))
         world["next_arrival"] = 0
         while self._run(arrivals, end_ns) == MORE_ROOM:
-            self._make_room()
+            self.make_room()
         return self._measure(start_ns, end_ns, controls)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The whole state by name, for a fleet that runs the kernels itself. `make_room` puts others in their place."""
+        state = self._state
+        assert state is not None
+        return {
+            "world": state.world, "services": state.services, "calls": state.calls, "classes": state.classes,
+            "steps": state.steps, "requests": self._requests, "holds": self._holds, "heap": self._heap,
+            "deadlines": self._deadlines, "entries": self._entries, "index": self._index, "memory": state.memory,
+            "hists": self._hists, "visits": self._visits, "answers": self._answers, "changes": self._changes,
+            **self._arrivals.arrays(),
+        }  # fmt: skip
+
+    def count_in(self, hists: NDArray[np.int32]) -> None:
+        """From now on hold the histograms in `hists`, shape (num_services + 2 · num_classes, NUM_BUCKETS)."""
+        hists[:] = self._hists
+        self._hists = hists
+
+    @property
+    def bin_ns(self) -> int:
+        """Length of a bin of the episode's traffic."""
+        return self._arrivals.bin_ns
+
+    def make_more_arrivals_fit(self) -> None:
+        """Double the room for the first attempts of an interval."""
+        self._arrivals.make_room()
 
     def _lay_out_state(self, episode: Episode) -> None:
         found = self._found
@@ -145,7 +172,7 @@ class CompiledEngine:
             )
         )  # fmt: skip
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Double what may be short. The kernel is between two events, so nothing is lost."""
         assert self._state is not None
         world = self._state.world[0]

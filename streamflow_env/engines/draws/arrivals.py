@@ -101,7 +101,24 @@ class Arrivals:
             if count >= 0:
                 return self._buffer[:count]
             filled = self._buffer.size
-            self._buffer = np.concatenate([self._buffer, np.zeros_like(self._buffer)])
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Double the room for what is handed out at once, keeping what is there."""
+        self._buffer = np.concatenate([self._buffer, np.zeros_like(self._buffer)])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The whole state by name, for who calls `fill_arrivals` itself."""
+        return {
+            "rates": self._rates, "totals": self._totals, "interactive": self._interactive,
+            "population": self._population, "ring": self._ring, "seconds": self._seconds,
+            "counters": self._counters, "clock": self._clock, "buffer": self._buffer,
+        }  # fmt: skip
+
+    @property
+    def bin_ns(self) -> int:
+        """Length of a bin of the traffic."""
+        return self._bin_ns
 
 
 def _power_of_two(least: float) -> int:

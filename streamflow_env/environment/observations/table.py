@@ -11,12 +11,13 @@ above · `control`: the control table's own map. What is beyond `high` is clippe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.observations.fields import Field, normal_rps
 from streamflow_env.environment.observations.requests import call_fields, class_fields, overall_fields
@@ -63,23 +64,26 @@ class ObservationTable:
 
     def encode(
         self,
-        telemetry: Telemetry,
-        time_of_day_h: float,
+        telemetry: Telemetry | FleetTelemetry,
+        time_of_day_h: float | Sequence[float],
         last_action: NDArray[np.floating],
-        announced: tuple[float, float] = NOTHING_ANNOUNCED,
+        announced: tuple[float, float] | NDArray[np.float64] = NOTHING_ANNOUNCED,
     ) -> NDArray[np.float32]:
-        """The observation, shape (size,).
+        """The observation, shape (size,); of a fleet, every argument with the cells as leading axis, (num_cells, size).
 
         `last_action` has shape (num_controls,), in [-1, 1]; `announced` is of the next campaign that is known: seconds
         to its start (0 while it runs), first attempts per second that it is to bring.
         """
-        values = np.concatenate((self._readings.evaluate(telemetry), announced))
+        values = np.concatenate((self._readings.evaluate(telemetry), announced), axis=-1)
         values = np.minimum(np.maximum(values, 0.0), self._high)
-        angle = 2.0 * math.pi * time_of_day_h / HOURS_A_DAY
         scaled = np.where(self._log, np.log1p(values / self._knee) / self._norm, values / self._high)
-        clock = (math.sin(angle), math.cos(angle))
+        clock = (
+            _sine_and_cosine(time_of_day_h)
+            if isinstance(time_of_day_h, float | int)
+            else [_sine_and_cosine(hour) for hour in time_of_day_h]
+        )
         action = np.minimum(np.maximum(last_action, -1.0), 1.0)
-        return np.concatenate((scaled, clock, action), dtype=np.float32)
+        return np.concatenate((scaled, clock, action), axis=-1, dtype=np.float32)
 
     def decode(self, observation: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
         """Natural values by name, each of shape () or (n,), of an observation of shape (size,) or (n, size).
@@ -92,11 +96,16 @@ class ObservationTable:
         values = np.where(self._whole, np.rint(values), values)
         sine, cosine = encoded[..., self._num_scaled], encoded[..., self._num_scaled + 1]
         actions = encoded[..., self._num_scaled + 2 :]
-        settings = np.apply_along_axis(self._controls.natural, -1, actions)
+        settings = self._controls.naturals(actions)
         natural = np.concatenate((values, sine[..., None], cosine[..., None], settings), axis=-1)
         decoded = {name: natural[..., index] for index, name in enumerate(self.names)}
         decoded["time_of_day_h"] = np.asarray(np.arctan2(sine, cosine) / (2.0 * np.pi) * HOURS_A_DAY % HOURS_A_DAY)
         return decoded
+
+
+def _sine_and_cosine(time_of_day_h: float) -> tuple[float, float]:
+    angle = 2.0 * math.pi * time_of_day_h / HOURS_A_DAY
+    return math.sin(angle), math.cos(angle)
 
 
 def _measured(system: System) -> Iterator[Field]:

@@ -1,0 +1,68 @@
+"""What an agent is given to operate: a system, what happens to it, and how the agent is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.environment.rewards import RewardWeights, load_reward
+from streamflow_env.errors import ConfigError
+from streamflow_env.scenarios import Scenario, load_scenario
+from streamflow_env.system import System, load_system
+
+NUM_EPISODE_SEEDS: Final = 2**31
+HOUR_S: Final = 3600.0
+
+
+class Problem:
+    """Loaded and checked, with the spaces and tables that follow from it.
+
+    Raises:
+        ConfigError: a source cannot be read, holds something wrong, or the scenario does not fit the system.
+    """
+
+    def __init__(
+        self,
+        scenario: str | Path | dict[str, Any] | Scenario,
+        system: str | Path | dict[str, Any] | System,
+        reward: str | Path | dict[str, Any] | RewardWeights,
+        trace: str | Path | None,
+        render_mode: str | None,
+    ) -> None:
+        if render_mode is not None:
+            raise ConfigError(f"render_mode {render_mode!r}: must be None; pictures are made by the evaluation")
+        self.system = load_system(system)
+        self.scenario = load_scenario(scenario)
+        if trace is not None:
+            self.scenario = self.scenario.with_trace(trace)
+        self.scenario.check(self.system)
+        self.weights = load_reward(reward)
+        self.control_table = self.system.control_table
+        self.observation_table = ObservationTable(self.system)
+        self.as_found_action = self.control_table.action(self.control_table.as_found)
+        self.as_found_action.flags.writeable = False
+        self.action_space = Box(-1.0, 1.0, (len(self.control_table),), np.float32)
+        self.observation_space = Box(self.observation_table.low, self.observation_table.high, dtype=np.float32)
+
+
+def time_of_day_h(start_hour: float, time_s: float) -> float:
+    """Hour of the day, in [0, 24), so long after the start of an episode."""
+    return (start_hour + time_s / HOUR_S) % 24.0
+
+
+def checked_episode_seed(seed: Any) -> int:
+    """An episode seed that was asked for. Raises ConfigError if it cannot be one."""
+    if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise ConfigError(f"options['episode_seed'] = {seed!r}: must be an integer in [0, 2**63)")
+    return int(seed)
+
+
+def check_options(options: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Raises ConfigError where `reset` is given an option that it does not know."""
+    unknown = set(options) - set(known)
+    if unknown:
+        raise ConfigError(f"options {sorted(unknown)}: unknown; known: {', '.join(known)}")
