@@ -209,8 +209,8 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         actions = np.asarray(actions)
         if actions.shape != self._last_action.shape:
             raise ConfigError(f"actions have shape {actions.shape}, must be {self._last_action.shape}")
-        self._last_action[chosen] = actions[chosen]
         controls = self.problem.control_table.naturals(np.where(chosen[:, None], actions, self._last_action))
+        self._last_action[chosen] = actions[chosen]
         previous = self.telemetry.controls.copy()
         self._fleet.step(np.flatnonzero(chosen), controls)
         return fleet_reward_terms(self.telemetry, previous, self.problem.system, self.problem.weights)
