@@ -219,15 +219,15 @@ class _Percentiles:
 
     def of(self, telemetry: Telemetry | FleetTelemetry) -> NDArray[np.float64]:
         """The percentiles in s, shape (num,), of a fleet (num_cells, num)."""
+        is_sojourn = self.histogram == "sojourn"
         if isinstance(telemetry, FleetTelemetry):
-            first = 0 if self.histogram == "sojourn" else telemetry.num_services
-            return self._seconds(telemetry.histograms, first)
-        histograms = telemetry.sojourn if self.histogram == "sojourn" else telemetry.response
-        return self._seconds(histograms.reshape(1, -1, NUM_BUCKETS), 0)[0]
+            return self._seconds(telemetry.histograms, 0 if is_sojourn else telemetry.num_services)
+        histograms = telemetry.sojourn if is_sojourn else telemetry.response
+        return self._seconds(histograms.reshape(1, -1, NUM_BUCKETS), 0).reshape(-1)
 
-    def _seconds(self, histograms: NDArray[np.int32], first: int) -> Any:
+    def _seconds(self, histograms: NDArray[np.int32], first: int) -> NDArray[np.float64]:
         found = percentile_buckets(histograms, self._rows + first, self._starts, self._which, self._fractions)
-        return np.where(found >= 0, MIDDLES_S.take(found, mode="clip"), 0.0)
+        return np.asarray(np.where(found >= 0, MIDDLES_S.take(found, mode="clip"), 0.0), dtype=np.float64)
 
 
 def as_matrix(records: NDArray[Any]) -> NDArray[np.int64]:
