@@ -7,9 +7,17 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, SERVICE_FIELDS
 from streamflow_env.validation.random_cases import STEPS_A_CASE, Case, Result, run_case
+
+EVERYTHING: Final = frozenset(
+    f"{part}.{name}"
+    for part, fields in (("services", SERVICE_FIELDS), ("classes", CLASS_FIELDS), ("calls", CALL_FIELDS))
+    for name in fields
+)
+"""What the telemetry counts."""
 
 
 def run_cases(seed: int, num_steps: int, num_processes: int) -> Iterator[tuple[Case, Result]]:
@@ -29,7 +37,7 @@ def run(case: Case) -> tuple[Case, Result]:
 
 @dataclass
 class Summary:
-    """What the cases of a campaign came to."""
+    """What the cases of a campaign came to; `never_counted` are the telemetry's fields that were always 0."""
 
     seed: int
     steps: int = 0
@@ -42,6 +50,7 @@ class Summary:
     shipped_episodes: int = 0
     compared_intervals: int = 0
     systems: set[int] = field(default_factory=set)
+    never_counted: set[str] = field(default_factory=lambda: set(EVERYTHING))
     violations: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, case: Case, result: Result) -> None:
@@ -56,12 +65,18 @@ class Summary:
         self.shipped_episodes += case.system_seed < 0
         self.compared_intervals += result.compared
         self.systems.add(case.system_seed)
+        self.never_counted -= result.counted
         if result.errors:
             self.violations.append({"case": case.number, "step": result.steps, "errors": result.errors})
 
     def write(self, path: Path, duration_s: float) -> None:
         """Write the figures as JSON, `systems` as their number."""
-        figures = {**vars(self), "systems": len(self.systems), "duration_s": round(duration_s)}
+        figures = {
+            **vars(self),
+            "systems": len(self.systems),
+            "never_counted": sorted(self.never_counted),
+            "duration_s": round(duration_s),
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
@@ -70,5 +85,6 @@ class Summary:
             f"{self.steps:,} control steps in {self.episodes:,} episodes ({self.idle_episodes:,} idle, "
             f"{self.dead_episodes:,} without an answer, {self.shipped_episodes:,} of the shipped system) of "
             f"{len(self.systems):,} systems: {self.attempts:,} attempts; {self.compared_intervals:,} intervals equal "
-            f"on both engines; {len(self.violations)} violations"
+            f"on both engines; {len(self.violations)} violations; always 0: "
+            f"{', '.join(sorted(self.never_counted)) or 'nothing'}"
         )

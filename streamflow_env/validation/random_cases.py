@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+import numpy as np
+
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.env import StreamFlowEnv
@@ -98,13 +100,18 @@ def _shipped() -> System:
 
 @dataclass
 class Result:
-    """What an episode came to. `errors` has the rules broken at the first step that broke one."""
+    """What an episode came to.
+
+    `counted` has the telemetry's fields that were not always 0, `errors` the rules broken at the first step that broke
+    one.
+    """
 
     steps: int = 0
     attempts: int = 0
     answered: int = 0
     given_up: int = 0
     compared: int = 0
+    counted: set[str] = field(default_factory=set)
     errors: list[str] = field(default_factory=list)
 
 
@@ -142,6 +149,11 @@ def _count(result: Result, telemetry: Telemetry) -> None:
     result.attempts += int(telemetry.classes["attempts"].sum())
     result.answered += int(telemetry.classes["intents_answered"].sum())
     result.given_up += int(telemetry.classes["intents_failed"].sum())
+    for part in ("services", "classes", "calls"):
+        records = getattr(telemetry, part)
+        names = np.array(records.dtype.names)
+        counts = np.ascontiguousarray(records).view(np.int64).reshape(-1, len(names))
+        result.counted.update(f"{part}.{name}" for name in names[counts.any(axis=0)])
 
 
 def _compare(result: Result, env: StreamFlowEnv, seen: list[Telemetry]) -> None:

@@ -14,7 +14,7 @@ from streamflow_env.episode import Change, Episode
 from streamflow_env.scenarios import Scenario
 from streamflow_env.system import Cache, LlmEndpoint, System
 
-LEVELS: Final = (0.0, 0.3, 1.0, 1.0, 3.0, 10.0)
+LEVELS: Final = (0.0, 0.3, 0.3, 1.0, 1.0, 3.0, 10.0)
 """Loads of a bin, in normal loads."""
 COLLAPSE: Final = 60.0
 COLLAPSE_REQUESTS: Final = 2000.0
@@ -87,7 +87,8 @@ def _changes(rng: random.Random, system: System, interval_ns: int, end_ns: int) 
 
 
 def _change(rng: random.Random, system: System, interval_ns: int, end_ns: int) -> Change:
-    name = rng.choice(system.service_names)
+    caches = [name for name in system.service_names if isinstance(system.services[name], Cache)]
+    name = rng.choice(caches if caches and rng.random() < 0.2 else system.service_names)
     service = system.services[name]
     at_ns = int(rng.random() * end_ns)
     if rng.random() < 0.3:

@@ -38,11 +38,11 @@ def worker_pool(rng: random.Random) -> Data:
     pool: Data = {
         "kind": "worker_pool",
         "replicas": rng.choice([1, 1, 2, 5]),
-        "workers_per_replica": rng.choice([1, 1, 3, 10]),
+        "workers_per_replica": rng.choice([1, 3, 3, 10]),
         "queue_limit": rng.choice([0, 1, 5, 50]),
         "service_time": duration(rng, 0.03),
         "discipline": rng.choice(["fifo", "premium_first"]),
-        "cores_per_replica": rng.choice([0, 1, 1, 3]),
+        "cores_per_replica": rng.choice([0, 1, 1, 1, 3]),
         "cpu_pressure": some(rng, 0.1, 10.0, 0.0),
         "cpu_pressure_queue": rng.choice([1, 5, 100]),
         "serves_departed": rng.random() < 0.5,

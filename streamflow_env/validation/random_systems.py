@@ -26,6 +26,10 @@ REQUESTS_A_STEP: Final = 12.0
 """Most first attempts of users that a control interval brings at normal load; keeps a step cheap."""
 WIDEST_RATIO: Final = 1e12
 """Of high to low, on a logarithmic scale."""
+NUMBERS: Final = {"worker_pool": [0, 1, 1, 2, 3], "database": [0, 1, 1, 2, 3], "cache": [0, 1, 1, 1, 2]}
+"""How many of a kind a system has, the entry aside; each as likely."""
+SELDOM: Final = 0.1
+"""How often nobody comes of a class, or hardly any answer comes before the deadline: more would hide the rest."""
 MOST_STEPS: Final = 14
 """Steps of one plan."""
 RECALLED_S: Final = 60.0
@@ -61,13 +65,13 @@ def random_data(rng: random.Random) -> Data:
 
 
 def _services(rng: random.Random) -> Data:
-    """The entry, and none to three of every kind, in any order."""
+    """The entry, and none, one or more of every kind, in any order."""
     entry = worker_pool(rng) | {"serves_departed": False, "admission_reserve_fraction": some(rng, 0.1, 1.0, 0.0, 1.0)}
     if rng.random() < 0.5:
         entry["rate_limit_rps"] = rng.choice([1, 2, 10, 50])
     services: Data = {"entry": entry}
     for kind, build in SERVICES.items():
-        for number in range(rng.choice([0, 1, 1, 2, 3] if kind in ("worker_pool", "database") else [0, 1, 1, 2])):
+        for number in range(rng.choice(NUMBERS.get(kind, [0, 1, 1, 2]))):
             services[f"{kind}_{number}"] = build(rng)
     llms = _of_kind(services, "llm_endpoint")
     for number in range(rng.choice([0, 1, 1, 2]) if llms else 0):
@@ -110,7 +114,7 @@ def _users(rng: random.Random) -> Data:
         "premium_fraction": some(rng, 0.01, 1.0, 0.0, 1.0),
         "entry": "entry",
         "network_s": network_s,
-        "deadline_s": network_s + some(rng, 0.001, 20.0),
+        "deadline_s": network_s + (some(rng, 0.001, 0.1) if rng.random() < SELDOM else some(rng, 0.1, 20.0)),
         "retry_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
         "max_retries": rng.choice([0, 1, 3, 6]),
         "think_time_s": some(rng, 0.001, 5.0, 0.0),
@@ -129,16 +133,21 @@ def _classes(rng: random.Random, services: Data, calls: Data, interval_s: float)
     plans = _Plans(rng, services, calls)
     classes: Data = {}
     for number in range(rng.choice([1, 1, 2, 3])):
-        rate_rps = some(rng, 0.1, REQUESTS_A_STEP, 0.0) / interval_s
+        rate_rps = _rate_rps(rng, REQUESTS_A_STEP, interval_s)
         classes[f"users_{number}"] = {
             "kind": "interactive", "normal_rate_rps": rate_rps, "plan": plans.plan(interactive=True)
         }  # fmt: skip
     for number in range(rng.choice([0, 1, 2])):
-        rate_rps = some(rng, 0.1, REQUESTS_A_STEP / 4, 0.0) / interval_s
+        rate_rps = _rate_rps(rng, REQUESTS_A_STEP / 4, interval_s)
         classes[f"background_{number}"] = {
             "kind": "background", "normal_rate_rps": rate_rps, "plan": plans.plan(interactive=False)
         }  # fmt: skip
     return classes
+
+
+def _rate_rps(rng: random.Random, most_a_step: float, interval_s: float) -> float:
+    """First attempts per second at normal load; seldom none."""
+    return 0.0 if rng.random() < SELDOM else some(rng, most_a_step / 30, most_a_step) / interval_s
 
 
 class _Plans:
@@ -157,7 +166,8 @@ class _Plans:
     def plan(self, *, interactive: bool) -> list[Data]:
         self._left = MOST_STEPS
         self._interactive = interactive
-        return self._steps(None, 0)
+        first = [self._lookup(None, 0)] if interactive and self._caches and self._rng.random() < 0.5 else []
+        return first + self._steps(None, 0)
 
     def _steps(self, held: str | None, depth: int) -> list[Data]:
         """One to four steps, while a worker of `held` is held and `depth` workers in all."""
@@ -171,23 +181,28 @@ class _Plans:
     def _makers(self, held: str | None, depth: int) -> list[Callable[[], Data]]:
         """What can make a step here."""
         rng = self._rng
-        has_cores = held is not None and self._services[held]["cores_per_replica"] > 0
-        calls = [name for name, call in self._calls.items() if has_cores or "attempt_cpu" not in call]
+        has_cores, calls = self._has_cores(held), self._callable(held)
         makers: list[Callable[[], Data]] = []
         if self._pools and depth < MAX_HELD:
             makers += [lambda: self._call(depth)] * 3
         if calls:
             makers += [lambda: {"query": rng.choice(calls)}] * 3
         if has_cores:
-            makers.append(lambda: {"compute": duration(rng, 0.03)})
+            makers += [lambda: {"compute": duration(rng, 0.03)}] * 3
         if self._caches and self._interactive:
-            makers += [lambda: self._lookup(held, depth)] * 2
+            makers += [lambda: self._lookup(held, depth)] * 4
             makers.append(lambda: {"fill": rng.choice(self._caches), **self._key()})
         if self._caches:
             makers.append(lambda: {"invalidate": rng.choice(self._caches)})
         if self._consumers:
             makers.append(lambda: {"emit": rng.choice(self._consumers)})
         return makers
+
+    def _has_cores(self, held: str | None) -> bool:
+        return held is not None and self._services[held]["cores_per_replica"] > 0
+
+    def _callable(self, held: str | None) -> list[str]:
+        return [name for name, call in self._calls.items() if self._has_cores(held) or "attempt_cpu" not in call]
 
     def _call(self, depth: int) -> Data:
         pool = self._rng.choice(self._pools)
@@ -198,6 +213,9 @@ class _Plans:
         cache, key = self._rng.choice(self._caches), self._key()
         nested = self._steps(held, depth) if self._left > 0 and self._rng.random() < 0.7 else []
         if self._rng.random() < 0.7:
+            calls = self._callable(held)
+            if calls and self._rng.random() < 0.5:
+                nested.append({"query": self._rng.choice(calls)})
             nested.append({"fill": cache, **key})
         return {"lookup": cache, **key, "on_miss": nested}
 

@@ -15,8 +15,9 @@ from streamflow_env.environment.adding import add
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
-from streamflow_env.validation.invariants import RULES, View
+from streamflow_env.validation.invariants import RULES
 from streamflow_env.validation.settings import Facts, Quotas, Settings
+from streamflow_env.validation.view import View
 
 FULL_BUDGET_MILLI: Final = 100_000
 ADMISSION: Final = 10**9

@@ -12,7 +12,7 @@ from streamflow_env.environment.document import WEIGHT
 from streamflow_env.environment.rewards import LEAST_LOAD, REWARD_TERMS, RewardWeights, load_reward, reward_terms
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
-from streamflow_env.system import Cache, load_system
+from streamflow_env.system import Cache, LlmEndpoint, load_system
 from tests.environment.fake import empty_telemetry
 
 SYSTEM = load_system()
@@ -124,6 +124,21 @@ def test_memory_is_priced_against_the_as_found_fleet() -> None:
     telemetry = empty_telemetry(SYSTEM)
     telemetry.services["memory_ns"] *= 3
     assert terms(telemetry)["memory"] == pytest.approx(-3.0 * MEMORY / FLEET)
+
+
+def test_no_request_of_the_llm_is_worth_more_than_none() -> None:
+    """All that came to two endpoints were refused; what rounding leaves of the difference must not be a gain."""
+    endpoint = next(s for s in SYSTEM.services.values() if isinstance(s, LlmEndpoint))
+    few = endpoint.model_copy(update={"quota_per_minute": 30})
+    services = {name: few if service is endpoint else service for name, service in SYSTEM.services.items()}
+    system = SYSTEM.model_copy(update={"services": services | {"second": few}})
+    rows = [row for row, found in enumerate(system.services.values()) if found is few]
+    for rate_limited in range(100):
+        telemetry = empty_telemetry(system)
+        telemetry.services["arrivals"][rows] = 159, 100
+        telemetry.services["rate_limited"][rows] = 25, rate_limited
+        telemetry.services["breaker_open"][rows] = 134, 100 - rate_limited
+        assert -1e-12 < reward_terms(telemetry, SYSTEM.control_table.as_found, system, WEIGHTS)["llm"] <= 0.0
 
 
 def test_a_longer_ttl_does_not_make_an_age_younger() -> None:

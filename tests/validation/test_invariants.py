@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines import make_engine
-from streamflow_env.engines.telemetry import NUM_BUCKETS, Telemetry, bucket
+from streamflow_env.engines.telemetry import NUM_BUCKETS, OPEN, Telemetry, bucket
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
@@ -85,6 +85,52 @@ TAMPERED: dict[str, list[Change]] = {
     "services.busy is negative": [("services", "desk", "busy", -MANY)],
 }
 
+OTHER_WAYS: list[tuple[str, list[Change]]] = [
+    ("service: only what its kind can count", [("services", "desk", "lookups", 1)]),
+    ("service: only what its kind can count", [("services", "book", "shed", 1)]),
+    ("service: only what its kind can count", [("services", "store", "rate_limited", 1)]),
+    ("service: only what its kind can count", [("services", "index", "tokens_milli", 1)]),
+    ("service: only what its kind can count", [("services", "brain", "server_ns", 1)]),
+    ("service: only what its kind can count", [("services", "later", "sojourn_ns", 1)]),
+    ("service: a queue within its limit", [("services", "mail", "queue_length", MANY)]),
+    ("service: a queue within its limit", [("services", "store", "queue_length", 1)]),
+    ("service: busy within servers, unless draining", [("services", "mail", "busy", MANY)]),
+    ("service: in flight is busy and waiting", [("services", "brain", "in_flight", -1)]),
+    ("service: in flight is busy and waiting", [("services", "mail", "in_flight", 3)]),
+    ("service: busy_ns within server_ns, unless draining", [("services", "index", "busy_ns", EVER)]),
+    ("service: server_ns between the servers at start and end", [("services", "desk", "server_ns", -1)]),
+    ("service: server_ns between the servers at start and end", [("services", "mail", "server_ns", -1)]),
+    ("service: core_ns between the cores at start and end", [("services", "desk", "core_ns", -1)]),
+    ("service: replica_ns is the replicas asked for, and those draining", [("services", "desk", "replica_ns", -1)]),
+    ("service: memory_ns is the memory in force", [("services", "store", "memory_ns", -1)]),
+    ("service: arrivals are what calls and deferred asks send", [("services", "brain", "arrivals", -1)]),
+    ("service: arrivals are what calls and deferred asks send", [("services", "later", "completions", 1)]),
+    ("service: arrivals are what calls and deferred asks send", [("calls", "read", "attempts", 1)]),
+    ("service: refusals and timeouts are those of its calls", [("services", "brain", "rate_limited", 1)]),
+    ("service: refusals and timeouts are those of its calls", [("services", "brain", "breaker_open", 1)]),
+    ("service: refusals and timeouts are those of its calls", [("services", "book", "queue_full", 1)]),
+    ("llm: no more accepted than tokens came", [("services", "brain", "tokens_milli", MANY)]),
+    ("cache: hits within lookups", [("services", "store", "item_hits", MANY)]),
+    ("cache: hits within lookups", [("services", "store", "stale_hits", MANY)]),
+    ("cache: completions are lookups and fills", [("services", "store", "fills", 1)]),
+    ("cache: no answer older than its time to live", [("services", "index", "age_ns", EVER)]),
+    ("call: a breaker that is off is closed", [("calls", "read", "breaker_state", OPEN)]),
+    ("call: a breaker that is off is closed", [("calls", "find", "breaker_open", 1)]),
+    ("call: fallbacks cover who is not asked", [("calls", "think", "not_asked", MANY),
+                                                ("calls", "think", "fallbacks", MANY)]),
+    ("call: no more answered than requested", [("calls", "think", "exhausted", MANY)]),
+    ("call: no more ends than attempts", [("calls", "think", "rate_limited", MANY)]),
+    ("class: hits and misses are answers", [("classes", "ask", "hit_answers", MANY)]),
+    ("class: hits and misses are answers", [("classes", "ask", "miss_response_ns", EVER)]),
+    ("class: response_ns is of the response times in the histogram", [("classes", "ask", "response_ns", EVER)]),
+    ("class: nothing of users in the background", [("classes", "tidy", "attempts", 1)]),
+    ("all: failures happened at a service", [("classes", "ask", "failed_shed", MANY)]),
+    ("all: failures happened at a service", [("classes", "ask", "failed_queue_full", MANY)]),
+    ("calls.retries is negative", [("calls", "think", "retries", -MANY)]),
+    ("classes.late is negative", [("classes", "ask", "late", -MANY)]),
+]  # fmt: skip
+"""More of what a rule must find: its other rows and clauses, and what is too small where it knows the exact figure."""
+
 
 @functools.cache
 def honest() -> tuple[System, Episode, list[Telemetry]]:
@@ -131,6 +177,11 @@ def test_every_rule_is_tampered_with() -> None:
 @pytest.mark.parametrize("rule", TAMPERED)
 def test_a_rule_that_is_broken_is_named(rule: str) -> None:
     assert any(line.startswith(rule) for line in errors_of_last(tampered(TAMPERED[rule])))
+
+
+@pytest.mark.parametrize(("rule", "changes"), OTHER_WAYS, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_rule_that_is_broken_in_another_way_is_named(rule: str, changes: list[Change]) -> None:
+    assert any(line.startswith(rule) for line in errors_of_last(tampered(changes)))
 
 
 @pytest.mark.parametrize("change", [("desk", -(10**9)), ("desk", EVER), ("mail", 1)])
