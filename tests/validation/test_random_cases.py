@@ -121,11 +121,10 @@ def test_engines_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = run(case)[1]
     assert honest.errors == []
     assert honest.compared > 1
-    make = make_engine
 
     def make_late(name: str, system: System, **more: Any) -> Any:
         later = system.model_copy(update={"warmup_s": system.warmup_s + system.control_interval_s})
-        return make(name, later if name == "reference" else system, **more)
+        return make_engine(name, later if name == "reference" else system, **more)
 
     monkeypatch.setattr(random_cases, "make_engine", make_late)
     assert any(line.startswith("engines differ: ") for line in run(case)[1].errors)
