@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from agents.validation.section import Section, Settings
-from agents.validation.sections import SECTIONS
+from agents.validation.sections import KEPT, SECTIONS
+from streamflow_env.errors import ConfigError
 
 CLAIM: Final = """# Validation
 
@@ -87,6 +89,29 @@ def write(measured: Sequence[Measured], settings: Settings, out: Path) -> None:
         for file in files:
             os.replace(file, folder / file.name)
         os.replace(new / out.name, out)
+
+
+def refresh(settings: Settings, out: Path) -> list[Section]:
+    """Quote the kept campaigns anew in the page that is there, and leave all else as it is.
+
+    Raises:
+        ConfigError: there is no page, or it has not their sections.
+    """
+    if not out.is_file():
+        raise ConfigError(f"{out}: there is no page to refresh")
+    text, sections = out.read_text(encoding="utf-8"), [SECTIONS[name](settings) for name in KEPT]
+    for section in sections:
+        row = re.compile(rf"^(\| \[{section.title}\]\(#\w+\) \|) .* (\| [\d.]+ \|)$", re.MULTILINE)
+        body = re.compile(rf"^## {section.title}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+        if not (row.search(text) and body.search(text)):
+            raise ConfigError(f"{out}: has no section {section.title!r} to refresh")
+        new = "\n".join(section.markdown(out.with_suffix("").name)) + "\n"
+        text = row.sub(lambda found, words=section.verdict: f"{found[1]} {words} {found[2]}", text)  # type: ignore[misc]
+        text = body.sub(lambda _, new=new: new, text)  # type: ignore[misc]
+    with tempfile.TemporaryDirectory(prefix=".validation-", dir=out.parent) as name:
+        (Path(name) / out.name).write_text(text, encoding="utf-8")
+        os.replace(Path(name) / out.name, out)
+    return sections
 
 
 def _write_files(measured: Sequence[Measured], folder: Path) -> list[Path]:

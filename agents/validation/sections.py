@@ -162,6 +162,8 @@ SECTIONS: Final[Mapping[str, Callable[[Settings], Section]]] = {
     "mutants": mutants,
 }
 """By name, in the order of the page."""
+KEPT: Final = ("accounting", "mutants")
+"""Those that quote what a campaign of its own has kept."""
 
 
 def _seeds(seeds: range) -> str:

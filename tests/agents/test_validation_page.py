@@ -141,6 +141,29 @@ def test_the_kept_campaigns(tmp_path: Path) -> None:
     assert "**Wrong**: 1 cases break a rule." in accounting_text(violated)
 
 
+def test_a_refreshed_page_is_the_page_written_anew(shown: Callable[..., int], tmp_path: Path) -> None:
+    parts = {"small": small((RIGHT,)), "accounting": sections.accounting, "mutants": sections.mutants}
+    written = tmp_path / "docs" / "validation.md"
+    assert shown(parts) == 0
+    absent = written.read_text(encoding="utf-8")
+    kept = tmp_path / "docs" / "validation"
+    (kept / "accounting.json").write_text(json.dumps(KEPT))
+    write_mutants(kept / "mutants.json", [Verdict("no time", "compiled", "")])
+    assert shown(parts, "--refresh") == 1
+    refreshed = written.read_text(encoding="utf-8")
+    assert shown(parts) == 1
+    assert refreshed == written.read_text(encoding="utf-8") != absent
+
+
+def test_there_must_be_a_page_to_refresh(shown: Callable[..., int], tmp_path: Path) -> None:
+    parts = {"small": small((RIGHT,)), "accounting": sections.accounting, "mutants": sections.mutants}
+    assert shown(parts, "--refresh") == 1
+    assert shown({"small": small((RIGHT,))}) == 0
+    before = (tmp_path / "docs" / "validation.md").read_text(encoding="utf-8")
+    assert shown(parts, "--refresh") == 1
+    assert (tmp_path / "docs" / "validation.md").read_text(encoding="utf-8") == before
+
+
 def test_controllers_are_a_section() -> None:
     (measured,) = measure(Settings(), ["controllers"])
     assert measured.section.passes
