@@ -75,7 +75,7 @@ def _end_s(scenario: str, seed: int, most_s: float) -> float | None:
 
 
 def _row(what: str, seen: Sequence[float], repeated: float | None) -> Row:
-    measure = "largest |∫ n dt - Σ times| / Σ times over all services"
+    measure = "∫ n dt against Σ times: largest relative difference over all services"
     return Row(what, measure, "", tuple(seen), "L = λ·W", low=0.0, high=0.0, reference=repeated)
 
 
