@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,10 +22,11 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def doomed(**users: Any) -> Any:
+def doomed(background: Sequence[Any] = (), **users: Any) -> Any:
     """Every attempt fails, 15 ms after it was sent: there is no room behind the entry."""
     full = pool(1, workers=1, queue_limit=0, fault_fraction=1.0, serves_departed=True)
-    return tiny_system({"full": {**full, "service_time": constant(0)}}, [{"call": "full"}], users=users)
+    services = {"full": {**full, "service_time": constant(0)}}
+    return tiny_system(services, [{"call": "full"}], users=users, background=background)
 
 
 @pytest.mark.parametrize(("cap_s", "caps_ms"), [(None, (100, 200, 400)), (0.15, (100, 150, 150))])
@@ -101,32 +103,39 @@ def test_a_breaker_is_shared_by_all_users(engine: str) -> None:
 
 
 def test_a_breaker_learns_of_answers_and_of_deadlines(engine: str) -> None:
-    """One answered of two leaves it closed below the threshold of 0.6; two that passed their deadline open it."""
+    """One answered of the last two leaves it closed, being below 0.6; two that passed their deadline open it."""
     work = {"work": pool(20, workers=1, queue_limit=9, serves_departed=True)}
     users = {"deadline_s": 0.05, "breaker": breaker(threshold_fraction=0.6)}
     system = tiny_system(work, [{"call": "work"}], users=users)
-    episode, sent = schedule(system, {100: 3, 200: 1})
+    episode, sent = schedule(system, {100: 2, 200: 1, 300: 3, 400: 1})
 
     result = run(engine, system, episode)
 
-    begins = sent[0] + ENTERED
-    assert [row[4] for row in sorted(result.answers)] == ["ok", "deadline", "deadline", "breaker open"]
-    assert result.answers[0][3] == begins + 20 * MS
+    outcomes = [row[4] for row in sorted(result.answers)]
+    assert outcomes == ["ok", "deadline", "ok", "ok", "deadline", "deadline", "breaker open"]
+    assert result.answers[0][3] == sent[0] + ENTERED + 20 * MS
 
 
-def test_background_requests_know_neither_budget_nor_breaker(engine: str) -> None:
-    system = tiny_system(
-        {"full": {**pool(1, fault_fraction=1.0), "service_time": constant(0)}},
-        [{"call": "full"}],
-        users={"max_retries": 1, "retry_budget_fraction": 1.0, "retry_budget_cap": 1, "breaker": breaker()},
-        background=[{"call": "full"}],
-    )
-    episode, _ = schedule(system, {150: 1}, background={100: 1, 110: 1, 120: 1, 300: 1})
+def test_background_requests_know_no_breaker(engine: str) -> None:
+    """Two background requests fail before the user and one after: neither do they open it nor does it refuse them."""
+    system = doomed(max_retries=1, breaker=breaker(), background=[{"call": "full"}])
+    episode, _ = schedule(system, {150: 1}, background={100: 1, 110: 1, 170: 1, 300: 1})
 
     result = run(engine, system, episode)
 
     assert result.background("failed_fault") == [4]
     assert (result.users("attempts"), result.users("failed_fault")) == ([2], [2])
+
+
+def test_background_requests_know_no_retry_budget(engine: str) -> None:
+    """The first user takes its one retry; the four between pay nothing in, so the second has half a one."""
+    system = doomed(max_retries=1, retry_budget_fraction=0.5, retry_budget_cap=1, background=[{"call": "full"}])
+    episode, _ = schedule(system, {100: 1, 300: 1}, background={150: 1, 160: 1, 170: 1, 180: 1})
+
+    result = run(engine, system, episode)
+
+    assert result.background("failed_fault") == [4]
+    assert (result.users("attempts"), result.users("failed_fault")) == ([3], [3])
 
 
 def test_the_latency_of_an_index_may_grow_by_so_much_a_query(engine: str) -> None:
