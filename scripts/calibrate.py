@@ -33,6 +33,7 @@ def main() -> None:
             load_system(arguments.system),
             range(arguments.seeds),
             reference=not arguments.no_reference,
+            patience=True,
             processes=arguments.jobs,
             progress=True,
         )

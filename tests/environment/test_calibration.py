@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from streamflow_env.environment.calibration import Row, calibrate, markdown, situations
-from streamflow_env.environment.calibration.cascades import CASCADES
+from streamflow_env.environment.calibration.cascades import CASCADES, LLM_LIMITED_LEVEL
 from streamflow_env.environment.calibration.document import page, write_pictures
 from streamflow_env.environment.calibration.measures import Counter, Extreme, Metric, Over, WholeAgain, reading
-from streamflow_env.environment.calibration.onsets import Chain, Link, first_onset, in_order
+from streamflow_env.environment.calibration.onsets import Chain, Link, chain, first_onset, in_order
+from streamflow_env.environment.calibration.patience import Patience, measure_patience, patience_jobs
 from streamflow_env.environment.calibration.recording import Recording, record
 from streamflow_env.environment.calibration.runs import Calibration
-from streamflow_env.environment.calibration.situations import ABOVE_ZERO, Requirement
+from streamflow_env.environment.calibration.situations import ABOVE_ZERO, Requirement, llm_limited_at
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Timeline
 from streamflow_env.system import load_system
@@ -52,6 +53,20 @@ def test_every_situation_is_in_the_table_and_every_cascade_in_a_picture(
         assert file.stat().st_size > 10_000
         assert f"(calibration/{file.name})" in text
         assert all(link.label in text for link in cascade.links)
+
+
+def test_patience_changes_the_deadline_alone_and_is_a_table_of_the_page() -> None:
+    job = (SYSTEM, LLM_LIMITED_LEVEL, SYSTEM.users.deadline_s, 101)
+    assert job[:3] == next(patience_jobs(SYSTEM, 101))[:3]
+    found = measure_patience(job)
+    shown = page(
+        Calibration((101,), (), (), (found, Patience(3.0, 15.0, (0.0, 1.0, 2.0, 3.0, 4.0, 4.0)))), "calibration"
+    )
+
+    recording = record(SYSTEM, llm_limited_at(LLM_LIMITED_LEVEL), 101, engine="compiled", interval_s=1.0)
+    assert found.onsets_s == chain(CASCADES[0], recording).onsets_s
+    assert "| 1.4x | 5 s | 0 |" in shown
+    assert "| 3x | 15 s | 0 | 1 | 2 | 3 | 4 | 4 | yes |" in shown
 
 
 def test_seconds_or_control_intervals_measure_the_same() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tqdm import tqdm
 
 from streamflow_env.environment.calibration.onsets import Chain, chain
+from streamflow_env.environment.calibration.patience import Patience, measure_patience, patience_jobs
 from streamflow_env.environment.calibration.recording import record
 from streamflow_env.environment.calibration.rows import Row
 from streamflow_env.environment.calibration.situations import Situation, situations
 from streamflow_env.system import System
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Every row, and the chain of every cascade on each seed."""
+    """Every row, the chain of every cascade on each seed, and cascade 1 with more patient users."""
 
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
     chains: tuple[tuple[Chain, ...], ...]
+    patience: tuple[Patience, ...] = ()
 
     @property
     def passes(self) -> bool:
@@ -59,12 +64,14 @@ def calibrate(
     *,
     of: Sequence[Situation] | None = None,
     reference: bool = True,
+    patience: bool = False,
     processes: int = 1,
     progress: bool = False,
 ) -> Calibration:
     """Measure `system` as found in every situation (or in those of `of`) on `seeds`.
 
-    With `reference` the first seed runs on the reference engine too. Raises ConfigError where the system lacks what is
+    With `reference` the first seed runs on the reference engine too; with `patience` cascade 1 is looked at with users
+    who wait longer. Raises ConfigError where the system lacks what is
     to be measured.
     """
     chosen = situations() if of is None else tuple(of)
@@ -82,7 +89,8 @@ def calibrate(
             rows.append(Row(situation.name, need, seen, repeated.figures[index] if repeated else None))
         if situation.cascade is not None:
             chains.append(tuple(outcome.chain for outcome in mine if outcome.chain is not None))
-    return Calibration(tuple(seeds), tuple(rows), tuple(chains))
+    patient = _each(measure_patience, list(patience_jobs(system, seeds[0])), processes) if patience else ()
+    return Calibration(tuple(seeds), tuple(rows), tuple(chains), tuple(patient))
 
 
 def run(job: Job) -> tuple[tuple[str, int, str], Outcome]:
@@ -99,16 +107,16 @@ def run(job: Job) -> tuple[tuple[str, int, str], Outcome]:
 
 def _outcomes(jobs: list[Job], processes: int, progress: bool) -> Iterator[tuple[tuple[str, int, str], Outcome]]:
     longest_first = sorted(jobs, key=lambda job: -job.size)
-    with _results(longest_first, processes) as results:
-        yield from tqdm(
-            results, total=len(jobs), unit=" episodes", disable=None if progress else True, dynamic_ncols=True
-        )
+    yield from tqdm(
+        _each(run, longest_first, processes), total=len(jobs), unit=" episodes",
+        disable=None if progress else True, dynamic_ncols=True,
+    )  # fmt: skip
 
 
-@contextmanager
-def _results(jobs: list[Job], processes: int) -> Iterator[Iterator[tuple[tuple[str, int, str], Outcome]]]:
+def _each(function: Callable[[Task], Result], tasks: list[Task], processes: int) -> Iterator[Result]:
+    """`function` of every task, as they finish if there is more than one process."""
     if processes == 1:
-        yield map(run, jobs)
+        yield from map(function, tasks)
         return
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield pool.imap_unordered(run, jobs)
+        yield from pool.imap_unordered(function, tasks)

@@ -117,16 +117,21 @@ def _beyond() -> Iterator[Requirement]:
         yield Requirement(f"{label}, mean latency in the worst minute of the first 3", "s", low, high, worst)
 
 
-def _llm_rate_limit() -> Situation:
+def llm_limited_at(level: float) -> Timeline:
+    """The cause of cascade 1 at a load of so many times the normal."""
     start_s, end_s = LLM_LIMITED_S
     incident = {
         "kind": "llm_degradation", "service": "llm", "start_s": start_s, "duration_s": end_s - start_s, **LLM_LIMITED,
     }  # fmt: skip
+    return _steady(level, end_s, incident)
+
+
+def _llm_rate_limit() -> Situation:
     order = Requirement("the chain's onsets are in order (1: yes)", "", 1, 1, InOrder(LLM_RATE_LIMIT), share=0.9)
     inner = Requirement("429s, slots, queue, CPU in order (1: yes)", "", 1, 1, InOrder(LLM_RATE_LIMIT, 4), share=0.9)
     fullest = Requirement("engine queue, longest", "", 1000, math.inf, HighestGauge("engine", "queue_length"))
     refused = Requirement("refused by the full engine queue", "", 1, math.inf, Counter("engine", "queue_full"))
-    scenario = _steady(LLM_LIMITED_LEVEL, end_s, incident)
+    scenario = llm_limited_at(LLM_LIMITED_LEVEL)
     needs = (order, inner, fullest, refused)
     return Situation(
         f"LLM rate limit at {LLM_LIMITED_LEVEL:g}x load", scenario, needs, interval_s=SECOND, cascade=LLM_RATE_LIMIT
