@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
+from streamflow_env.engines.compiling import kernel
 from streamflow_env.engines.draws.hashing import EVICTED, draw_index, uniform
 
 ENTRY: Final = np.dtype(
@@ -26,13 +26,13 @@ def index_bits(num_slots: int) -> int:
     return max(4, (2 * num_slots - 1).bit_length())
 
 
-@njit(cache=True)
+@kernel
 def _home(key: int, bits: int) -> int:
     """Where a search for `key` begins: multiplicative (Fibonacci) hashing, Knuth vol. 3, 6.4."""
     return ((int(key) * 2654435761) & 0xFFFFFFFF) >> (32 - bits)
 
 
-@njit(cache=True)
+@kernel
 def find(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, key: int) -> int:
     """The slot of `key`, or FREE."""
     mask = (1 << bits) - 1
@@ -44,7 +44,7 @@ def find(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, ke
         place = (place + 1) & mask
 
 
-@njit(cache=True)
+@kernel
 def insert(index: Any, index_at: int, bits: int, key: int, slot: int) -> None:
     """Remember that `key`, which had no slot, has `slot`."""
     mask = (1 << bits) - 1
@@ -54,7 +54,7 @@ def insert(index: Any, index_at: int, bits: int, key: int, slot: int) -> None:
     index[index_at + place] = slot
 
 
-@njit(cache=True)
+@kernel
 def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, key: int) -> None:
     """Forget the slot of `key`, and close the gap (Knuth vol. 3, 6.4, algorithm R)."""
     mask = (1 << bits) - 1
@@ -74,7 +74,7 @@ def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, 
     index[index_at + gap] = FREE
 
 
-@njit(cache=True)
+@kernel
 def victim(entries: Any, entries_at: int, used: int, samples: int, key: Any, attempt: int, step: int, now: int) -> int:
     """The slot that gives way: of those sampled the first that has expired, else the one used longest ago."""
     chosen = -1
@@ -87,7 +87,7 @@ def victim(entries: Any, entries_at: int, used: int, samples: int, key: Any, att
     return chosen
 
 
-@njit(cache=True)
+@kernel
 def fill_index(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, used: int) -> None:
     """Build the index of the slots in use; it must be free."""
     for slot in range(used):

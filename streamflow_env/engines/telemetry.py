@@ -22,6 +22,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from streamflow_env.engines.compiling import kernel
+
 SERVICE_FIELDS: Final = {
     "arrivals": "requests that came",
     "completions": "requests served to the end",
@@ -174,7 +176,7 @@ PERCENTILE_ERROR: Final = 0.5 / PER_OCTAVE
 """Largest relative error of a percentile read from the histogram: half a bucket, 1/64."""
 
 
-@njit(cache=True)
+@kernel
 def bucket(duration_ns: int) -> int:
     """The histogram bucket of a duration; what is shorter or longer than the range counts in the end buckets."""
     if duration_ns < 131072:
@@ -215,9 +217,11 @@ def percentile_buckets(histograms: Any, rows: Any, starts: Any, which: Any, frac
         for s in range(num_sums):
             summed = histograms[cell, rows[starts[s]]]
             if starts[s + 1] - starts[s] > 1:
-                pooled[:] = summed
-                for place in range(starts[s] + 1, starts[s + 1]):
-                    pooled += histograms[cell, rows[place]]
+                for index in range(NUM_BUCKETS):
+                    count = 0
+                    for place in range(starts[s], starts[s + 1]):
+                        count += histograms[cell, rows[place], index]
+                    pooled[index] = count
                 summed = pooled
             total = 0
             for octave in range(NUM_OCTAVES):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from streamflow_env.engines.compiling import kernel
 from streamflow_env.engines.draws.arrivals import SECOND_NS, Arrivals
 from streamflow_env.engines.draws.distributions import popular_key
 from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, TTL, draw_index, stream_key, uniform
@@ -139,13 +139,13 @@ def _lookups(plan: tuple[Step, ...], cache: str, count: _Counter) -> Iterator[tu
             yield from nested
 
 
-@njit(cache=True)
+@kernel
 def ttl_ns(u: float, ttl_s: float, jitter_fraction: float) -> int:
     """Time to live of one entry: ttl · U(1 - jitter, 1 + jitter)."""
     return int(ttl_s * (1.0 + jitter_fraction * (2.0 * u - 1.0)) * 1e9)
 
 
-@njit(cache=True)
+@kernel
 def _remember(
     came: Any, first: Any, steps: Any, table: Any, index: Any, bits: int, keys: Any, lives: Any, samples: int,
     used: int,

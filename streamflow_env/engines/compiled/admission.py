@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import ADMISSION
+from streamflow_env.engines.compiling import inlined, kernel
 
 
 @inlined

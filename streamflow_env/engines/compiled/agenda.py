@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from streamflow_env.engines.compiled.compiling import inlined, kernel
+from streamflow_env.engines.compiling import inlined, kernel
 
 CHANGE_EVENT: Final = 0
 READY_EVENT: Final = 1

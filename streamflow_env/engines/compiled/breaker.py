@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.compiling import inlined, kernel
+from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
 from streamflow_env.system import Breaker

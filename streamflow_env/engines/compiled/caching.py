@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import KEY
 from streamflow_env.engines.compiled.services import draw, touch
+from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import popular_key
 from streamflow_env.engines.draws.hashing import INVALIDATED_KEY, ITEM, TTL, draw_index, uniform
 from streamflow_env.engines.draws.sweeps import sweep_position

@@ -18,7 +18,6 @@ from streamflow_env.engines.compiled.agenda import (
 )
 from streamflow_env.engines.compiled.breaker import permits, record
 from streamflow_env.engines.compiled.caching import item_of
-from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
 from streamflow_env.engines.compiled.need import fallback_of, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.compiled.records import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
@@ -33,6 +32,7 @@ from streamflow_env.engines.compiled.services import (
     touch,
     want_server,
 )
+from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import duration_ns, to_ns
 from streamflow_env.engines.draws.hashing import ATTEMPT_CPU, BACKOFF, CALL_LATENCY, REPLICA, SERVICE_TIME, STALE
 from streamflow_env.engines.telemetry import BREAKER_OPEN, OK, QUEUE_FULL, RATE_LIMITED, TIMEOUT

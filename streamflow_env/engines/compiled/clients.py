@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.compiling import inlined
 from streamflow_env.engines.compiled.records import RETRY
+from streamflow_env.engines.compiling import inlined
 from streamflow_env.engines.draws.distributions import exponential, to_ns
 
 

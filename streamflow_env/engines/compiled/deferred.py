@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from streamflow_env.engines.compiled.agenda import ENRICH_EVENT, POLL_EVENT, order_of, schedule
-from streamflow_env.engines.compiled.compiling import kernel
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
 from streamflow_env.engines.compiled.records import CELL, JOB
 from streamflow_env.engines.compiled.services import complete, touch
+from streamflow_env.engines.compiling import kernel
 from streamflow_env.engines.draws.hashing import DEFERRED, stream_key, uniform
 from streamflow_env.engines.slots import FREE, find
 

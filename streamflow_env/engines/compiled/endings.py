@@ -19,7 +19,6 @@ from streamflow_env.engines.compiled.agenda import (
 )
 from streamflow_env.engines.compiled.breaker import record
 from streamflow_env.engines.compiled.clients import grants_retry, think_ns
-from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import (
     ENTER,
     HOLD,
@@ -32,6 +31,7 @@ from streamflow_env.engines.compiled.services import (
     log_visit,
     remove_from_queue,
 )
+from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.hashing import RETRY, THINK
 from streamflow_env.engines.telemetry import (
     BREAKER_OPEN,

@@ -12,7 +12,7 @@ from streamflow_env.engines.compiled.layout import Layout, lay_out
 from streamflow_env.engines.compiled.loop import EVENTS_PER_SLOT, MORE_ROOM, VISITS_PER_SLOT, put_in_force, run_interval
 from streamflow_env.engines.compiled.records import CHANGE, CHANGES, HOLD_COLUMNS, REQUEST
 from streamflow_env.engines.draws.arrivals import Arrivals
-from streamflow_env.engines.slots import ENTRY, FREE, fill_index
+from streamflow_env.engines.slots import ENTRY, FREE, fill_index, index_bits
 from streamflow_env.engines.telemetry import (
     ANSWER,
     CALL,
@@ -25,7 +25,7 @@ from streamflow_env.engines.telemetry import (
     VISIT,
     Telemetry,
 )
-from streamflow_env.engines.warm import WarmState, warm_state
+from streamflow_env.engines.warm import warm_state
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
@@ -35,8 +35,8 @@ _NUM_COUNTS = {
     CALL: tuple(CALL_FIELDS).index("breaker_state"),
 }
 """How many fields of each record are counts of an interval; the gauges after them live on."""
-_FIRST_SLOTS = 512
-_FIRST_EVENTS = 4096
+_FIRST_SLOTS = 128
+_FIRST_EVENTS = 512
 _FIRST_DEADLINES = 256  # a power of two, and so it stays
 
 
@@ -59,7 +59,9 @@ class CompiledEngine:
         """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
         self._lay_out_state(episode)
         warm = warm_state(self._system, episode.rates_rps[:, 0])
-        self._fill_caches(warm)
+        caches = self._found.caches
+        room = self._found.services["memory_entries"][[cache.row for cache in caches]]
+        self._lay_out_caches(room, [warm.entries[cache.name] for cache in caches])
         users = self._system.users
         self._arrivals = Arrivals(
             episode.seed, episode.rates_rps, episode.bin_ns, self._system.interactive, users, (warm.users, warm.seconds)
@@ -79,6 +81,7 @@ class CompiledEngine:
         start_ns = int(world["now"])
         end_ns = start_ns + state.interval_ns
         self._forget_counts()
+        self.make_caches_fit(controls)
         put_in_force(
             world,
             state.services,
@@ -126,8 +129,7 @@ class CompiledEngine:
         found = self._found
         self._state = Layout(
             found.world.copy(), found.services.copy(), found.calls.copy(), found.classes.copy(), found.steps,
-            found.controls, found.memory.copy(), found.cache_names, found.num_entries, found.num_places,
-            found.interval_ns, found.num_warmup_intervals,
+            found.controls, found.memory.copy(), found.caches, found.interval_ns, found.num_warmup_intervals,
         )  # fmt: skip
         self._requests = np.zeros(_FIRST_SLOTS, REQUEST)
         self._holds = np.zeros((_FIRST_SLOTS, HOLD_COLUMNS), dtype=np.int64)
@@ -148,18 +150,41 @@ class CompiledEngine:
             record["at_ns"], record["service"] = change.at_ns, service
             record["kind"], record["value"] = CHANGES.index(change.kind), change.value
 
-    def _fill_caches(self, warm: WarmState) -> None:
+    def _lay_out_caches(self, room: NDArray[np.int64], entries: list[NDArray[Any]]) -> None:
+        """Every cache's entries and their index, with `room` for so many in each."""
         state = self._state
         assert state is not None
-        self._entries = np.empty(max(1, state.num_entries), ENTRY)
-        self._index = np.full(max(1, state.num_places), FREE, dtype=np.int32)
-        for name in state.cache_names:
-            service = state.services[self._system.service_names.index(name)]
-            entries, start = warm.entries[name], int(service["entries_at"])
-            self._entries[start : start + len(entries)] = entries
-            service["entries"] = len(entries)
-            places = int(service["index_at"]), int(service["index_bits"])
-            fill_index(self._entries, start, self._index, *places, len(entries))
+        self._room = room
+        self._entries = np.empty(max(1, int(room.sum())), ENTRY)
+        self._index = np.full(max(1, sum(1 << index_bits(slots) for slots in room.tolist())), FREE, dtype=np.int32)
+        entries_at = index_at = 0
+        for cache, slots, held in zip(state.caches, room.tolist(), entries, strict=True):
+            bits = index_bits(slots)
+            service = state.services[cache.row]
+            service["entries"], service["entries_at"] = len(held), entries_at
+            service["index_at"], service["index_bits"] = index_at, bits
+            self._entries[entries_at : entries_at + len(held)] = held
+            fill_index(self._entries, entries_at, self._index, index_at, bits, len(held))
+            entries_at += slots
+            index_at += 1 << bits
+
+    @property
+    def cache_room(self) -> NDArray[np.int64]:
+        """For how many entries each cache has room, shape (num_caches,)."""
+        return self._room
+
+    def make_caches_fit(self, controls: NDArray[np.float64]) -> None:
+        """Make room where `controls` allow more entries than fit, and for half as many again."""
+        state = self._state
+        assert state is not None
+        room = self._room.copy()
+        for number, cache in enumerate(state.caches):
+            if cache.control is not None and controls[cache.control] > room[number]:
+                room[number] = min(cache.most, int(1.5 * controls[cache.control]))
+        if (room > self._room).any():
+            services = [state.services[cache.row] for cache in state.caches]
+            held = [self._entries[s["entries_at"] : s["entries_at"] + s["entries"]] for s in services]
+            self._lay_out_caches(room, held)
 
     def _run(self, arrivals: NDArray[Any], end_ns: int) -> int:
         state = self._state

@@ -15,7 +15,6 @@ from numba.extending import intrinsic
 from numba.np import arrayobj as untyped_arrayobj
 from numpy.typing import NDArray
 
-from streamflow_env.engines.compiled.compiling import kernel, long_kernel
 from streamflow_env.engines.compiled.engine import CompiledEngine
 from streamflow_env.engines.compiled.layout import lay_out
 from streamflow_env.engines.compiled.loop import MORE_ROOM, put_in_force, run_interval
@@ -29,6 +28,7 @@ from streamflow_env.engines.compiled.records import (
     STEP,
     WORLD,
 )
+from streamflow_env.engines.compiling import kernel, long_kernel
 from streamflow_env.engines.draws.arrivals import ARRIVAL, fill_arrivals
 from streamflow_env.engines.fleet import Fleet
 from streamflow_env.engines.slots import ENTRY
@@ -84,6 +84,9 @@ class CompiledFleet(Fleet):
         self._controls = found.controls
         self._places = np.zeros(num_cells, PLACE)
         self._places["interval_ns"] = found.interval_ns
+        resized = [(number, cache.control) for number, cache in enumerate(found.caches) if cache.control is not None]
+        self._resized, self._memory_controls = np.array(resized, dtype=np.intp).reshape(-1, 2).T
+        self._cache_room = np.zeros((num_cells, len(found.caches)), dtype=np.int64)
 
     def _reset_cell(self, cell: int, episode: Episode) -> None:
         super()._reset_cell(cell, episode)
@@ -101,11 +104,16 @@ class CompiledFleet(Fleet):
         place = self._places[cell]
         for name, array in self._compiled[cell].arrays().items():
             place[name], place[f"num_{name}"] = array.ctypes.data, len(array)
+        self._cache_room[cell] = self._compiled[cell].cache_room
 
     def _step_cells(self, cells: NDArray[np.intp], controls: NDArray[np.float64]) -> None:
         if getattr(config, "DISABLE_JIT"):  # noqa: B009 - numba's stubs do not know it
             super()._step_cells(cells, controls)
             return
+        outgrown = controls[np.ix_(cells, self._memory_controls)] > self._cache_room[np.ix_(cells, self._resized)]
+        for cell in cells[outgrown.any(axis=1)].tolist():
+            self._compiled[cell].make_caches_fit(controls[cell])
+            self._find(cell)
         telemetry, first = self.telemetry, 0
         while first < len(cells):
             first = run_cells(

@@ -37,7 +37,7 @@ from streamflow_env.engines.compiled.records import (
 )
 from streamflow_env.engines.draws.distributions import duration_code, to_ns
 from streamflow_env.engines.draws.sweeps import sweep_multiplier
-from streamflow_env.engines.slots import INVALID, index_bits
+from streamflow_env.engines.slots import INVALID
 from streamflow_env.system import (
     Breaker,
     Cache,
@@ -54,6 +54,16 @@ from streamflow_env.system import (
 from streamflow_env.system.controls import PARAMETER_KINDS
 
 
+@dataclass(frozen=True)
+class CacheRoom:
+    """A cache by name and row among the services; the control of its memory, if any, and the most that it sets."""
+
+    name: str
+    row: int
+    control: int | None
+    most: int
+
+
 @dataclass
 class Layout:
     """A system in arrays, as found and at rest.
@@ -68,9 +78,7 @@ class Layout:
     steps: NDArray[Any]
     controls: NDArray[Any]
     memory: NDArray[np.int64]
-    cache_names: tuple[str, ...]
-    num_entries: int
-    num_places: int
+    caches: tuple[CacheRoom, ...]
     interval_ns: int
     num_warmup_intervals: int
 
@@ -81,14 +89,6 @@ def lay_out(system: System) -> Layout:
     services = np.zeros(len(system.services), SERVICE_STATE)
     for record, service in zip(services, system.services.values(), strict=True):
         _lay_out_service(record, service, system, memory)
-    cache_names = tuple(name for name, service in system.services.items() if isinstance(service, Cache))
-    num_entries, num_places = 0, 0
-    for name in cache_names:
-        record = services[system.service_names.index(name)]
-        num_slots = _most_entries(system, name)
-        record["entries_at"], record["index_at"], record["index_bits"] = num_entries, num_places, index_bits(num_slots)
-        num_entries += num_slots
-        num_places += 1 << index_bits(num_slots)
     calls = np.zeros(len(system.calls), CALL_STATE)
     for record, name in zip(calls, system.calls, strict=True):
         _lay_out_call(record, system, name, memory)
@@ -100,8 +100,8 @@ def lay_out(system: System) -> Layout:
     world = _lay_out_world(system)
     _lay_out_clients(world[0], system.users, memory)
     return Layout(
-        world, services, calls, classes, steps, _lay_out_controls(system), memory.array(), cache_names,
-        num_entries, num_places, interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
+        world, services, calls, classes, steps, _lay_out_controls(system), memory.array(),
+        _cache_rooms(system), interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
     )  # fmt: skip
 
 
@@ -121,12 +121,14 @@ class _Memory:
         return np.concatenate([*self._parts, np.zeros(1, dtype=np.int64)])
 
 
-def _most_entries(system: System, cache: str) -> int:
-    """The most entries that a cache can be given room for."""
-    controls = [c.high for c in system.controls if c.of == cache and c.parameter == "memory_entries"]
-    service = system.services[cache]
-    assert isinstance(service, Cache)
-    return int(max([service.memory_entries, *controls]))
+def _cache_rooms(system: System) -> tuple[CacheRoom, ...]:
+    found = []
+    for row, (name, service) in enumerate(system.services.items()):
+        if isinstance(service, Cache):
+            controls = [i for i, c in enumerate(system.controls) if c.of == name and c.parameter == "memory_entries"]
+            most = [int(system.controls[i].high) for i in controls]
+            found.append(CacheRoom(name, row, controls[0] if controls else None, max(most, default=0)))
+    return tuple(found)
 
 
 def _lay_out_world(system: System) -> NDArray[Any]:

@@ -20,7 +20,6 @@ from streamflow_env.engines.compiled.agenda import (
 from streamflow_env.engines.compiled.breaker import permits
 from streamflow_env.engines.compiled.caching import invalidate_item, look_up, write
 from streamflow_env.engines.compiled.clients import pay_in
-from streamflow_env.engines.compiled.compiling import inlined
 from streamflow_env.engines.compiled.deferred import enqueue
 from streamflow_env.engines.compiled.endings import answer, fail, level_to_be, refuse
 from streamflow_env.engines.compiled.records import (
@@ -46,6 +45,7 @@ from streamflow_env.engines.compiled.services import (
     touch,
     want_server,
 )
+from streamflow_env.engines.compiling import inlined
 from streamflow_env.engines.draws.distributions import duration_ns
 from streamflow_env.engines.draws.hashing import FAULT as FAULT_DRAW
 from streamflow_env.engines.draws.hashing import REQUESTS, SERVICE_TIME, stream_key

@@ -26,7 +26,6 @@ from streamflow_env.engines.compiled.agenda import (
 from streamflow_env.engines.compiled.breaker import set_threshold
 from streamflow_env.engines.compiled.caching import begin_sweep, set_memory, settle_sweep
 from streamflow_env.engines.compiled.calls import release, set_budget
-from streamflow_env.engines.compiled.compiling import inlined, kernel, long_kernel
 from streamflow_env.engines.compiled.deferred import enrich, poll
 from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
 from streamflow_env.engines.compiled.life import advance, begin, begin_first
@@ -63,6 +62,7 @@ from streamflow_env.engines.compiled.records import (
     WAITING_LIMIT,
 )
 from streamflow_env.engines.compiled.services import batch_done, draining, replicas_ready, set_replicas, touch
+from streamflow_env.engines.compiling import inlined, kernel, long_kernel
 from streamflow_env.engines.draws.distributions import to_ns
 
 INTERVAL_OVER: Final = 0

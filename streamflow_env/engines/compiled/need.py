@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.compiling import inlined
+from streamflow_env.engines.compiling import inlined
 from streamflow_env.engines.draws.arrivals import need_of
 
 

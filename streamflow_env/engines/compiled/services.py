@@ -14,8 +14,8 @@ from streamflow_env.engines.compiled.agenda import (
     schedule,
     wake,
 )
-from streamflow_env.engines.compiled.compiling import inlined, kernel
 from streamflow_env.engines.compiled.records import CACHE, DATABASE, HOLD, POOL
+from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import duration_ns
 from streamflow_env.engines.draws.hashing import BATCHES, draw_index, stream_key, uniform
 from streamflow_env.engines.telemetry import OK, bucket

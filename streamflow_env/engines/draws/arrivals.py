@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from streamflow_env.engines.compiling import kernel, long_kernel
 from streamflow_env.engines.draws.distributions import NANOSECONDS, exponential, popular_key
 from streamflow_env.engines.draws.hashing import (
     ARRIVALS,
@@ -84,7 +84,7 @@ class Arrivals:
         # next request, interactive arrivals so far, the second last opened; then clock: exponential time, bin edge
         self._counters = np.zeros(3, dtype=np.int64)
         self._clock = np.zeros(2, dtype=np.float64)
-        self._buffer = np.zeros(4096, dtype=ARRIVAL)
+        self._buffer = np.zeros(1024, dtype=ARRIVAL)
         self._counters[2] = -users.lookback_s - 2
         if history is not None:
             _recall(self._ring, self._seconds, self._counters, *history)
@@ -125,13 +125,13 @@ def _power_of_two(least: float) -> int:
     return 1 << max(4, int(np.ceil(np.log2(max(least, 1.0)))))
 
 
-@njit(cache=True)
+@kernel
 def is_premium(seed: int, user: int, fraction: float) -> bool:
     """Whether a user is a premium user: a property of the user, the same in every request of an episode."""
     return uniform(stream_key(seed, USERS, user), PREMIUM) < fraction
 
 
-@njit(cache=True)
+@kernel
 def need_of(seed: int, user: int, request: int) -> float:
     """How badly precomputed preferences fit a user, in (0, 1): the same in every request of an episode.
 
@@ -141,7 +141,7 @@ def need_of(seed: int, user: int, request: int) -> float:
     return uniform(key, NEED)
 
 
-@njit(cache=True)
+@kernel
 def _open_seconds(seconds: Any, counters: Any, second: int) -> None:
     mask = seconds.size - 1
     first = max(counters[2] + 1, second - mask)
@@ -150,7 +150,7 @@ def _open_seconds(seconds: Any, counters: Any, second: int) -> None:
     counters[2] = max(counters[2], second)
 
 
-@njit(cache=True)
+@kernel
 def _recall(ring: Any, seconds: Any, counters: Any, users: Any, came: Any) -> None:
     for i in range(users.size):
         _open_seconds(seconds, counters, came[i])
@@ -158,7 +158,7 @@ def _recall(ring: Any, seconds: Any, counters: Any, users: Any, came: Any) -> No
         counters[1] += 1
 
 
-@njit(cache=True, nogil=True)
+@long_kernel
 def fill_arrivals(
     seed: int, rates: Any, totals: Any, bin_ns: int, interactive: Any, population: Any,
     ring: Any, seconds: Any, counters: Any, clock: Any, buffer: Any, filled: int, end_ns: int,
@@ -190,7 +190,7 @@ def fill_arrivals(
         count += 1
 
 
-@njit(cache=True)
+@kernel
 def _next_time(key: Any, totals: Any, bin_ns: int, time: float, carry: float, end_ns: int) -> Any:
     """(ns of the next attempt or at least `end_ns`, seconds, 0): walk the bins until the exponential gap is used up."""
     gap = exponential(uniform(key, INTERARRIVAL), 1.0)
@@ -211,7 +211,7 @@ def _next_time(key: Any, totals: Any, bin_ns: int, time: float, carry: float, en
         b += 1
 
 
-@njit(cache=True)
+@kernel
 def _class_of(key: Any, rates: Any, totals: Any, bin_ns: int, sent_ns: int) -> int:
     b = min(sent_ns // bin_ns, totals.size - 1)
     level = uniform(key, CLASS) * totals[b]
@@ -225,7 +225,7 @@ def _class_of(key: Any, rates: Any, totals: Any, bin_ns: int, sent_ns: int) -> i
     return last
 
 
-@njit(cache=True)
+@kernel
 def _user_of(key: Any, population: Any, ring: Any, seconds: Any, counters: Any, sent_ns: int) -> int:
     now = sent_ns // SECOND_NS
     _open_seconds(seconds, counters, now)

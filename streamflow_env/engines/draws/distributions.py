@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from numba import njit
+from streamflow_env.engines.compiling import kernel
 
 CONSTANT: Final = 0
 EXPONENTIAL: Final = 1
@@ -33,19 +33,19 @@ def duration_code(mean_s: float, cv: float, distribution: str) -> tuple[int, flo
     return LOGNORMAL, mu, sigma
 
 
-@njit(cache=True)
+@kernel
 def to_ns(seconds: float) -> int:
     """Seconds as whole nanoseconds, rounded half up."""
     return math.floor(seconds * NANOSECONDS + 0.5)
 
 
-@njit(cache=True)
+@kernel
 def exponential(u: float, mean: float) -> float:
     """An exponential variate by inversion."""
     return -mean * math.log(1.0 - u)
 
 
-@njit(cache=True)
+@kernel
 def duration_ns(u: float, family: int, a: float, b: float, factor: float) -> int:
     """A duration in ns: constant a, exponential of mean a, or lognormal(a, b), in seconds; times `factor`."""
     if family == CONSTANT:
@@ -57,13 +57,13 @@ def duration_ns(u: float, family: int, a: float, b: float, factor: float) -> int
     return to_ns(seconds * factor)
 
 
-@njit(cache=True)
+@kernel
 def scaled_ns(duration: int, factor: float) -> int:
     """A duration in ns times `factor`, rounded half up."""
     return math.floor(duration * factor + 0.5)
 
 
-@njit(cache=True)
+@kernel
 def normal_quantile(p: float) -> float:
     """Φ⁻¹(p) for p in (0, 1), to about 1 part in 10^16: Wichura 1988, algorithm AS 241 (PPND16)."""
     q = p - 0.5
@@ -76,7 +76,7 @@ def normal_quantile(p: float) -> float:
     return -value if q < 0.0 else value
 
 
-@njit(cache=True)
+@kernel
 def _central(r: float) -> float:
     numerator = 2.5090809287301226727e3
     numerator = numerator * r + 3.3430575583588128105e4
@@ -96,7 +96,7 @@ def _central(r: float) -> float:
     return numerator / (denominator * r + 1.0)
 
 
-@njit(cache=True)
+@kernel
 def _near_tail(r: float) -> float:
     numerator = 7.74545014278341407640e-4
     numerator = numerator * r + 2.27238449892691845833e-2
@@ -116,7 +116,7 @@ def _near_tail(r: float) -> float:
     return numerator / (denominator * r + 1.0)
 
 
-@njit(cache=True)
+@kernel
 def _far_tail(r: float) -> float:
     numerator = 2.01033439929228813265e-7
     numerator = numerator * r + 2.71155556874348757815e-5
@@ -136,7 +136,7 @@ def _far_tail(r: float) -> float:
     return numerator / (denominator * r + 1.0)
 
 
-@njit(cache=True)
+@kernel
 def popular_key(u: float, num_keys: int, exponent: float) -> int:
     """A key in [0, num_keys) with p(k) = ∫ from k+1 to k+2 of x^-exponent, normalised: Zipf's law, in closed form.
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
+
+from streamflow_env.engines.compiling import kernel
 
 GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -56,7 +57,7 @@ BATCHES: Final = 3
 DEFERRED: Final = 4
 
 
-@njit(cache=True)
+@kernel
 def mix(z: np.uint64) -> np.uint64:
     """SplitMix64's output function of a 64-bit state."""
     z = (z ^ (z >> _S30)) * _MIX_1
@@ -64,27 +65,27 @@ def mix(z: np.uint64) -> np.uint64:
     return z ^ (z >> _S31)
 
 
-@njit(cache=True)
+@kernel
 def stream_key(seed: int, source: int, index: int) -> np.uint64:
     """The key of item `index` of `source` under `seed` (all non-negative)."""
     base = mix(np.uint64(seed) + (np.uint64(source) + _ONE) * GAMMA)
     return mix(base + (np.uint64(index) + _ONE) * GAMMA)
 
 
-@njit(cache=True)
+@kernel
 def draw_index(purpose: int, attempt: int, call: int, round_: int) -> int:
     """Which number of a key: attempt below 8, call below 2^16, round below 2^10."""
     return ((attempt * 65536 + call) * 1024 + round_) * NUM_PURPOSES + purpose
 
 
-@njit(cache=True)
+@kernel
 def uniform(key: np.uint64, index: int) -> float:
     """Number `index` of `key`, uniform on the open interval (0, 1): (52 bits + 1/2) · 2^-52."""
     bits = mix(key + (np.uint64(index) + _ONE) * GAMMA)
     return (np.float64(bits >> _S12) + 0.5) * _TO_UNIT
 
 
-@njit(cache=True)
+@kernel
 def raw(key: np.uint64, index: int) -> np.uint64:
     """The 64 bits behind `uniform`; number `index` of SplitMix64 seeded with `key`."""
     return mix(key + (np.uint64(index) + _ONE) * GAMMA)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from streamflow_env.engines.compiling import kernel
 
 
 def sweep_multiplier(num_keys: int) -> int:
@@ -15,7 +15,7 @@ def sweep_multiplier(num_keys: int) -> int:
     return multiplier
 
 
-@njit(cache=True)
+@kernel
 def sweep_position(key: int, multiplier: int, num_keys: int) -> int:
     """When a sweep comes to `key`: a permutation of range(num_keys)."""
     return (key * multiplier) % num_keys
