@@ -19,7 +19,7 @@ SHARED = (
 The compiled engine keeps its entries in the warm state's slots; the reference engine has a dictionary of its own.
 Its fleet is a fleet, which steps engines and simulates nothing; the reference engine knows of none.
 """
-COMPILED_ALONE = ("streamflow_env.engines.slots.", "streamflow_env.engines.fleet.")
+COMPILED_ALONE = ("streamflow_env.engines.slots.", "streamflow_env.engines.fleet.", "streamflow_env.engines.compiling.")
 
 
 def imported(engine: str) -> set[str]:
