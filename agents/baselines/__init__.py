@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from agents.baselines.admission import Admission, AdmissionSettings
 from agents.baselines.baseline import Baseline
+from agents.baselines.expert import ExpertSettings, make_expert
 from agents.baselines.hpa import HpaBaseline, HpaSettings
+from agents.baselines.keda import KedaBaseline, KedaSettings
+from agents.baselines.parts import Autoscalers, Composite, Fixed
+from agents.baselines.predictive import Predictive, PredictiveSettings
 from agents.baselines.static import Playbook, StaticBaseline
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
@@ -34,6 +39,35 @@ def _playbook_hpa(system: System, table: ObservationTable) -> Baseline[Any]:
     return HpaBaseline(system, table, _hpa_settings(), _playbook_settings())
 
 
+def _keda(system: System, table: ObservationTable) -> Baseline[Any]:
+    return KedaBaseline(system, table, load(KedaSettings, config_path("baselines", "keda")))
+
+
+def _predictive(system: System, table: ObservationTable) -> Baseline[Any]:
+    """The playbook, its replicas sized ahead."""
+    ahead = Predictive(system, load(PredictiveSettings, config_path("baselines", "predictive")))
+    return Composite(system, table, [Fixed(system, _playbook_settings()), ahead])
+
+
+def _aimd(system: System, table: ObservationTable) -> Baseline[Any]:
+    """The playbook with autoscalers, its rate limit found by how long requests queue."""
+    admission = Admission(system, table, load(AdmissionSettings, config_path("baselines", "aimd")))
+    scalers = Autoscalers(HpaBaseline(system, table, _hpa_settings()))
+    return Composite(system, table, [Fixed(system, _playbook_settings()), scalers, admission])
+
+
+def _expert(system: System, table: ObservationTable) -> Baseline[Any]:
+    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "expert")))
+
+
+def _tuned_static(system: System, table: ObservationTable) -> Baseline[Any]:
+    return StaticBaseline(system, table, load(Playbook, config_path("baselines", "tuned_static")).settings)
+
+
+def _tuned_expert(system: System, table: ObservationTable) -> Baseline[Any]:
+    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "tuned_expert")))
+
+
 def _hpa_settings() -> HpaSettings:
     return load(HpaSettings, config_path("baselines", "hpa"))
 
@@ -45,8 +79,12 @@ def _playbook_settings() -> dict[str, float]:
 _MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline[Any]]]] = {
     "as_found": _as_found,
     "hpa": _hpa,
+    "keda": _keda,
     "playbook": _playbook,
     "playbook_hpa": _playbook_hpa,
+    "predictive": _predictive,
+    "aimd": _aimd,
+    "expert": _expert,
 }
 BASELINE_NAMES: Final = tuple(_MAKERS)
 
