@@ -63,9 +63,17 @@ class Lever(Frozen):
     three_times: Annotated[tuple[Positive, Positive], Field(strict=False)]
 
 
+class Limit(Frozen):
+    """Why a target is not reached: one whose words begin so."""
+
+    target: Text
+    why: Text
+
+
 class Levers(Frozen):
     levers: tuple[Lever, ...]
     unchanged: Text
+    limits: tuple[Limit, ...]
 
 
 def page(results: Results, folder: str, pictures: Mapping[str, str]) -> str:
@@ -100,7 +108,15 @@ def _targets(results: Results) -> list[str]:
         return []
     met = sum(target.met for target in targets)
     lines = [f"{met} of {len(targets)} targets are met.", "", "| target | aimed at | measured | |", "|---|---|---|---|"]
-    return [*lines, *map(_target, targets)]
+    return [*lines, *map(_target, targets), "", *_limits(targets)]
+
+
+def _limits(targets: list[Target]) -> Iterator[str]:
+    """What stands in the way of the targets that are not met."""
+    for limit in load(Levers, LEVERS).limits:
+        missed = [target.what for target in targets if not target.met and target.what.startswith(limit.target)]
+        if missed:
+            yield f"- *{limit.target}*: {limit.why}"
 
 
 def _target(target: Target) -> str:

@@ -27,7 +27,7 @@ def index_bits(num_slots: int) -> int:
 
 
 @kernel
-def _home(key: int, bits: int) -> int:
+def home_of(key: int, bits: int) -> int:
     """Where a search for `key` begins: multiplicative (Fibonacci) hashing, Knuth vol. 3, 6.4."""
     return ((int(key) * 2654435761) & 0xFFFFFFFF) >> (32 - bits)
 
@@ -36,7 +36,7 @@ def _home(key: int, bits: int) -> int:
 def find(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, key: int) -> int:
     """The slot of `key`, or FREE."""
     mask = (1 << bits) - 1
-    place = _home(key, bits)
+    place = home_of(key, bits)
     while True:
         slot = index[index_at + place]
         if slot == FREE or entries[entries_at + slot].key == key:
@@ -48,7 +48,7 @@ def find(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, ke
 def insert(index: Any, index_at: int, bits: int, key: int, slot: int) -> None:
     """Remember that `key`, which had no slot, has `slot`."""
     mask = (1 << bits) - 1
-    place = _home(key, bits)
+    place = home_of(key, bits)
     while index[index_at + place] != FREE:
         place = (place + 1) & mask
     index[index_at + place] = slot
@@ -58,7 +58,7 @@ def insert(index: Any, index_at: int, bits: int, key: int, slot: int) -> None:
 def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, key: int) -> None:
     """Forget the slot of `key`, and close the gap (Knuth vol. 3, 6.4, algorithm R)."""
     mask = (1 << bits) - 1
-    place = _home(key, bits)
+    place = home_of(key, bits)
     while entries[entries_at + index[index_at + place]].key != key:
         place = (place + 1) & mask
     gap = place
@@ -67,7 +67,7 @@ def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, 
         slot = index[index_at + place]
         if slot == FREE:
             break
-        home = _home(entries[entries_at + slot].key, bits)
+        home = home_of(entries[entries_at + slot].key, bits)
         if ((place - home) & mask) >= ((place - gap) & mask):
             index[index_at + gap] = slot
             gap = place

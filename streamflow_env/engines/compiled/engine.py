@@ -43,10 +43,10 @@ _FIRST_DEADLINES = 256  # a power of two, and so it stays
 class CompiledEngine:
     """Simulates one system; see `streamflow_env.engines.Engine`. Its whole state is in arrays, and pickles as such."""
 
-    def __init__(self, system: System, *, log: bool = False) -> None:
+    def __init__(self, system: System, *, log: bool = False, layout: Layout | None = None) -> None:
         self._system = system
         self._log = log
-        self._found = lay_out(system)
+        self._found = layout or lay_out(system)
         self._state: Layout | None = None
         self._hists: NDArray[np.int32]
 

@@ -77,10 +77,10 @@ class CompiledFleet(Fleet):
     """Compiled engines whose kernels run one after the other without Python in between."""
 
     def __init__(self, system: System, num_cells: int, num_threads: int = 1) -> None:
-        engines = [CompiledEngine(system) for _ in range(num_cells)]
+        found = lay_out(system)
+        engines = [CompiledEngine(system, layout=found) for _ in range(num_cells)]
         super().__init__(system, engines, num_threads)
         self._compiled = engines
-        found = lay_out(system)
         self._controls = found.controls
         self._places = np.zeros(num_cells, PLACE)
         self._places["interval_ns"] = found.interval_ns

@@ -144,6 +144,8 @@ def _lay_out_world(system: System) -> NDArray[Any]:
     world["item_exponent"] = users.item_exponent
     queues = [service for service in system.services.values() if isinstance(service, DeferredQueue)]
     world["spare_events"] = len(system.services) + sum(queue.workers + 1 for queue in queues)
+    caches = [row for row, service in enumerate(system.services.values()) if isinstance(service, Cache)]
+    world["first_cache"] = caches[0] if caches else -1
     world["retry_fraction"] = users.retry_fraction
     world["think_time_s"] = users.think_time_s
     world["wake_head"] = world["wake_tail"] = world["free_head"] = -1

@@ -30,6 +30,7 @@ from streamflow_env.engines.compiled.deferred import enrich, poll
 from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
 from streamflow_env.engines.compiled.life import advance, begin, begin_first
 from streamflow_env.engines.compiled.llm import refill, set_background_share
+from streamflow_env.engines.compiled.prefetch import fetch_ahead, fetch_row
 from streamflow_env.engines.compiled.records import (
     ADMISSION_RESERVE,
     ASK_FRACTION,
@@ -98,6 +99,7 @@ def run_interval(
         if source == FROM_ARRIVALS:
             slot = begin_first(w, classes, requests, heap, deadlines, answers, arrivals[w.next_arrival])
             w.next_arrival += 1
+            fetch_ahead(w, services, entries, index, arrivals)
         elif source == FROM_DEADLINES:
             about = deadlines[w.deadline_head & (deadlines.shape[0] - 1), 2]
             drop_deadline(w)
@@ -107,6 +109,8 @@ def run_interval(
         else:
             about = heap[0, 2]
             drop_first(w, heap)
+            fetch_row(requests, heap[0, 2])
+            fetch_row(holds, heap[0, 2])
             kind = kind_of(order)
             if kind == STEP_EVENT:
                 slot = about

@@ -126,7 +126,8 @@ CONTROL: Final = np.dtype([("parameter", "i8"), ("of", "i8"), ("off_at_high", "i
 CHANGE: Final = np.dtype([("at_ns", "i8"), ("service", "i8"), ("kind", "i8"), ("value", "f8")])
 WORLD: Final = _record(
     {},
-    "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users num_items spare_events control_step"
+    "seed now network_ns deadline_ns sla_ns worst_ns max_retries num_users num_items first_cache spare_events"
+    " control_step"
     " heap_size deadline_head num_deadlines free_head num_free"
     " wake_head wake_tail next_arrival next_change logging num_visits num_answers events"
     " full_jitter budget_on budget_units budget_cap"

@@ -40,10 +40,11 @@ UNMET: Final = """## The row that is not met
 Cascade 1 runs as the brief tells it, 429s, engine slots, engine queue, CPU, overflow, except that users time out
 before the slots are full. The table has its onsets in seconds after the cause began, on one seed, at other loads and
 with users of more patience than the brief's 5 s; of the system nothing else is changed. At the load of the row users
-with 20 s do not time out, and the queue does not grow: what fills it is the retries of those who did. At twice and
-three times the load the queue comes before the timeouts if users wait 15 s or more, but 504s begin as soon as users
-wait no longer than the first misses take. The row stays as it was asked for; the one below it is the chain without
-the deadline.
+with 20 s do not time out, and the queue does not grow: what fills it is the retries of those who did. The queue comes
+before the timeouts if users wait 20 s at twice the load, or 15 s at three times; the CPU, which a queue of hundreds
+saturates, after them even so. It is Little's law: the engine serves 10 to 25 misses/s, so the hundredth in its queue
+has 4 to 10 s to wait, beside the seconds of its own service. The row stays as it was asked for; the one below it is
+the chain without the deadline.
 """
 
 
