@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting benchmark mutants results world-cup clean
+.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting benchmark mutants tune yardstick opponents results world-cup clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -66,6 +66,20 @@ benchmark: $(INSTALLED)  ## measure how fast it is, side by side; writes docs/pe
 
 mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice; the page of `make validate` quotes it
 	$(BIN)/python scripts/mutants.py $(ARGS)
+
+tune: $(INSTALLED)  ## search the numbers of the tuned fixed setting and the tuned expert (half an hour; goes on where it was)
+	$(BIN)/python scripts/tune.py static $(ARGS)
+	$(BIN)/python scripts/tune.py expert $(ARGS)
+
+yardstick: $(INSTALLED)  ## what foresight could have won in single episodes; hours, and it goes on where it was
+	$(BIN)/python scripts/yardstick.py $(ARGS)
+
+OPPONENTS := as_found,hpa,keda,predictive,playbook,playbook_hpa,aimd,expert,tuned_static,tuned_expert
+opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario; writes docs/opponents.md
+	@rm -rf results/next-opponents && \
+	$(BIN)/python scripts/evaluate.py --policies $(OPPONENTS) --scenarios normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound,campaign --num-seeds 50 --reference playbook_hpa --out results/next-opponents $(ARGS) && \
+	mkdir -p docs/opponents && mv results/next-opponents/episodes.csv docs/opponents/ && \
+	$(BIN)/python scripts/compare.py docs/opponents --out docs/opponents.md
 
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.
 results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictures of 5 held-out episodes a scenario

@@ -149,7 +149,7 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
             x0=form.start, sigma0=plan.first_step, seed=plan.seed, popsize=plan.population
         ),
     )  # fmt: skip
-    distributions = {
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {
         path: optuna.distributions.FloatDistribution(float(r.low), float(r.high), log=r.log)
         for path, r in form.ranges.items()
     }
@@ -200,8 +200,12 @@ def _finals(study: Any, form: Form, plan: TuningPlan, judge: Judge) -> tuple[Val
 
 def _steps_an_episode(plan: TuningPlan) -> int:
     """Control steps of an episode, on average over the scenarios."""
-    envs = [StreamFlowEnv(scenario) for scenario in plan.scenarios]
-    return round(float(np.mean([env.scenario.horizon_s / env.system.control_interval_s for env in envs])))
+    steps = []
+    for name in plan.scenarios:
+        env = StreamFlowEnv(name)
+        env.reset(options={"episode_seed": FIRST_SEARCH_SEED})
+        steps.append(env.episode.horizon_s / env.system.control_interval_s)
+    return round(float(np.mean(steps)))
 
 
 _OPEN: list[tuple[Form, dict[str, StreamFlowEnv]]] = []

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from agents.baselines import ExpertSettings, KedaBaseline, KedaSettings, make_expert
 from agents.baselines.admission import Admission, AdmissionSettings
+from agents.baselines.expert import ExpertSettings, make_expert
+from agents.baselines.keda import KedaBaseline, KedaSettings
 from agents.baselines.parts import Composite, Fixed, Settings
 from agents.baselines.predictive import Predictive, PredictiveSettings
 from agents.baselines.runbook import Rule, Runbook
@@ -20,6 +21,7 @@ from streamflow_env.system.schema import load
 
 SYSTEM = load_system()
 TABLE = ObservationTable(SYSTEM)
+AUTH_WORKERS = dict(SYSTEM.pools())["auth"].workers_per_replica
 CALM = {
     **dict.fromkeys(TABLE.names, 0.0),
     **{f"{name}.ready_replicas": float(pool.replicas) for name, pool in SYSTEM.pools()},
@@ -51,9 +53,8 @@ def auth_after(part: Predictive, *readings: dict[str, float]) -> float:
 
 
 def test_square_root_staffing() -> None:
-    workers = SYSTEM.services["auth"].workers_per_replica
-    load_now = 0.5 * 5 * workers
-    expected = math.ceil((load_now + 2.0 * math.sqrt(load_now)) / workers)
+    load_now = 0.5 * 5 * AUTH_WORKERS
+    expected = math.ceil((load_now + 2.0 * math.sqrt(load_now)) / AUTH_WORKERS)
     assert auth_after(predictive(), at_rate(30.0)) == expected
 
 
@@ -148,12 +149,11 @@ def test_a_wrong_rule_is_an_error(changes: dict[str, Any], culprit: str) -> None
 def test_keda_counts_the_queue_and_looks_every_other_interval() -> None:
     policy = KedaBaseline(SYSTEM, TABLE, KedaSettings(target_in_flight_fraction=0.5))
     index = SYSTEM.control_table.names.index("auth_replicas")
-    workers = SYSTEM.services["auth"].workers_per_replica
     memory, seen = None, []
     for queue in (0.0, 60.0, 60.0):
         settings, memory = policy.decide({**CALM, "auth.utilisation": 0.5, "auth.queue_length": queue}, memory)
         seen.append(settings[index])
-    assert seen == [5.0, 5.0, min(math.ceil((2.5 * workers + 60) / (0.5 * workers)), 10)]
+    assert seen == [5.0, 5.0, min(math.ceil((2.5 * AUTH_WORKERS + 60) / (0.5 * AUTH_WORKERS)), 10)]
 
 
 def test_the_experts_parts_can_be_left_out_by_name() -> None:
