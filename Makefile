@@ -79,7 +79,7 @@ opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario; w
 	@rm -rf results/next-opponents && \
 	$(BIN)/python scripts/evaluate.py --policies $(OPPONENTS) --scenarios normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound,campaign --num-seeds 50 --reference playbook_hpa --out results/next-opponents $(ARGS) && \
 	mkdir -p docs/opponents && mv results/next-opponents/episodes.csv docs/opponents/ && \
-	$(BIN)/python scripts/compare.py docs/opponents --out docs/opponents.md
+	$(BIN)/python scripts/compare.py docs/opponents --yardstick docs/opponents/yardstick --out docs/opponents.md
 
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.
 results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictures of 5 held-out episodes a scenario

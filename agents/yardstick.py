@@ -193,3 +193,34 @@ def _file(folder: Path, scenario: str, seed: int) -> Path:
 def score(value: float, zero: float, hundred: float) -> float:
     """0 where `value` is `zero`, 100 where it is `hundred`; NaN where these are alike."""
     return 100.0 * (value - zero) / (hundred - zero) if hundred != zero else float("nan")
+
+
+def section(kept: list[Found], zero: str) -> Iterator[str]:
+    """The yardstick and the scores beside it, in Markdown."""
+    opponents = list(kept[0].opponents)
+    yield "## The yardstick\n"
+    yield "For single held-out episodes, a schedule that knows the load and what can be foreseen, searched on top of the"
+    yield "best opponent and scored with it on the same fresh noise: no policy, but an approximate upper bound. A score is"
+    yield f"0 at `{zero}` and 100 at the yardstick, which is the best of what was searched and of the opponents.\n"
+    heads = ["scenario", "episodes", "yardstick", *opponents, *(f"score of {name}" for name in opponents)]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" + "|---:" * (len(heads) - 1) + "|"
+    for scenario in dict.fromkeys(found.scenario for found in kept):
+        mine = [found for found in kept if found.scenario == scenario]
+        means = {name: float(np.mean([found.opponents[name] for found in mine])) for name in opponents}
+        best = float(np.mean([_hundred(found) for found in mine]))
+        scores = [f"{score(means[name], means[zero], best):.0f}" for name in opponents]
+        yield (
+            f"| {scenario} | {len(mine)} | {best:.1f} | "
+            + " | ".join([*(f"{means[name]:.1f}" for name in opponents), *scores])
+            + " |"
+        )
+    yield ""
+    won = [found.convergence[-1] - found.convergence[0] for found in kept]
+    late = [found.convergence[-1] - found.convergence[-max(2, len(found.convergence) // 4)] for found in kept]
+    yield f"Convergence: the generations' mean return rose by {np.mean(won):.1f} over the search, of which"
+    yield f"{np.mean(late):.1f} in its last quarter.\n"
+
+
+def _hundred(found: Found) -> float:
+    return max(float(np.mean(found.yardstick)), *(float(np.mean(returns)) for returns in found.opponents.values()))

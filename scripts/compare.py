@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from agents.comparison import comparison, read_episodes
+from agents.yardstick import read_found, section
 from streamflow_env.errors import ConfigError
 
 
@@ -15,6 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of an evaluation, with its episodes.csv")
     parser.add_argument("--reference", default="playbook_hpa", help="policy that the others are compared with")
+    parser.add_argument("--yardstick", type=Path, help="folder of kept yardsticks, for scores")
     parser.add_argument("--out", type=Path, help="page to write (by default comparison.md in the folder)")
     arguments = parser.parse_args()
     source = arguments.folder / "episodes.csv"
@@ -22,6 +24,8 @@ def main() -> None:
     try:
         episodes = read_episodes(source)
         text = comparison(episodes, arguments.reference, os.path.relpath(source, out.parent))
+        if arguments.yardstick is not None and (kept := list(read_found(arguments.yardstick))):
+            text += "\n" + "\n".join(section(kept, arguments.reference))
     except ConfigError as error:
         sys.exit(f"error: {error}")
     out.write_text(text, encoding="utf-8")
