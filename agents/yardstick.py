@@ -199,9 +199,9 @@ def section(kept: list[Found], zero: str) -> Iterator[str]:
     """The yardstick and the scores beside it, in Markdown."""
     opponents = list(kept[0].opponents)
     yield "## The yardstick\n"
-    yield "For single held-out episodes, a schedule that knows the load and what can be foreseen, searched on top of the"
-    yield "best opponent and scored with it on the same fresh noise: no policy, but an approximate upper bound. A score is"
-    yield f"0 at `{zero}` and 100 at the yardstick, which is the best of what was searched and of the opponents.\n"
+    yield "For single held-out episodes, a schedule that knows the load and what can be foreseen, searched on top of"
+    yield "the best opponent and scored with it on the same fresh noise: no policy, but an approximate upper bound. A"
+    yield f"score is 0 at `{zero}` and 100 at the yardstick, the best of what was searched and of the opponents.\n"
     heads = ["scenario", "episodes", "yardstick", *opponents, *(f"score of {name}" for name in opponents)]
     yield f"| {' | '.join(heads)} |"
     yield "|---" + "|---:" * (len(heads) - 1) + "|"
