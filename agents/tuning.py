@@ -9,6 +9,7 @@ Everything is kept in an Optuna study beside the result, so that a search that w
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -38,11 +39,23 @@ Values = dict[str, float]
 
 
 class Range(Frozen):
-    """The range of one number; `log`: searched on a logarithmic axis."""
+    """The range of one number; `log`: searched on a logarithmic axis. A unit is a place on the axis, from 0 to 1."""
 
     low: Number | int
     high: Number | int
     log: Flag = False
+
+    def value(self, unit: float) -> float:
+        """The number at a place."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** unit)
+        return float(self.low + (self.high - self.low) * unit)
+
+    def unit(self, value: float) -> float:
+        """The place of a number."""
+        if self.log:
+            return float(np.log(value / self.low) / np.log(self.high / self.low))
+        return float((value - self.low) / (self.high - self.low))
 
 
 class TuningPlan(Frozen):
@@ -83,6 +96,10 @@ class Form:
         for path, value in self.start.items():
             if not self.ranges[path].low <= value <= self.ranges[path].high:
                 raise ConfigError(f"expert.{path}: starts at {value}, outside {self.ranges[path]}")
+
+    def values(self, units: Mapping[str, float]) -> Values:
+        """The numbers at places on their axes."""
+        return {path: r.value(units[path]) for path, r in self.ranges.items()}
 
     def settings(self, values: Mapping[str, float]) -> dict[str, Any]:
         """The content of the baseline's file."""
@@ -143,15 +160,20 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     form = Form(name, plan)
     folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():  # Optuna 5 warns that 6 will have no x0; the pin is below 6
+        warnings.simplefilter("ignore", FutureWarning)
+        sampler = optuna.samplers.CmaEsSampler(
+            x0={path: r.unit(form.start[path]) for path, r in form.ranges.items()},
+            sigma0=plan.first_step,
+            seed=plan.seed,
+            popsize=plan.population,
+        )
+    storage = f"sqlite:///{folder / f'{name}.db'}"
     study = optuna.create_study(
-        storage=f"sqlite:///{folder / f'{name}.db'}", study_name=name, load_if_exists=True, direction="maximize",
-        sampler=optuna.samplers.CmaEsSampler(
-            x0=form.start, sigma0=plan.first_step, seed=plan.seed, popsize=plan.population
-        ),
-    )  # fmt: skip
-    distributions: dict[str, optuna.distributions.BaseDistribution] = {
-        path: optuna.distributions.FloatDistribution(float(r.low), float(r.high), log=r.log)
-        for path, r in form.ranges.items()
+        storage=storage, study_name=name, load_if_exists=True, direction="maximize", sampler=sampler
+    )
+    axes: dict[str, optuna.distributions.BaseDistribution] = {
+        path: optuna.distributions.FloatDistribution(0.0, 1.0) for path in form.ranges
     }
     steps_an_episode = _steps_an_episode(plan)
     generations = plan.num_steps // (plan.population * len(plan.scenarios) * steps_an_episode)
@@ -165,10 +187,8 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
 
         bar = tqdm(total=generations, initial=done, unit="generation", disable=not progress, dynamic_ncols=True)
         for generation in range(done, generations):
-            trials = [study.ask(distributions) for _ in range(plan.population)]
-            if generation == 0:
-                trials[0].set_user_attr("start", True)
-            found = judge([trial.params for trial in trials], [FIRST_SEARCH_SEED + generation])
+            trials = [study.ask(axes) for _ in range(plan.population)]
+            found = judge([form.values(trial.params) for trial in trials], [FIRST_SEARCH_SEED + generation])
             for trial, value in zip(trials, found, strict=True):
                 study.tell(trial, value)
             bar.update()
@@ -190,8 +210,8 @@ def _finals(study: Any, form: Form, plan: TuningPlan, judge: Judge) -> tuple[Val
     finished = [trial for trial in study.trials if trial.state.is_finished()]
     last = finished[-plan.population * 4 :]
     best = sorted(last, key=lambda trial: -trial.value)[: plan.finalists]
-    mean = {path: float(np.mean([trial.params[path] for trial in last])) for path in form.ranges}
-    candidates = [dict(form.start), mean, *(dict(trial.params) for trial in best)]
+    middle = {path: float(np.mean([trial.params[path] for trial in last])) for path in form.ranges}
+    candidates = [dict(form.start), form.values(middle), *(form.values(trial.params) for trial in best)]
     seeds = [FIRST_JUDGING_SEED + index for index in range(plan.judging_seeds)]
     scores = judge(candidates, seeds)
     winner = int(np.argmax(scores))

@@ -11,7 +11,7 @@ import yaml
 
 from agents.baselines.expert import ExpertSettings
 from agents.baselines.static import Playbook
-from agents.tuning import Form, TuningPlan, load_tuning_plan, tune
+from agents.tuning import Form, Range, TuningPlan, load_tuning_plan, tune
 from agents.yardstick import Scheduled, YardstickPlan, load_yardstick_plan, read_found, score, study
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Timeline, load_scenario
@@ -59,6 +59,12 @@ def test_a_form_begins_as_its_file(name: str) -> None:
     else:
         assert load(Playbook, content).settings["auth_replicas"] == 10
         assert set(content["settings"]) == set(load_system().control_table.names)
+
+
+@pytest.mark.parametrize("axis", [Range(low=-1.0, high=3.0), Range(low=5.0, high=1200.0, log=True)])
+def test_a_place_on_an_axis_and_back(axis: Range) -> None:
+    assert (axis.value(0.0), axis.value(1.0)) == pytest.approx((axis.low, axis.high))
+    assert axis.unit(axis.value(0.3)) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
