@@ -162,12 +162,8 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
     folder.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():  # Optuna 5 warns that 6 will have no x0; the pin is below 6
         warnings.simplefilter("ignore", FutureWarning)
-        sampler = optuna.samplers.CmaEsSampler(
-            x0={path: r.unit(form.start[path]) for path, r in form.ranges.items()},
-            sigma0=plan.first_step,
-            seed=plan.seed,
-            popsize=plan.population,
-        )
+        x0 = {path: r.unit(form.start[path]) for path, r in form.ranges.items()}
+        sampler = optuna.samplers.CmaEsSampler(x0=x0, sigma0=plan.first_step, seed=plan.seed, popsize=plan.population)
     storage = f"sqlite:///{folder / f'{name}.db'}"
     study = optuna.create_study(
         storage=storage, study_name=name, load_if_exists=True, direction="maximize", sampler=sampler
