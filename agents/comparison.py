@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.baselines import WITHOUT
+from agents.evaluation import TERM
 from agents.statistics import Estimate, estimate, interquartile_mean, paired_difference
 from streamflow_env.errors import ConfigError
 
@@ -126,6 +128,7 @@ def _page(episodes: Episodes, reference: str, source: str) -> Iterator[str]:
         yield from _table(ALL, episodes, reference, slice(None))
     for index, scenario in enumerate(episodes.scenarios):
         yield from _table(scenario, episodes, reference, slice(index, index + 1))
+    yield from _terms(episodes)
 
 
 def _table(title: str, episodes: Episodes, reference: str, rows: slice) -> Iterator[str]:
@@ -134,8 +137,7 @@ def _table(title: str, episodes: Episodes, reference: str, rows: slice) -> Itera
     yield f"| {' | '.join(heads)} |"
     yield "|---" + "|---:" * (len(heads) - 2) + "|---|"
     theirs = episodes.figures[reference]["return"][rows]
-    order = sorted(episodes.figures, key=lambda policy: -float(episodes.figures[policy]["return"][rows].mean()))
-    for policy in order:
+    for policy in _by_return(episodes, rows):
         figures = episodes.figures[policy]
         mine = figures["return"][rows]
         runs = f" ({episodes.num_runs[policy]} runs)" if episodes.num_runs[policy] > 1 else ""
@@ -147,6 +149,43 @@ def _table(title: str, episodes: Episodes, reference: str, rows: slice) -> Itera
             found = paired_difference(mine, theirs)
             cells += [_interval(found, "+"), f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
         yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _terms(episodes: Episodes) -> Iterator[str]:
+    """What the return is made of, on average over all scenarios."""
+    terms = [name for name in next(iter(episodes.figures.values())) if name.startswith(TERM)]
+    if not terms:
+        return
+    yield "## Where the return goes\n"
+    yield "Sums over an episode of each term of the reward, on average over all scenarios.\n"
+    yield f"| policy | {' | '.join(name.removeprefix(TERM) for name in terms)} | return |"
+    yield "|---" + "|---:" * (len(terms) + 1) + "|"
+    for policy in _by_return(episodes, slice(None)):
+        figures = episodes.figures[policy]
+        cells = [f"{figures[name].mean():.1f}" for name in (*terms, "return")]
+        yield f"| {policy} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _by_return(episodes: Episodes, rows: slice) -> list[str]:
+    return sorted(episodes.figures, key=lambda policy: -float(episodes.figures[policy]["return"][rows].mean()))
+
+
+def ablation(episodes: Episodes, whole: str) -> Iterator[str]:
+    """What the policy `whole` loses without each of its parts, in Markdown: `whole~PART` is without it."""
+    if whole not in episodes.figures:
+        raise ConfigError(f"policy {whole!r}: was not evaluated")
+    yield f"## What each part of `{whole}` is worth\n"
+    yield f"Δ return where it is left out, over {len(episodes.seeds)} held-out episodes a scenario, with 95 %"
+    yield "intervals; what is above 0 would better be left out there.\n"
+    yield f"| without | {' | '.join(episodes.scenarios)} |"
+    yield "|---" + "|---:" * len(episodes.scenarios) + "|"
+    theirs = episodes.figures[whole]["return"]
+    for policy, figures in episodes.figures.items():
+        if policy.startswith(f"{whole}{WITHOUT}"):
+            found = [paired_difference(*pair) for pair in zip(figures["return"], theirs, strict=True)]
+            yield f"| {policy.removeprefix(whole + WITHOUT)} | {' | '.join(_interval(one, '+') for one in found)} |"
     yield ""
 
 

@@ -19,7 +19,17 @@ from streamflow_env.paths import config_path
 from streamflow_env.system import System
 from streamflow_env.system.schema import load
 
-__all__ = ["BASELINE_NAMES", "Baseline", "HpaBaseline", "HpaSettings", "Playbook", "StaticBaseline", "make_baseline"]
+__all__ = [
+    "BASELINE_NAMES",
+    "WITHOUT",
+    "Baseline",
+    "HpaBaseline",
+    "HpaSettings",
+    "Playbook",
+    "StaticBaseline",
+    "is_baseline",
+    "make_baseline",
+]
 
 
 def _as_found(system: System, table: ObservationTable) -> Baseline[Any]:
@@ -89,12 +99,27 @@ _MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline[Any]]]] =
 BASELINE_NAMES: Final = tuple(_MAKERS)
 
 
+WITHOUT: Final = "~"
+_EXPERTS: Final = ("expert", "tuned_expert")
+
+
+def is_baseline(name: str) -> bool:
+    """Whether `name` is a baseline's, or an expert's without one of its parts: `expert~hpa`."""
+    base, mark, _ = name.partition(WITHOUT)
+    return base in _MAKERS and (not mark or base in _EXPERTS)
+
+
 def make_baseline(name: str, system: System, table: ObservationTable) -> Baseline[Any]:
     """The baseline called `name` for `system`, its parameters read from `configs/baselines`.
+
+    `expert~NAME` is the expert without the part or rule of that name.
 
     Raises:
         ConfigError: an unknown name, or a wrong parameter file.
     """
-    if name not in _MAKERS:
+    if not is_baseline(name):
         raise ConfigError(f"baseline {name!r}: must be one of {', '.join(BASELINE_NAMES)}")
-    return _MAKERS[name](system, table)
+    base, mark, left_out = name.partition(WITHOUT)
+    if mark:
+        return make_expert(system, table, load(ExpertSettings, config_path("baselines", base)).without([left_out]))
+    return _MAKERS[base](system, table)

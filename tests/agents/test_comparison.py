@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.cascades import in_cascade_fraction, time_to_recover_s
-from agents.comparison import comparison, probability_of_improvement, read_episodes, verdict
+from agents.comparison import ablation, comparison, probability_of_improvement, read_episodes, verdict
 from agents.statistics import Estimate
 from streamflow_env.errors import ConfigError
 
@@ -90,3 +90,10 @@ def test_an_unknown_reference_is_an_error(tmp_path: Path) -> None:
     episodes = read_episodes(write(tmp_path / "episodes.csv", ["rule,a,0,-1,0.5"]))
     with pytest.raises(ConfigError, match="nosuch"):
         comparison(episodes, "nosuch", "")
+
+
+def test_what_a_part_is_worth(tmp_path: Path) -> None:
+    rows = [f"expert,a,{seed},{-80 - seed},0.5" for seed in range(3)]
+    rows += [f"expert~hpa,a,{seed},{-90 - seed},0.5" for seed in range(3)]
+    lines = list(ablation(read_episodes(write(tmp_path / "episodes.csv", rows)), "expert"))
+    assert "| hpa | -10.0 [-10.0, -10.0] |" in lines

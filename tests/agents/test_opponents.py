@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents.baselines import is_baseline, make_baseline
 from agents.baselines.admission import Admission, AdmissionSettings
 from agents.baselines.expert import ExpertSettings, make_expert
 from agents.baselines.keda import KedaBaseline, KedaSettings
@@ -176,3 +177,13 @@ def test_a_composite_keeps_controls_in_their_range() -> None:
     values, _ = policy.decide(CALM, None)
     index = SYSTEM.control_table.names.index("auth_replicas")
     assert values[index] == SYSTEM.controls[index].high
+
+
+def test_an_expert_without_a_part_is_a_baseline_by_name() -> None:
+    whole, fewer = (make_baseline(name, SYSTEM, TABLE) for name in ("expert", "expert~hpa"))
+    assert isinstance(whole, Composite)
+    assert isinstance(fewer, Composite)
+    assert len(fewer.parts) == len(whole.parts) - 1
+    assert not is_baseline("hpa~hpa")
+    with pytest.raises(ConfigError, match="nosuch"):
+        make_baseline("expert~nosuch", SYSTEM, TABLE)
