@@ -95,6 +95,8 @@ _MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline[Any]]]] =
     "predictive": _predictive,
     "aimd": _aimd,
     "expert": _expert,
+    "tuned_static": _tuned_static,
+    "tuned_expert": _tuned_expert,
 }
 BASELINE_NAMES: Final = tuple(_MAKERS)
 
