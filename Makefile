@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting benchmark mutants results world-cup clean
+.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting benchmark mutants tune yardstick opponents results world-cup clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -66,6 +66,24 @@ benchmark: $(INSTALLED)  ## measure how fast it is, side by side; writes docs/pe
 
 mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice; the page of `make validate` quotes it
 	$(BIN)/python scripts/mutants.py $(ARGS)
+
+tune: $(INSTALLED)  ## search the numbers of the tuned fixed setting and the tuned expert (half an hour; goes on where it was)
+	$(BIN)/python scripts/tune.py static $(ARGS)
+	$(BIN)/python scripts/tune.py expert $(ARGS)
+
+yardstick: $(INSTALLED)  ## what foresight could have won in single episodes; hours, and it goes on where it was
+	$(BIN)/python scripts/yardstick.py $(ARGS)
+
+OPPONENTS := as_found,hpa,keda,predictive,playbook,playbook_hpa,aimd,expert,tuned_static,tuned_expert
+PARTS := predictive|hpa|busy hours|the LLM slows down|the LLM refuses|a drop of content|the profile DB is slow|auth slows down|users come again
+HOURS := normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound,campaign
+EVALUATE_HOURS = $(BIN)/python scripts/evaluate.py --scenarios $(HOURS)
+opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario, and what each part of the expert is worth; docs/opponents.md
+	@rm -rf results/next-opponents results/next-parts && \
+	$(EVALUATE_HOURS) --policies $(OPPONENTS) --num-seeds 50 --reference playbook_hpa --out results/next-opponents && \
+	$(EVALUATE_HOURS) --policies "tuned_expert,$$(echo '$(PARTS)' | sed 's/|/,tuned_expert~/g; s/^/tuned_expert~/')" --num-seeds 10 --reference tuned_expert --out results/next-parts && \
+	mkdir -p docs/opponents && mv results/next-opponents/episodes.csv docs/opponents/ && mv results/next-parts/episodes.csv docs/opponents/parts.csv && \
+	$(BIN)/python scripts/compare.py docs/opponents --ablation docs/opponents/parts.csv --yardstick docs/opponents/yardstick --out docs/opponents.md
 
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.
 results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictures of 5 held-out episodes a scenario

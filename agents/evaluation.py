@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from tqdm import tqdm
 
+from agents.cascades import in_cascade_fraction, time_to_recover_s
 from agents.policies import Policy, load_policy
 from agents.statistics import mean
 from streamflow_env.engines.telemetry import Telemetry
@@ -126,19 +127,25 @@ def run_episode(
     start, truncated = True, False
     total: Telemetry | None = None
     sums: dict[str, float] = {}
+    errors: list[float] = []
     episode_return = 0.0
     while not truncated:
         action, state = policy.predict(observation, state=state, episode_start=np.array([start]), deterministic=True)
         observation, reward, _, truncated, info = env.step(action)
         start = False
         episode_return += reward
+        errors.append(info["metrics"]["error_fraction"])
         total = accumulate(total, env.telemetry)
         for name, value in info["reward_terms"].items():
             sums[TERM + name] = sums.get(TERM + name, 0.0) + value
         if watch is not None:
             watch(env, info)
     assert total is not None
-    return {RETURN: episode_return, **interval_metrics(total, env.system), **sums}
+    cascades = {
+        "in_cascade_fraction": in_cascade_fraction(errors),
+        "time_to_recover_s": time_to_recover_s(errors, env.system.control_interval_s),
+    }
+    return {RETURN: episode_return, **interval_metrics(total, env.system), **cascades, **sums}
 
 
 def record_episode(policy: Policy, env: StreamFlowEnv, seed: int) -> tuple[dict[str, float], Recording]:

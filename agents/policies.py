@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.baselines import BASELINE_NAMES, make_baseline
+from agents.baselines import BASELINE_NAMES, is_baseline, make_baseline
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import read_yaml
@@ -42,7 +42,7 @@ def load_policy(name: str, env: StreamFlowEnv) -> Policy:
     Raises:
         ConfigError: no such baseline or file, not a model, or one trained on other observations or controls.
     """
-    if name in BASELINE_NAMES:
+    if is_baseline(name):
         return make_baseline(name, env.system, env.observation_table)
     return TrainedPolicy(_model_path(name), env)
 
@@ -70,7 +70,7 @@ def name_policies(given: Sequence[str]) -> dict[str, str]:
 
 def _label(source: str) -> str:
     """The baseline's name, or the run's folder's, or the model's own."""
-    if source in BASELINE_NAMES:
+    if is_baseline(source):
         return source
     path = _model_path(source)
     return path.resolve().parent.name if path.name == BEST_MODEL else path.stem

@@ -78,20 +78,30 @@ class Timeline(Scenario):
                 raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
 
     def episode(self, system: System, seed: int) -> Episode:
-        seed = _checked_seed(seed)
+        return self.variation(system, seed, seed)
+
+    def variation(self, system: System, seed: int, luck: int) -> Episode:
+        """Episode `seed` as far as it can be foreseen: its load, and incidents that are announced or show themselves.
+
+        Incidents that come unannounced, and every request's own draws, are those of the seed `luck`.
+        """
+        seed, luck = _checked_seed(seed), _checked_seed(luck)
         self.check(system)
         zero_s = _zero_s(system)
         num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
         load = self.traffic.sample(seed, np.maximum(middles_s, 0.0), self.horizon_s)
-        outbreaks = [self._outbreak(index, seed) for index in range(len(self.incidents))]
+        outbreaks = [
+            self._outbreak(index, seed if incident.is_foreseen else luck)
+            for index, incident in enumerate(self.incidents)
+        ]
         effects = [effect for outbreak in outbreaks for effect in outbreak.effects]
         extras = [extra for outbreak in outbreaks for extra in outbreak.extras]
         marks = [*load.marks, *(mark for outbreak in outbreaks for mark in outbreak.marks)]
         announcements = [announcement for outbreak in outbreaks for announcement in outbreak.announcements]
         return Episode(
             scenario=self.name,
-            seed=seed,
+            seed=luck,
             horizon_s=self.horizon_s,
             start_hour=load.start_hour,
             bin_ns=round(BIN_S * NANOSECONDS),
@@ -157,6 +167,23 @@ class Mixture(Scenario):
         if isinstance(data, dict) and "members" in data:
             raise ValueError(f"members.{name}: must not be a mixture itself")
         return parse(Timeline, data, str(path))
+
+
+class Foreseen(Scenario):
+    """What can be foreseen of one episode of a timeline stays; the rest is another in each episode (`variation`)."""
+
+    timeline: Timeline
+    of_seed: int
+
+    @property
+    def horizon_s(self) -> float:
+        return self.timeline.horizon_s
+
+    def check(self, system: System) -> None:
+        self.timeline.check(system)
+
+    def episode(self, system: System, seed: int) -> Episode:
+        return self.timeline.variation(system, self.of_seed, seed)
 
 
 def load_scenario(source: str | Path | dict[str, Any] | Scenario) -> Scenario:

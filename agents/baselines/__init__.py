@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from agents.baselines.admission import Admission, AdmissionSettings
 from agents.baselines.baseline import Baseline
+from agents.baselines.expert import ExpertSettings, make_expert
 from agents.baselines.hpa import HpaBaseline, HpaSettings
+from agents.baselines.keda import KedaBaseline, KedaSettings
+from agents.baselines.parts import Autoscalers, Composite, Fixed
+from agents.baselines.predictive import Predictive, PredictiveSettings
 from agents.baselines.static import Playbook, StaticBaseline
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
@@ -14,7 +19,17 @@ from streamflow_env.paths import config_path
 from streamflow_env.system import System
 from streamflow_env.system.schema import load
 
-__all__ = ["BASELINE_NAMES", "Baseline", "HpaBaseline", "HpaSettings", "Playbook", "StaticBaseline", "make_baseline"]
+__all__ = [
+    "BASELINE_NAMES",
+    "WITHOUT",
+    "Baseline",
+    "HpaBaseline",
+    "HpaSettings",
+    "Playbook",
+    "StaticBaseline",
+    "is_baseline",
+    "make_baseline",
+]
 
 
 def _as_found(system: System, table: ObservationTable) -> Baseline[Any]:
@@ -34,6 +49,35 @@ def _playbook_hpa(system: System, table: ObservationTable) -> Baseline[Any]:
     return HpaBaseline(system, table, _hpa_settings(), _playbook_settings())
 
 
+def _keda(system: System, table: ObservationTable) -> Baseline[Any]:
+    return KedaBaseline(system, table, load(KedaSettings, config_path("baselines", "keda")))
+
+
+def _predictive(system: System, table: ObservationTable) -> Baseline[Any]:
+    """The playbook, its replicas sized ahead."""
+    ahead = Predictive(system, load(PredictiveSettings, config_path("baselines", "predictive")))
+    return Composite(system, table, [Fixed(system, _playbook_settings()), ahead])
+
+
+def _aimd(system: System, table: ObservationTable) -> Baseline[Any]:
+    """The playbook with autoscalers, its rate limit found by how long requests queue."""
+    admission = Admission(system, table, load(AdmissionSettings, config_path("baselines", "aimd")))
+    scalers = Autoscalers(HpaBaseline(system, table, _hpa_settings()))
+    return Composite(system, table, [Fixed(system, _playbook_settings()), scalers, admission])
+
+
+def _expert(system: System, table: ObservationTable) -> Baseline[Any]:
+    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "expert")))
+
+
+def _tuned_static(system: System, table: ObservationTable) -> Baseline[Any]:
+    return StaticBaseline(system, table, load(Playbook, config_path("baselines", "tuned_static")).settings)
+
+
+def _tuned_expert(system: System, table: ObservationTable) -> Baseline[Any]:
+    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "tuned_expert")))
+
+
 def _hpa_settings() -> HpaSettings:
     return load(HpaSettings, config_path("baselines", "hpa"))
 
@@ -45,18 +89,39 @@ def _playbook_settings() -> dict[str, float]:
 _MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline[Any]]]] = {
     "as_found": _as_found,
     "hpa": _hpa,
+    "keda": _keda,
     "playbook": _playbook,
     "playbook_hpa": _playbook_hpa,
+    "predictive": _predictive,
+    "aimd": _aimd,
+    "expert": _expert,
+    "tuned_static": _tuned_static,
+    "tuned_expert": _tuned_expert,
 }
 BASELINE_NAMES: Final = tuple(_MAKERS)
+
+
+WITHOUT: Final = "~"
+_EXPERTS: Final = ("expert", "tuned_expert")
+
+
+def is_baseline(name: str) -> bool:
+    """Whether `name` is a baseline's, or an expert's without one of its parts: `expert~hpa`."""
+    base, mark, _ = name.partition(WITHOUT)
+    return base in _MAKERS and (not mark or base in _EXPERTS)
 
 
 def make_baseline(name: str, system: System, table: ObservationTable) -> Baseline[Any]:
     """The baseline called `name` for `system`, its parameters read from `configs/baselines`.
 
+    `expert~NAME` is the expert without the part or rule of that name.
+
     Raises:
         ConfigError: an unknown name, or a wrong parameter file.
     """
-    if name not in _MAKERS:
+    if not is_baseline(name):
         raise ConfigError(f"baseline {name!r}: must be one of {', '.join(BASELINE_NAMES)}")
-    return _MAKERS[name](system, table)
+    base, mark, left_out = name.partition(WITHOUT)
+    if mark:
+        return make_expert(system, table, load(ExpertSettings, config_path("baselines", base)).without([left_out]))
+    return _MAKERS[base](system, table)

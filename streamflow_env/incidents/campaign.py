@@ -41,6 +41,10 @@ class Campaign(BaseIncident):
     noise: NonNegativeRange = (1.0, 1.0)
     messages_per_request: Count = 1
 
+    @property
+    def is_foreseen(self) -> bool:
+        return True
+
     def check(self, system: System) -> None:
         check_class(system, "messages_class", self.messages_class, "background")
         check_class(system, "opens_class", self.opens_class, "interactive")

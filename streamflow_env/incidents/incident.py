@@ -68,6 +68,11 @@ class BaseIncident(Frozen):
     start_s: NonNegativeRange
     chance: Fraction = 1.0
 
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether it is announced, or shows itself before it begins."""
+        return False
+
     @abstractmethod
     def check(self, system: System) -> None:
         """Raises ValueError, naming the key, where the incident does not fit the system."""

@@ -37,6 +37,10 @@ class Slowdown(BaseIncident):
     duration_s: PositiveRange
     precursor: Precursor | None = None
 
+    @property
+    def is_foreseen(self) -> bool:
+        return self.precursor is not None
+
     def check(self, system: System) -> None:
         check_service(system, "service", self.service)
 
@@ -59,6 +63,10 @@ class LlmDegradation(BaseIncident):
     retry_after_s: NonNegativeRange
     duration_s: PositiveRange
     precursor: Precursor | None = None
+
+    @property
+    def is_foreseen(self) -> bool:
+        return self.precursor is not None
 
     def check(self, system: System) -> None:
         check_service(system, "service", self.service, "llm_endpoint")

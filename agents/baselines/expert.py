@@ -1,0 +1,58 @@
+"""The combined expert: settings for calm hours, a fleet sized ahead and scaled, admission, and a runbook.
+
+What it does is in its file (configs/baselines/expert.yaml), which is to be read as a runbook. It sees telemetry alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import Field
+
+from agents.baselines.admission import Admission, AdmissionSettings
+from agents.baselines.hpa import HpaBaseline, HpaSettings
+from agents.baselines.parts import Autoscalers, Composite, Fixed, Part
+from agents.baselines.predictive import Predictive, PredictiveSettings
+from agents.baselines.runbook import Rule, Runbook
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.errors import ConfigError
+from streamflow_env.system import System
+from streamflow_env.system.schema import Frozen, Number, Text
+
+
+class ExpertSettings(Frozen):
+    """Its parts, in the order in which they have their say; one that is not given is left out."""
+
+    settings: dict[Text, Number | int] = Field(default_factory=dict)
+    predictive: PredictiveSettings | None = None
+    hpa: HpaSettings | None = None
+    admission: AdmissionSettings | None = None
+    rules: tuple[Rule, ...] = ()
+
+    def without(self, names: Collection[str]) -> ExpertSettings:
+        """A copy without the parts or rules of these names. Raises ConfigError where there is none such."""
+        rules = [rule.name for rule in self.rules]
+        for name in names:
+            if name not in (*PARTS, *rules):
+                raise ConfigError(f"part {name!r}: must be one of {', '.join((*PARTS, *rules))}")
+        left_out: dict[str, Any] = {name: None for name in PARTS if name in names}
+        kept = tuple(rule for rule in self.rules if rule.name not in names)
+        return self.model_copy(update={**left_out, "rules": kept})
+
+
+PARTS = ("predictive", "hpa", "admission")
+
+
+def make_expert(system: System, table: ObservationTable, settings: ExpertSettings) -> Composite:
+    """The policy. Of the predicted fleet and the autoscalers' each pool has the larger."""
+    parts: list[Part[Any]] = [Fixed(system, settings.settings)]
+    if settings.predictive is not None:
+        parts.append(Predictive(system, settings.predictive))
+    if settings.hpa is not None:
+        scalers = HpaBaseline(system, table, settings.hpa)
+        parts.append(Autoscalers(scalers, largest=settings.predictive is not None))
+    if settings.admission is not None:
+        parts.append(Admission(system, table, settings.admission))
+    parts.append(Runbook(system, table, settings.rules))
+    return Composite(system, table, parts)

@@ -1,0 +1,201 @@
+"""A comparison of policies from an evaluation's kept episodes: statistics that convince, and a verdict in words.
+
+After "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (Agarwal et al., NeurIPS 2021): the
+interquartile mean with a bootstrap stratified by scenario, and the probability of improvement. All policies met the
+same episodes, so differences are paired. A policy under several training seeds is one row: its labels are alike up to
+a `#`, as in `ppo#0`, `ppo#1`, and an episode counts once with its mean over them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.baselines import WITHOUT
+from agents.evaluation import TERM
+from agents.statistics import Estimate, estimate, interquartile_mean, paired_difference
+from streamflow_env.errors import ConfigError
+
+ALL: Final = "all scenarios"
+RUN_MARK: Final = "#"
+KEYS: Final = ("policy", "scenario", "episode_seed")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure, its heading, a factor and its digits."""
+
+    figure: str
+    title: str
+    factor: float = 1.0
+    digits: int = 1
+
+
+COLUMNS: Final = (
+    Column("sla_fraction", "SLA %", 100),
+    Column("error_fraction", "errors %", 100, 2),
+    Column("cost_per_hour", "cost /h"),
+    Column("quality", "quality", 1, 3),
+    Column("stale_fraction", "stale %", 100, 2),
+    Column("in_cascade_fraction", "in cascade %", 100),
+    Column("time_to_recover_s", "recovers in s", 1, 0),
+)
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Every figure of every policy: by policy and figure, shape (num_scenarios, num_seeds)."""
+
+    scenarios: tuple[str, ...]
+    seeds: tuple[int, ...]
+    figures: dict[str, dict[str, NDArray[np.float64]]]
+    num_runs: dict[str, int]
+
+
+def read_episodes(path: Path) -> Episodes:
+    """The `episodes.csv` of an evaluation.
+
+    Raises:
+        ConfigError: no such file, columns missing, a number that is none, or a policy that lacks an episode.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or any(key not in rows[0] for key in KEYS):
+        raise ConfigError(f"{path}: must have the columns {', '.join(KEYS)} and a line at least")
+    scenarios = tuple(dict.fromkeys(row["scenario"] for row in rows))
+    seeds = tuple(sorted({int(row["episode_seed"]) for row in rows}))
+    by_run: dict[str, dict[tuple[str, int], dict[str, str]]] = {}
+    for row in rows:
+        by_run.setdefault(row["policy"], {})[row["scenario"], int(row["episode_seed"])] = row
+    names = [name for name in rows[0] if name not in KEYS]
+    runs: dict[str, list[dict[str, NDArray[np.float64]]]] = {}
+    for label, episodes in by_run.items():
+        missing = [(s, seed) for s in scenarios for seed in seeds if (s, seed) not in episodes]
+        if missing:
+            raise ConfigError(f"{path}: policy {label!r} lacks the episode {missing[0][0]}, seed {missing[0][1]}")
+        try:
+            figures = {
+                name: np.array([[float(episodes[s, seed][name]) for seed in seeds] for s in scenarios])
+                for name in names
+            }
+        except ValueError as error:
+            raise ConfigError(f"{path}: policy {label!r}: {error}") from None
+        runs.setdefault(label.partition(RUN_MARK)[0], []).append(figures)
+    figures_of = {
+        policy: {name: np.mean([run[name] for run in members], axis=0) for name in names}
+        for policy, members in runs.items()
+    }
+    return Episodes(scenarios, seeds, figures_of, {policy: len(members) for policy, members in runs.items()})
+
+
+def probability_of_improvement(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """How probable it is that an episode under `mine` returns more than the same under `theirs`; a tie counts half."""
+    return float(np.mean((mine > theirs) + 0.5 * (mine == theirs)))
+
+
+def verdict(difference: Estimate) -> str:
+    """`better`, `worse` or `no different`, by the paired difference's 95 % interval; of one episode there is none."""
+    if np.isnan(difference.low):
+        return "one episode"
+    return "no different" if not difference.excludes_zero else "better" if difference.value > 0 else "worse"
+
+
+def comparison(episodes: Episodes, reference: str, source: str) -> str:
+    """The page, in Markdown. Raises ConfigError where the reference was not evaluated."""
+    if reference not in episodes.figures:
+        raise ConfigError(f"reference {reference!r}: must be one of {', '.join(episodes.figures)}")
+    return "\n".join(_page(episodes, reference, source)) + "\n"
+
+
+def _page(episodes: Episodes, reference: str, source: str) -> Iterator[str]:
+    seeds = episodes.seeds
+    yield "# Which policy, and how sure we are\n"
+    yield f"Written by `scripts/compare.py` from [{source}]({source}): {len(seeds)} held-out episodes a scenario (seeds"
+    yield f"{seeds[0]} to {seeds[-1]}), the same for every policy. Δ is the mean difference of the return from"
+    yield f"`{reference}`'s, paired by episode, with its bootstrap 95 % interval; *IQM* the interquartile mean of the"
+    yield "return; *P* the probability that an episode returns more. An interval is *in cascade* where a tenth of the"
+    yield "attempts that end are errors; *recovers in* is the longest cascade of an episode, to the first two minutes"
+    yield "without, on average.\n"
+    if len(episodes.scenarios) > 1:
+        yield from _table(ALL, episodes, reference, slice(None))
+    for index, scenario in enumerate(episodes.scenarios):
+        yield from _table(scenario, episodes, reference, slice(index, index + 1))
+    yield from _terms(episodes)
+
+
+def _table(title: str, episodes: Episodes, reference: str, rows: slice) -> Iterator[str]:
+    yield f"## {title}\n"
+    heads = ["policy", *(column.title for column in COLUMNS), "return", "IQM", "Δ return", "P", f"than `{reference}`"]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" + "|---:" * (len(heads) - 2) + "|---|"
+    theirs = episodes.figures[reference]["return"][rows]
+    for policy in _by_return(episodes, rows):
+        figures = episodes.figures[policy]
+        mine = figures["return"][rows]
+        runs = f" ({episodes.num_runs[policy]} runs)" if episodes.num_runs[policy] > 1 else ""
+        cells = [f"{policy}{runs}", *(_cell(figures, column, rows) for column in COLUMNS)]
+        cells += [f"{mine.mean():.1f}", _interval(estimate(mine, interquartile_mean))]
+        if policy == reference:
+            cells += ["–", "–", "–"]
+        else:
+            found = paired_difference(mine, theirs)
+            cells += [_interval(found, "+"), f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _terms(episodes: Episodes) -> Iterator[str]:
+    """What the return is made of, on average over all scenarios."""
+    terms = [name for name in next(iter(episodes.figures.values())) if name.startswith(TERM)]
+    if not terms:
+        return
+    yield "## Where the return goes\n"
+    yield "Sums over an episode of each term of the reward, on average over all scenarios.\n"
+    yield f"| policy | {' | '.join(name.removeprefix(TERM) for name in terms)} | return |"
+    yield "|---" + "|---:" * (len(terms) + 1) + "|"
+    for policy in _by_return(episodes, slice(None)):
+        figures = episodes.figures[policy]
+        cells = [f"{figures[name].mean():.1f}" for name in (*terms, "return")]
+        yield f"| {policy} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _by_return(episodes: Episodes, rows: slice) -> list[str]:
+    return sorted(episodes.figures, key=lambda policy: -float(episodes.figures[policy]["return"][rows].mean()))
+
+
+def ablation(episodes: Episodes, whole: str) -> Iterator[str]:
+    """What the policy `whole` loses without each of its parts, in Markdown: `whole~PART` is without it."""
+    if whole not in episodes.figures:
+        raise ConfigError(f"policy {whole!r}: was not evaluated")
+    yield f"## What each part of `{whole}` is worth\n"
+    yield f"Δ return where it is left out, over {len(episodes.seeds)} held-out episodes a scenario, with 95 %"
+    yield "intervals; what is above 0 would better be left out there.\n"
+    yield f"| without | {' | '.join(episodes.scenarios)} |"
+    yield "|---" + "|---:" * len(episodes.scenarios) + "|"
+    theirs = episodes.figures[whole]["return"]
+    for policy, figures in episodes.figures.items():
+        if policy.startswith(f"{whole}{WITHOUT}"):
+            found = [paired_difference(*pair) for pair in zip(figures["return"], theirs, strict=True)]
+            yield f"| {policy.removeprefix(whole + WITHOUT)} | {' | '.join(_interval(one, '+') for one in found)} |"
+    yield ""
+
+
+def _cell(figures: dict[str, NDArray[np.float64]], column: Column, rows: slice) -> str:
+    if column.figure not in figures:
+        return "–"
+    return f"{column.factor * float(figures[column.figure][rows].mean()):.{column.digits}f}"
+
+
+def _interval(found: Estimate, sign: str = "") -> str:
+    if np.isnan(found.low):
+        return f"{found.value:{sign}.1f}"
+    return f"{found.value:{sign}.1f} [{found.low:{sign}.1f}, {found.high:{sign}.1f}]"

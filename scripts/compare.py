@@ -1,0 +1,40 @@
+"""Compare the policies of an evaluation: statistics from its kept episodes, and a verdict in words on each."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from agents.comparison import ablation, comparison, read_episodes
+from agents.yardstick import read_found, section
+from streamflow_env.errors import ConfigError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of an evaluation, with its episodes.csv")
+    parser.add_argument("--reference", default="playbook_hpa", help="policy that the others are compared with")
+    parser.add_argument("--ablation", type=Path, help="episodes.csv of an expert and of it without single parts")
+    parser.add_argument("--yardstick", type=Path, help="folder of kept yardsticks, for scores")
+    parser.add_argument("--out", type=Path, help="page to write (by default comparison.md in the folder)")
+    arguments = parser.parse_args()
+    source = arguments.folder / "episodes.csv"
+    out: Path = arguments.out or arguments.folder / "comparison.md"
+    try:
+        episodes = read_episodes(source)
+        text = comparison(episodes, arguments.reference, os.path.relpath(source, out.parent))
+        if arguments.ablation is not None:
+            parts = read_episodes(arguments.ablation)
+            text += "\n" + "\n".join(ablation(parts, next(iter(parts.figures))))
+        if arguments.yardstick is not None and (kept := list(read_found(arguments.yardstick))):
+            text += "\n" + "\n".join(section(kept, arguments.reference))
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    out.write_text(text, encoding="utf-8")
+    print(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Tuning and the yardstick: that each searches what it says, keeps what it found, and goes on where it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from agents.baselines.expert import ExpertSettings
+from agents.baselines.static import Playbook
+from agents.tuning import Form, Range, TuningPlan, load_tuning_plan, tune
+from agents.yardstick import Scheduled, YardstickPlan, load_yardstick_plan, read_found, score, study
+from streamflow_env.errors import ConfigError
+from streamflow_env.scenarios import Timeline, load_scenario
+from streamflow_env.system import load_system
+from streamflow_env.system.schema import load
+
+SHORT = {
+    "name": "short",
+    "horizon_s": 90,
+    "traffic": {"kind": "ramps", "start_hour": 12, "level": [1.0, 2.0], "ramps": []},
+    "incidents": [
+        {"kind": "slowdown", "service": "auth", "start_s": [20, 60], "duration_s": 10, "factor": [2, 3]},
+        {
+            "kind": "slowdown", "service": "auth", "start_s": [20, 60], "duration_s": 10, "factor": [2, 3],
+            "precursor": {"lead_s": 10, "factor": 1.2},
+        },
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> str:
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(SHORT), encoding="utf-8")
+    return str(path)
+
+
+def tiny(short: str, **changes: Any) -> TuningPlan:
+    content = load_tuning_plan().model_dump() | {
+        "scenarios": [short], "num_steps": 6 * 4 * 2, "population": 4, "finalists": 1, "judging_seeds": 1, **changes,
+    }  # fmt: skip
+    return load(TuningPlan, content)
+
+
+@pytest.mark.parametrize("name", ["static", "expert"])
+def test_a_form_begins_as_its_file(name: str) -> None:
+    form = Form(name, load_tuning_plan())
+    content = form.settings(form.start)
+    if name == "expert":
+        settings = load(ExpertSettings, content)
+        refuses = next(rule for rule in settings.rules if rule.name == "the LLM refuses")
+        assert refuses.at_most["llm_ask"] == form.start["rules/the LLM refuses/at_most/llm_ask"]
+        moved = form.settings({**form.start, "rules/the LLM refuses/at_most/llm_ask": 0.123})
+        assert load(ExpertSettings, moved).rules[2].at_most["llm_ask"] == 0.123
+    else:
+        assert load(Playbook, content).settings["auth_replicas"] == 10
+        assert set(content["settings"]) == set(load_system().control_table.names)
+
+
+@pytest.mark.parametrize("axis", [Range(low=-1.0, high=3.0), Range(low=5.0, high=1200.0, log=True)])
+def test_a_place_on_an_axis_and_back(axis: Range) -> None:
+    assert (axis.value(0.0), axis.value(1.0)) == pytest.approx((axis.low, axis.high))
+    assert axis.unit(axis.value(0.3)) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("path", "culprit"), [("predictive/nosuch", "nosuch"), ("rules/no such rule/hold_s", "no such rule")]
+)
+def test_a_wrong_path_is_an_error(path: str, culprit: str) -> None:
+    plan = load_tuning_plan()
+    wrong = plan.model_copy(update={"expert": {path: next(iter(plan.expert.values()))}})
+    with pytest.raises(ConfigError, match=culprit):
+        Form("expert", wrong)
+
+
+@pytest.mark.slow
+def test_tuning_writes_a_file_and_goes_on_where_it_was(short: str, tmp_path: Path) -> None:
+    first = tune("static", tiny(short, num_steps=6 * 4), tmp_path / "search")
+    once = first.read_text(encoding="utf-8")
+    whole = tune("static", tiny(short), tmp_path / "search").read_text(encoding="utf-8")
+    fresh = tune("static", tiny(short), tmp_path / "fresh").read_text(encoding="utf-8")
+    assert "4 candidates in 1 generations" in once
+    assert "8 candidates in 2 generations" in whole
+    assert (
+        load(Playbook, yaml.safe_load(fresh)).settings.keys() == load(Playbook, yaml.safe_load(whole)).settings.keys()
+    )
+
+
+class Still:
+    """A policy that always does nothing, and counts."""
+
+    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
+        return np.zeros(3, dtype=np.float32), (state or 0) + 1
+
+
+def test_a_schedule_is_linear_between_its_points_and_stays_in_range() -> None:
+    offsets = np.array([[0.0, 0.5], [1.0, 0.5], [4.0, 0.5]])
+    policy, state, seen = Scheduled(Still(), np.array([0, 2]), offsets, steps=2.0), None, []
+    for _ in range(7):
+        action, state = policy.predict(np.zeros(1, dtype=np.float32), state)
+        seen.append(action.tolist())
+    assert [row[0] for row in seen] == [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert {tuple(row[1:]) for row in seen} == {(0.0, 0.5)}
+
+
+def test_what_is_foreseen_stays_and_the_rest_is_drawn_anew() -> None:
+    system, timeline = load_system(), load_scenario(SHORT)
+    assert isinstance(timeline, Timeline)
+    known, other = timeline.variation(system, 1, 1), timeline.variation(system, 1, 2)
+    np.testing.assert_array_equal(known.rates_rps, other.rates_rps)
+    assert known.seed == 1
+    assert other.seed == 2
+    same = set(known.changes) & set(other.changes)
+    assert same
+    assert same != set(known.changes)
+    whole = timeline.episode(system, 1)
+    assert (whole.seed, whole.changes, whole.marks) == (known.seed, known.changes, known.marks)
+
+
+@pytest.mark.slow
+def test_the_yardstick_keeps_each_episode_and_searches_it_once(short: str, tmp_path: Path) -> None:
+    content = load_yardstick_plan().model_dump() | {
+        "base": "playbook", "scenarios": [short], "episodes": 1, "segment_s": 45.0, "population": 4, "generations": 2,
+        "luck": 1, "scoring": 2, "levers": ["llm_ask"],
+    }  # fmt: skip
+    plan = load(YardstickPlan, content)
+    (found,) = study(plan, ("as_found",), tmp_path / "kept", jobs=1, progress=False)
+    (again,) = study(plan, ("as_found",), tmp_path / "kept", jobs=1, progress=False)
+    assert len(found.convergence) == 2
+    assert len(found.yardstick) == len(found.opponents["as_found"]) == 2
+    assert again == found
+
+
+def test_a_kept_file_that_is_none_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"x\.json"):
+        list(read_found(tmp_path))
+
+
+def test_score() -> None:
+    assert score(-80.0, -90.0, -70.0) == 50.0
+    assert np.isnan(score(1.0, 2.0, 2.0))
