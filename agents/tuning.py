@@ -8,6 +8,7 @@ Everything is kept in an Optuna study beside the result, so that a search that w
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +105,7 @@ class Form:
     def settings(self, values: Mapping[str, float]) -> dict[str, Any]:
         """The content of the baseline's file."""
         if self.name == EXPERT:
-            content = yaml.safe_load(yaml.safe_dump(self._base))
+            content = copy.deepcopy(self._base)
             for path, value in values.items():
                 _put(content, path, float(f"{value:.4g}"))
             return dict(content)

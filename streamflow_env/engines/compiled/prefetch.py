@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 from streamflow_env.engines.compiling import inlined
@@ -45,7 +45,11 @@ def _row_bytes(context: Any, array: Any) -> int:
     return size if array.ndim == 1 else 4 * LINE
 
 
-fetch_row: Any = intrinsic(_fetch_row)
+def _nothing(array: Any, row: Any) -> None:
+    """What is left of it where Numba is switched off."""
+
+
+fetch_row: Any = _nothing if getattr(config, "DISABLE_JIT") else intrinsic(_fetch_row)  # noqa: B009 - untyped in numba
 
 
 @inlined
