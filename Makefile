@@ -82,8 +82,9 @@ opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario, a
 	@rm -rf results/next-opponents results/next-parts && \
 	$(EVALUATE_HOURS) --policies $(OPPONENTS) --num-seeds 50 --reference playbook_hpa --out results/next-opponents && \
 	$(EVALUATE_HOURS) --policies "tuned_expert,$$(echo '$(PARTS)' | sed 's/|/,tuned_expert~/g; s/^/tuned_expert~/')" --num-seeds 10 --reference tuned_expert --out results/next-parts && \
-	mkdir -p docs/opponents && mv results/next-opponents/episodes.csv docs/opponents/ && mv results/next-parts/episodes.csv docs/opponents/parts.csv && \
-	$(BIN)/python scripts/compare.py docs/opponents --ablation docs/opponents/parts.csv --yardstick docs/opponents/yardstick --out docs/opponents.md
+	mkdir -p docs/opponents && gzip -9nc results/next-opponents/episodes.csv > docs/opponents/episodes.csv.gz && \
+	gzip -9nc results/next-parts/episodes.csv > docs/opponents/parts.csv.gz && \
+	$(BIN)/python scripts/compare.py docs/opponents --ablation docs/opponents/parts.csv.gz --yardstick docs/opponents/yardstick --out docs/opponents.md
 
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.
 results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictures of 5 held-out episodes a scenario

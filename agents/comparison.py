@@ -9,6 +9,7 @@ a `#`, as in `ppo#0`, `ppo#1`, and an episode counts once with its mean over the
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +60,15 @@ class Episodes:
 
 
 def read_episodes(path: Path) -> Episodes:
-    """The `episodes.csv` of an evaluation.
+    """The `episodes.csv` of an evaluation, or the same with gzip.
 
     Raises:
         ConfigError: no such file, columns missing, a number that is none, or a policy that lacks an episode.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
     if not rows or any(key not in rows[0] for key in KEYS):
         raise ConfigError(f"{path}: must have the columns {', '.join(KEYS)} and a line at least")
     scenarios = tuple(dict.fromkeys(row["scenario"] for row in rows))

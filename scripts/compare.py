@@ -14,13 +14,14 @@ from streamflow_env.errors import ConfigError
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of an evaluation, with its episodes.csv")
+    parser.add_argument("folder", type=Path, help="folder of an evaluation, with its episodes.csv (.gz)")
     parser.add_argument("--reference", default="playbook_hpa", help="policy that the others are compared with")
     parser.add_argument("--ablation", type=Path, help="episodes.csv of an expert and of it without single parts")
     parser.add_argument("--yardstick", type=Path, help="folder of kept yardsticks, for scores")
     parser.add_argument("--out", type=Path, help="page to write (by default comparison.md in the folder)")
     arguments = parser.parse_args()
-    source = arguments.folder / "episodes.csv"
+    plain, packed = arguments.folder / "episodes.csv", arguments.folder / "episodes.csv.gz"
+    source = packed if packed.is_file() else plain
     out: Path = arguments.out or arguments.folder / "comparison.md"
     try:
         episodes = read_episodes(source)

@@ -15,13 +15,16 @@ from pydantic import Field
 
 from agents.baselines.parts import Part, Settings
 from streamflow_env.system import System, WorkerPool
-from streamflow_env.system.schema import Count, Frozen, NonNegative, Number
+from streamflow_env.system.schema import Count, Flag, Frozen, NonNegative, Number
 
 HOURS_A_DAY = 24.0
 
 
 class PredictiveSettings(Frozen):
-    """`curve`: (hour, level) of the usual day, linear in between and cyclic; a level is relative."""
+    """`curve`: (hour, level) of the usual day, linear in between and cyclic; a level is relative.
+
+    `cpu`: size pools for their CPU cores in use too, not for their workers alone.
+    """
 
     beta: NonNegative
     lead_s: NonNegative
@@ -29,11 +32,12 @@ class PredictiveSettings(Frozen):
     hold_s: NonNegative
     curve: tuple[tuple[Number | int, Number | int], ...] = Field(min_length=1)
     min_replicas: Count = 1
+    cpu: Flag = False
 
 
 @dataclass(frozen=True)
 class PredictiveMemory:
-    """First attempts a second in the last intervals, and by pool the workers asked for in them; oldest first."""
+    """First attempts a second in the last intervals, and by pool and resource what was in use in them; oldest first."""
 
     rates: tuple[float, ...] = ()
     loads: tuple[tuple[float, ...], ...] = ()
@@ -48,27 +52,32 @@ class Predictive(Part[PredictiveMemory]):
         self._num_rates = max(2, round(config.trend_s / interval_s))
         self._num_loads = max(1, round(config.hold_s / interval_s))
         self._interval_s = interval_s
-        self._pools = [
-            (control.of, control.name, pool.workers_per_replica)
-            for control in system.controls
-            if control.parameter == "replicas" and isinstance(pool := system.services[control.of], WorkerPool)
-        ]
+        self._resources: list[tuple[str, str, str, int]] = []
+        self._controls: list[str] = []
+        for control in system.controls:
+            pool = system.services.get(control.of)
+            if control.parameter == "replicas" and isinstance(pool, WorkerPool):
+                self._controls.append(control.name)
+                self._resources.append((control.of, control.name, "utilisation", pool.workers_per_replica))
+                if config.cpu and pool.cores_per_replica:
+                    self._resources.append((control.of, control.name, "cpu_utilisation", pool.cores_per_replica))
         self._interactive = [name for name, kind in system.classes.items() if kind.kind == "interactive"]
 
     def adjust(
         self, settings: Settings, readings: Mapping[str, float], memory: PredictiveMemory | None
     ) -> PredictiveMemory:
-        past = memory or PredictiveMemory(loads=((),) * len(self._pools))
+        past = memory or PredictiveMemory(loads=((),) * len(self._resources))
         rate = self._first_attempts(readings)
         rates = (*past.rates, rate)[-self._num_rates :]
         growth = self._expected(rates, readings) / max(rate, 1e-9)
         loads = []
-        for (pool, control, workers), before in zip(self._pools, past.loads, strict=True):
-            busy = readings[f"{pool}.utilisation"] * readings[f"{pool}.ready_replicas"] * workers
-            recent = (*before, busy)[-self._num_loads :]
+        settings.update(dict.fromkeys(self._controls, float(self._config.min_replicas)))
+        for (pool, control, share, each), before in zip(self._resources, past.loads, strict=True):
+            in_use = readings[f"{pool}.{share}"] * readings[f"{pool}.ready_replicas"] * each
+            recent = (*before, in_use)[-self._num_loads :]
             load = max(recent) * growth
-            needed = math.ceil((load + self._config.beta * math.sqrt(load)) / workers)
-            settings[control] = max(self._config.min_replicas, needed)
+            needed = math.ceil((load + self._config.beta * math.sqrt(load)) / each)
+            settings[control] = max(settings[control], needed)
             loads.append(recent)
         return PredictiveMemory(rates, tuple(loads))
 

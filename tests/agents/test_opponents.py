@@ -71,6 +71,17 @@ def test_a_fleet_is_sized_for_the_trend_the_curve_and_the_campaign() -> None:
     assert auth_after(predictive(), at_rate(30.0, **too_early)) == flat
 
 
+def test_cpu_is_a_resource_of_its_own() -> None:
+    busy = at_rate(30.0, **{"engine.cpu_utilisation": 1.0, "engine.utilisation": 0.01})
+    found = []
+    for part in (predictive(), predictive(cpu=True)):
+        settings = as_found()
+        part.adjust(settings, busy, None)
+        found.append(settings["engine_replicas"])
+    replicas = CALM["engine.ready_replicas"]
+    assert found == [1.0, math.ceil(replicas + 2.0 * math.sqrt(replicas))]
+
+
 def test_users_retries_are_no_load_to_expect() -> None:
     doubled = [at_rate(30.0), at_rate(30.0), at_rate(60.0, **{"users.retry_fraction": 0.5})] * 2
     assert auth_after(predictive(), *doubled[:3]) == auth_after(predictive(), *[at_rate(30.0)] * 3)
