@@ -1,4 +1,4 @@
-"""Exact logs of calls to an LLM, worked out by hand from docs/model.md: retry budget, background share, token counts.
+"""Exact logs of calls to an LLM, worked out by hand from docs/model.md: breaker, timeout, 429s, retry budget, quota.
 
 A request sent at s begins its plan, here one query, at s + 15 ms (`ENTERED`); a background one at s + 5 ms.
 """
@@ -14,9 +14,24 @@ import pytest
 
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.engines.draws.hashing import CALL_LATENCY
+from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
 from streamflow_env.episode import Change
 from streamflow_env.system import System
-from tests.engines.tiny import ENTERED, MS, NETWORK_MS, Drawn, Run, lever, llm, run, schedule, tiny_system
+from tests.engines.tiny import (
+    ENTERED,
+    MS,
+    NETWORK_MS,
+    Drawn,
+    Run,
+    constant,
+    front,
+    lever,
+    llm,
+    pool,
+    run,
+    schedule,
+    tiny_system,
+)
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 TOKEN = 60 * 10**9
@@ -215,3 +230,155 @@ def test_latencies_are_drawn_from_the_token_counts_of_a_trace(engine: str, tmp_p
     ]
     work_ms = sum(latencies) - 480 + (750 if slow else 500)
     assert result.service("llm", "busy_ns") == [work_ms * MS]
+
+
+def test_a_breaker_opens_refuses_probes_and_closes(engine: str) -> None:
+    """Answers take 200 ms until t = 3 s, then 100 ms; calls are given up after 150 ms; open for 1 s, 2 probes."""
+    breaker = {
+        "threshold_fraction": 0.5, "window_size": 4, "minimum_calls": 2, "slow_call_s": 9.0, "open_s": 1.0,
+        "half_open_calls": 2,
+    }  # fmt: skip
+    ask = {"to": "llm", "timeout_s": 0.15, "fallback_quality": 0.5, "exhausted_quality": 0.25, "breaker": breaker}
+    system = tiny_system({"llm": llm(100)}, [{"query": "ask"}], calls={"ask": ask}, interval_s=1.0)
+    changes = [Change(0, "llm", "slowdown_factor", 2.0), Change(3000 * MS, "llm", "slowdown_factor", 1.0)]
+    requests = {1000: 1, 1200: 1, 1500: 1, 2500: 1, 2550: 1, 2600: 1, 4100: 1, 4300: 1, 4500: 1}
+    episode, sent = schedule(system, requests, changes)
+
+    result = run(engine, system, episode, [{}] * 6)
+
+    timeout, refused, answered = ("timeout", 150 * MS, 250), ("breaker open", 0, 500), ("ok", 100 * MS, 1000)
+    wanted = [
+        (0, *timeout),
+        (1, *timeout),  # the second failure of two: opens until 1.2 + 0.165 + 1 s
+        (2, *refused),
+        (5, *refused),  # at 2.6 s half open, and both permits are in use
+        (3, *timeout),  # a probe at 2.5 s
+        (4, *timeout),  # a probe at 2.55 s; both failed: opens again, until 2.55 + 0.165 + 1 s
+        (6, *answered),  # a probe at 4.1 s
+        (7, *answered),  # a probe at 4.3 s; both answered: closes
+        (8, *answered),
+    ]
+    assert [row for row in result.visits if row[4] == "llm"] == [
+        (i, 0, 1, 0, "llm", sent[i] + ENTERED, sent[i] + ENTERED, sent[i] + ENTERED + took, outcome)
+        for i, outcome, took, _ in wanted
+    ]
+    assert result.answers == [(i, 0, sent[i], sent[i] + ENTERED + took, "ok", q) for i, _, took, q in wanted]
+    assert result.call("ask", "breaker_state") == [CLOSED, OPEN, OPEN, OPEN, CLOSED, CLOSED]
+    assert result.call("ask", "opened") == [0, 1, 1, 0, 0, 0]
+    assert result.call("ask", "requests") == [0, 3, 3, 0, 3, 0]
+    assert result.call("ask", "attempts") == [0, 2, 2, 0, 3, 0]
+    assert result.call("ask", "breaker_open") == result.call("ask", "fallbacks") == [0, 1, 1, 0, 0, 0]
+    assert result.call("ask", "timeouts") == result.call("ask", "exhausted") == [0, 2, 2, 0, 0, 0]
+    assert result.service("llm", "abandoned") == [0, 2, 2, 0, 0, 0]
+    assert result.users("personalised") == [0] * 6  # there is no lookup, so no miss
+
+
+def test_a_breaker_is_half_open_until_its_probes_are_back(engine: str) -> None:
+    """As above, seen between the two probes; slow answers alone open it."""
+    breaker = {
+        "threshold_fraction": 1.0, "window_size": 2, "minimum_calls": 9, "slow_call_s": 0.05, "open_s": 0.5,
+        "half_open_calls": 2,
+    }  # fmt: skip
+    ask = {"to": "llm", "fallback_quality": 0.5, "breaker": breaker}
+    threshold = {
+        "name": "threshold", "of": "ask", "parameter": "breaker_threshold_fraction", "unit": "-", "low": 0.1,
+        "high": 1.0, "off_at_high": True,
+    }  # fmt: skip
+    system = tiny_system(
+        {"llm": llm(100)}, [{"query": "ask"}], calls={"ask": ask}, controls=[threshold], interval_s=1.0
+    )
+    episode, _ = schedule(system, {100: 1, 200: 1, 300: 1, 1100: 1, 1300: 1, 1600: 1, 2500: 1, 3500: 1})
+
+    result = run(engine, system, episode, [{}, {"threshold": 0.5}, {"threshold": 0.5}, {}])
+
+    # Off, so nothing recorded; then two slow answers of two (at 1.215 and 1.415 s) open it; the request of 1.6 s is
+    # refused; that of 2.5 s is a probe, and waits for a second; turned off, it closes.
+    assert result.call("ask", "breaker_state") == [CLOSED, OPEN, HALF_OPEN, CLOSED]
+    assert result.call("ask", "attempts") == [3, 2, 1, 1]
+    assert result.call("ask", "breaker_open") == [0, 1, 0, 0]
+    assert result.call("ask", "opened") == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("slow_down", [False, True])
+def test_a_429_is_retried_after_backoff_or_retry_after(engine: str, slow_down: bool) -> None:
+    """One token, refilled at 1/s; a 429 takes 20 ms. Backoff 200, then 400 ms; or 900 ms as the 429 says."""
+    ask = {"to": "llm", "max_attempts": 3, "backoff_base_s": 0.2}
+    endpoint = llm(100, quota_per_minute=60, burst=1, rejection_time_s=0.02, retry_after_s=0.1)
+    system = tiny_system({"llm": endpoint}, [{"query": "ask"}], calls={"ask": ask})
+    changes = [Change(0, "llm", "retry_after_s", 0.9)] if slow_down else []
+    episode, (a, b) = schedule(system, {100: 2}, changes)
+
+    result = run(engine, system, episode)
+
+    again = (935 * MS, 1855 * MS) if slow_down else (235 * MS, 655 * MS)  # 15 + 20 + 900, + 20 + 900
+    last = (b + again[1] + 100 * MS, "ok", 1000) if slow_down else (b + again[1] + 20 * MS, "failed", 0)
+    answered = (0, 0, 1, 0, "llm", a + ENTERED, a + ENTERED, a + 115 * MS, "ok")
+    rejected = [(1, 0, 1, k, "llm", b + ns, b + ns, b + ns, "429") for k, ns in enumerate((ENTERED, *again))]
+    third = (1, 0, 1, 2, "llm", b + again[1], b + again[1], last[0], "ok")
+    assert result.visits == [
+        rejected[0],
+        answered,
+        front(0, a, a + 115 * MS),
+        rejected[1],
+        third if slow_down else rejected[2],
+        front(1, b, *last[:2]),
+    ]
+    assert result.answers == [(0, 0, a, a + 115 * MS, "ok", 1000), (1, 0, b, *last)]
+    assert result.call("ask", "rate_limited") == result.service("llm", "rate_limited") == [2 if slow_down else 3]
+    assert (result.call("ask", "attempts"), result.call("ask", "retries")) == ([4], [2])
+    assert result.call("ask", "exhausted") == result.users("failed_dependency") == [0 if slow_down else 1]
+    assert result.service("llm", "tokens_milli") == [1000]
+
+
+def test_a_timed_out_llm_call_goes_on_and_is_abandoned(engine: str) -> None:
+    """Answers take 400 ms, are given up after 150; each attempt costs 10 ms of CPU; then fallbacks; then no asking."""
+    ask = {
+        "to": "llm", "max_attempts": 2, "backoff_base_s": 0.05, "timeout_s": 0.15, "attempt_cpu": constant(10),
+        "fallback_quality": 0.7, "exhausted_quality": 0.4,
+    }  # fmt: skip
+    controls = [
+        {"name": name, "of": "ask", "parameter": f"{name}_fraction", "unit": "-", "low": 0.0, "high": 1.0}
+        for name in ("fallback", "ask")
+    ]
+    services = {"worker": pool(0, workers=5, cores_per_replica=1), "llm": llm(400)}
+    plan = [{"call": "worker", "holding": [{"query": "ask"}]}]
+    system = tiny_system(services, plan, calls={"ask": ask}, controls=controls, interval_s=2.0)
+    episode, (a, b, c, d) = schedule(system, {1000: 1, 3000: 1, 3800: 1, 4500: 1})
+
+    result = run(engine, system, episode, [{}, {"fallback": 1.0}, {"ask": 0.0}])
+
+    def cpu(request: int, k: int, began: int) -> tuple[object, ...]:
+        return (request, 0, 2, k, "worker", began, began, began + 10 * MS, "ok")
+
+    def given_up(request: int, k: int, asked: int) -> tuple[object, ...]:
+        return (request, 0, 2, k, "llm", asked, asked, asked + 150 * MS, "timeout")
+
+    def worker(request: int, sent: int, left: int) -> tuple[object, ...]:
+        return (request, 0, 1, 0, "worker", sent + ENTERED, sent + ENTERED, left, "ok")
+
+    end_a, end_b, end_c = a + 385 * MS, b + 175 * MS, c + 175 * MS
+    assert result.visits == [
+        cpu(0, 0, a + 15 * MS),
+        given_up(0, 0, a + 25 * MS),
+        cpu(0, 1, a + 225 * MS),
+        given_up(0, 1, a + 235 * MS),
+        worker(0, a, end_a),
+        front(0, a, end_a),
+        *(cpu(1, 0, b + 15 * MS), given_up(1, 0, b + 25 * MS), worker(1, b, end_b), front(1, b, end_b)),
+        *(cpu(2, 0, c + 15 * MS), given_up(2, 0, c + 25 * MS), worker(2, c, end_c), front(2, c, end_c)),
+        *(worker(3, d, d + ENTERED), front(3, d, d + ENTERED)),
+    ]
+    assert result.answers == [
+        (0, 0, a, end_a, "ok", 400),
+        (1, 0, b, end_b, "ok", 700),
+        (2, 0, c, end_c, "ok", 700),
+        (3, 0, d, d + ENTERED, "ok", 700),
+    ]
+    assert result.service("llm", "timeouts") == [2, 2, 0]
+    assert result.service("llm", "abandoned") == [2, 1, 1]
+    assert result.service("llm", "in_flight") == [0, 1, 0]
+    crossing = 4000 * MS - (c + 25 * MS)
+    assert result.service("llm", "busy_ns") == [800 * MS, 400 * MS + crossing, 400 * MS - crossing]
+    assert result.service("worker", "cpu_busy_ns") == [20 * MS, 20 * MS, 0]
+    assert (result.call("ask", "fallbacks"), result.call("ask", "not_asked")) == ([0, 2, 1], [0, 0, 1])
+    assert (result.call("ask", "exhausted"), result.call("ask", "attempts")) == ([1, 0, 0], [2, 2, 0])
