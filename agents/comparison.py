@@ -109,14 +109,18 @@ def verdict(difference: Estimate) -> str:
     return "no different" if not difference.excludes_zero else "better" if difference.value > 0 else "worse"
 
 
-def comparison(episodes: Episodes, reference: str, source: str) -> str:
-    """The page, in Markdown. Raises ConfigError where the reference was not evaluated."""
+def comparison(episodes: Episodes, reference: str, source: str, picture: str) -> str:
+    """The page, in Markdown; `source` and `picture` are linked.
+
+    Raises:
+        ConfigError: the reference was not evaluated.
+    """
     if reference not in episodes.figures:
         raise ConfigError(f"reference {reference!r}: must be one of {', '.join(episodes.figures)}")
-    return "\n".join(_page(episodes, reference, source)) + "\n"
+    return "\n".join(_page(episodes, reference, source, picture)) + "\n"
 
 
-def _page(episodes: Episodes, reference: str, source: str) -> Iterator[str]:
+def _page(episodes: Episodes, reference: str, source: str, picture: str) -> Iterator[str]:
     seeds = episodes.seeds
     yield "# Which policy, and how sure we are\n"
     yield f"Written by `scripts/compare.py` from [{source}]({source}): {len(seeds)} held-out episodes a scenario (seeds"
@@ -125,6 +129,7 @@ def _page(episodes: Episodes, reference: str, source: str) -> Iterator[str]:
     yield "return; *P* the probability that an episode returns more. An interval is *in cascade* where a tenth of the"
     yield "attempts that end are errors; *recovers in* is the longest cascade of an episode, to the first two minutes"
     yield "without, on average.\n"
+    yield f"![Every policy against {reference}]({picture})\n"
     if len(episodes.scenarios) > 1:
         yield from _table(ALL, episodes, reference, slice(None))
     for index, scenario in enumerate(episodes.scenarios):
@@ -138,7 +143,7 @@ def _table(title: str, episodes: Episodes, reference: str, rows: slice) -> Itera
     yield f"| {' | '.join(heads)} |"
     yield "|---" + "|---:" * (len(heads) - 2) + "|---|"
     theirs = episodes.figures[reference]["return"][rows]
-    for policy in _by_return(episodes, rows):
+    for policy in by_return(episodes, rows):
         figures = episodes.figures[policy]
         mine = figures["return"][rows]
         runs = f" ({episodes.num_runs[policy]} runs)" if episodes.num_runs[policy] > 1 else ""
@@ -162,14 +167,15 @@ def _terms(episodes: Episodes) -> Iterator[str]:
     yield "Sums over an episode of each term of the reward, on average over all scenarios.\n"
     yield f"| policy | {' | '.join(name.removeprefix(TERM) for name in terms)} | return |"
     yield "|---" + "|---:" * (len(terms) + 1) + "|"
-    for policy in _by_return(episodes, slice(None)):
+    for policy in by_return(episodes, slice(None)):
         figures = episodes.figures[policy]
         cells = [f"{figures[name].mean():.1f}" for name in (*terms, "return")]
         yield f"| {policy} | {' | '.join(cells)} |"
     yield ""
 
 
-def _by_return(episodes: Episodes, rows: slice) -> list[str]:
+def by_return(episodes: Episodes, rows: slice) -> list[str]:
+    """The policies, the highest mean return over those scenarios first."""
     return sorted(episodes.figures, key=lambda policy: -float(episodes.figures[policy]["return"][rows].mean()))
 
 

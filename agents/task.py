@@ -28,7 +28,7 @@ FIRST_VALIDATION_SEED: Final = FIRST_EVALUATION_SEED // 2
 choose the best model of a run: neither trained on, nor the ones it is compared on in the end."""
 
 COMPILE_NOTICE_S: Final = 2.0
-COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about a minute ..."
+COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about half a minute ..."
 
 SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "llm_use_fraction", "quality")
 LEVELS: Final = ("cost_per_hour", "llm_requests_per_min", "replicas.")

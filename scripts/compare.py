@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from agents.comparison import ablation, comparison, read_episodes
+from agents.comparison_picture import draw_comparison
 from agents.yardstick import read_found, section
 from streamflow_env.errors import ConfigError
 
@@ -25,7 +26,9 @@ def main() -> None:
     out: Path = arguments.out or arguments.folder / "comparison.md"
     try:
         episodes = read_episodes(source)
-        text = comparison(episodes, arguments.reference, os.path.relpath(source, out.parent))
+        picture = arguments.folder / "comparison.png"
+        links = (os.path.relpath(path, out.parent) for path in (source, picture))
+        text = comparison(episodes, arguments.reference, *links)
         if arguments.ablation is not None:
             parts = read_episodes(arguments.ablation)
             text += "\n" + "\n".join(ablation(parts, next(iter(parts.figures))))
@@ -33,6 +36,7 @@ def main() -> None:
             text += "\n" + "\n".join(section(kept, arguments.reference))
     except ConfigError as error:
         sys.exit(f"error: {error}")
+    draw_comparison(episodes, arguments.reference).savefig(picture, dpi=110)
     out.write_text(text, encoding="utf-8")
     print(out)
 

@@ -113,7 +113,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.mark.slow
 def test_the_wheel_works_without_the_checkout(installed: Installed) -> None:
-    """The reference engine steps, for the compiled one would first be compiled anew, for about a minute."""
+    """The reference engine steps, for the compiled one would first be compiled anew, for half a minute."""
     with zipfile.ZipFile(installed.wheel) as archive:
         names = set(archive.namelist())
     shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*") if path.is_file()}

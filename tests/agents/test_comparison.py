@@ -9,6 +9,7 @@ import pytest
 
 from agents.cascades import in_cascade_fraction, time_to_recover_s
 from agents.comparison import ablation, comparison, probability_of_improvement, read_episodes, verdict
+from agents.comparison_picture import draw_comparison
 from agents.statistics import Estimate
 from streamflow_env.errors import ConfigError
 
@@ -63,7 +64,10 @@ def test_the_page_pairs_episodes_and_pools_training_seeds(tmp_path: Path) -> Non
             rows += [f"rule,{scenario},{seed},{-100 + luck},0.5", f"ppo#0,{scenario},{seed},{-96 + luck},0.6"]
             rows += [f"ppo#1,{scenario},{seed},{-98 + luck},0.6", f"bad,{scenario},{seed},{-150 + luck},0.1"]
     episodes = read_episodes(write(tmp_path / "episodes.csv", rows))
-    text = comparison(episodes, "rule", "episodes.csv")
+    text = comparison(episodes, "rule", "episodes.csv", "picture.png")
+    draw_comparison(episodes, "rule").savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 5_000
+    assert "](picture.png)" in text
     assert episodes.num_runs == {"rule": 1, "ppo": 2, "bad": 1}
     row = next(line for line in text.splitlines() if line.startswith("| ppo (2 runs)"))
     assert "+3.0 [+3.0, +3.0] | 1.00 | **better**" in row
@@ -89,7 +93,7 @@ def test_wrong_episodes_are_errors(rows: list[str], culprit: str, tmp_path: Path
 def test_an_unknown_reference_is_an_error(tmp_path: Path) -> None:
     episodes = read_episodes(write(tmp_path / "episodes.csv", ["rule,a,0,-1,0.5"]))
     with pytest.raises(ConfigError, match="nosuch"):
-        comparison(episodes, "nosuch", "")
+        comparison(episodes, "nosuch", "", "")
 
 
 def test_what_a_part_is_worth(tmp_path: Path) -> None:

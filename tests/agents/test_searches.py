@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 import yaml
 
@@ -79,15 +80,19 @@ def test_a_wrong_path_is_an_error(path: str, culprit: str) -> None:
 
 @pytest.mark.slow
 def test_tuning_writes_a_file_and_goes_on_where_it_was(short: str, tmp_path: Path) -> None:
-    first = tune("static", tiny(short, num_steps=6 * 4), tmp_path / "search")
-    once = first.read_text(encoding="utf-8")
-    whole = tune("static", tiny(short), tmp_path / "search").read_text(encoding="utf-8")
-    fresh = tune("static", tiny(short), tmp_path / "fresh").read_text(encoding="utf-8")
+    once = tune("static", tiny(short, num_steps=6 * 4), tmp_path).read_text(encoding="utf-8")
+    first = [trial.params for trial in optuna.load_study(study_name="static", storage=storage(tmp_path)).trials]
+    whole = tune("static", tiny(short), tmp_path).read_text(encoding="utf-8")
+    trials = optuna.load_study(study_name="static", storage=storage(tmp_path)).trials
     assert "4 candidates in 1 generations" in once
     assert "8 candidates in 2 generations" in whole
-    assert (
-        load(Playbook, yaml.safe_load(fresh)).settings.keys() == load(Playbook, yaml.safe_load(whole)).settings.keys()
-    )
+    assert [trial.params for trial in trials[:4]] == first
+    assert all(trial.value is not None and trial.value < 0.0 for trial in trials)
+    assert set(load(Playbook, yaml.safe_load(whole)).settings) == set(load_system().control_table.names)
+
+
+def storage(folder: Path) -> str:
+    return f"sqlite:///{folder / 'static.db'}"
 
 
 class Still:
