@@ -19,14 +19,16 @@ def main() -> None:
     parser.add_argument("--reference", default="playbook_hpa", help="policy that the others are compared with")
     parser.add_argument("--ablation", type=Path, help="episodes.csv of an expert and of it without single parts")
     parser.add_argument("--yardstick", type=Path, help="folder of kept yardsticks, for scores")
-    parser.add_argument("--out", type=Path, help="page to write (by default comparison.md in the folder)")
+    parser.add_argument(
+        "--out", type=Path, help="page to write, its picture beside it (by default comparison.md in the folder)"
+    )
     arguments = parser.parse_args()
     plain, packed = arguments.folder / "episodes.csv", arguments.folder / "episodes.csv.gz"
     source = packed if packed.is_file() else plain
     out: Path = arguments.out or arguments.folder / "comparison.md"
     try:
         episodes = read_episodes(source)
-        picture = arguments.folder / "comparison.png"
+        picture = out.with_suffix(".png")
         links = (os.path.relpath(path, out.parent) for path in (source, picture))
         text = comparison(episodes, arguments.reference, *links)
         if arguments.ablation is not None:
