@@ -67,9 +67,10 @@ benchmark: $(INSTALLED)  ## measure how fast it is, side by side; writes docs/pe
 mutants: $(INSTALLED)  ## break the engine on purpose and see whether the tests notice; the page of `make validate` quotes it
 	$(BIN)/python scripts/mutants.py $(ARGS)
 
-tune: $(INSTALLED)  ## search the numbers of the tuned fixed setting and the tuned expert (half an hour; goes on where it was)
-	$(BIN)/python scripts/tune.py static $(ARGS)
-	$(BIN)/python scripts/tune.py expert $(ARGS)
+tune: $(INSTALLED)  ## search the numbers of the tuned fixed setting and the tuned expert, 2 million steps each (an hour; goes on where it was)
+	for form in static expert; do \
+	$(BIN)/python scripts/tune.py $$form $(ARGS) && \
+	$(BIN)/python scripts/tune.py $$form --plan tuning-again --folder runs/tuning-again $(ARGS) || exit 1; done
 
 yardstick: $(INSTALLED)  ## what foresight could have won in single episodes; hours, and it goes on where it was
 	$(BIN)/python scripts/yardstick.py $(ARGS)

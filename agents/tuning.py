@@ -33,9 +33,8 @@ from streamflow_env.system.schema import Count, Flag, Frozen, Number, Positive, 
 STATIC: Final = "static"
 EXPERT: Final = "expert"
 FORMS: Final = (STATIC, EXPERT)
-FIRST_SEARCH_SEED: Final = 200_000
 FIRST_JUDGING_SEED: Final = 300_000
-"""Below the held-out seeds of `agents.seeds`."""
+"""Above a plan's own seeds, below the held-out ones of `agents.seeds`."""
 Values = dict[str, float]
 
 
@@ -60,9 +59,14 @@ class Range(Frozen):
 
 
 class TuningPlan(Frozen):
-    """What is searched: `expert` by the path of a number in the expert's file, a rule by its name."""
+    """What is searched: `expert` by the path of a number in the expert's file, a rule by its name.
+
+    `start` is the baseline's file in which each form begins; a control that it does not name begins as found.
+    """
 
     scenarios: tuple[Text, ...] = Field(min_length=1)
+    start: dict[Text, Text]
+    first_seed: Count
     num_steps: Count
     population: Count
     first_step: Positive
@@ -84,9 +88,17 @@ class Form:
         if name not in FORMS:
             raise ConfigError(f"form {name!r}: must be one of {', '.join(FORMS)}")
         self.name = name
-        self._base: dict[str, Any] = read_yaml(config_path("baselines", "expert" if name == EXPERT else "playbook"))
+        if name not in plan.start:
+            raise ConfigError(f"start.{name}: is missing; must be a name of configs/baselines, or a YAML file")
+        self._base: dict[str, Any] = read_yaml(config_path("baselines", plan.start[name]))
         self._env = StreamFlowEnv(plan.scenarios[0])
         if name == EXPERT:
+            controls = self._env.system.control_table
+            as_found = dict(zip(controls.names, map(float, controls.as_found), strict=True))
+            self._base["settings"] = {
+                **{control: value for control, value in as_found.items() if f"settings/{control}" in plan.expert},
+                **self._base["settings"],
+            }
             self.ranges = dict(plan.expert)
             self.start = {path: float(_get(self._base, path)) for path in plan.expert}
         else:
@@ -185,7 +197,7 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
         bar = tqdm(total=generations, initial=done, unit="generation", disable=not progress, dynamic_ncols=True)
         for generation in range(done, generations):
             trials = [study.ask(axes) for _ in range(plan.population)]
-            found = judge([form.values(trial.params) for trial in trials], [FIRST_SEARCH_SEED + generation])
+            found = judge([form.values(trial.params) for trial in trials], [plan.first_seed + generation])
             for trial, value in zip(trials, found, strict=True):
                 study.tell(trial, value)
             bar.update()
@@ -220,7 +232,7 @@ def _steps_an_episode(plan: TuningPlan) -> int:
     steps = []
     for name in plan.scenarios:
         env = StreamFlowEnv(name)
-        env.reset(options={"episode_seed": FIRST_SEARCH_SEED})
+        env.reset(options={"episode_seed": FIRST_JUDGING_SEED})
         steps.append(env.episode.horizon_s / env.system.control_interval_s)
     return round(float(np.mean(steps)))
 

@@ -11,6 +11,7 @@ from agents.baselines import StaticBaseline, make_baseline
 from agents.study.plan import Plan
 from agents.study.runs import Action
 from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.errors import ConfigError
 from streamflow_env.system import System
 from streamflow_env.system.controls import ControlTable
 
@@ -27,12 +28,15 @@ ALWAYS_ASK: Final[Mapping[str, float]] = {
 
 def base_actions(system: System) -> dict[str, Action]:
     """The actions of `BASES`, by name."""
-    found: dict[str, Action] = {}
-    for name in BASES:
-        baseline = make_baseline(name, system, ObservationTable(system))
-        assert isinstance(baseline, StaticBaseline)
-        found[name] = _action(system.control_table, baseline.settings)
-    return found
+    return {name: fixed_action(name, system) for name in BASES}
+
+
+def fixed_action(name: str, system: System) -> Action:
+    """The action of a baseline that never changes it. Raises ConfigError for one that does, or is unknown."""
+    baseline = make_baseline(name, system, ObservationTable(system))
+    if not isinstance(baseline, StaticBaseline):
+        raise ConfigError(f"baseline {name!r}: must be one whose settings never change")
+    return _action(system.control_table, baseline.settings)
 
 
 def base_of(base: str, control: str, plan: Plan) -> str:

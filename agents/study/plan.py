@@ -12,8 +12,12 @@ from streamflow_env.system.schema import Count, Frozen, Number, Positive, Text, 
 
 
 class SearchPlan(Frozen):
-    """How the best fixed setting is searched for; `agents.study.search` says what the numbers do."""
+    """How the best fixed setting is searched for; `agents.study.search` says what the numbers do.
 
+    It starts, among others, from `fixed`: baselines that never change their settings.
+    """
+
+    fixed: tuple[Text, ...] = ()
     seeds: tuple[int, ...] = Field(min_length=1)
     generations: Count
     children: Count

@@ -21,7 +21,7 @@ from streamflow_env.system.controls import ControlTable
 FLAT_FRACTION: Final = 0.01
 """A lever is flat where moving it over its whole axis changes less than this share of the return."""
 AT_END: Final = 0.05
-"""A position so near to an end of [-1, 1] is at the end."""
+"""A position so near to an end of [-1, 1] is at the end. It matters where all positions within lose `FLAT_FRACTION`."""
 
 
 def crossing(results: Results, plan: Plan) -> Iterator[str]:
@@ -105,18 +105,19 @@ def positions(results: Results, best: Mapping[str, Action], plan: Plan, controls
         rows.append(cells)
     yield from table(("lever", *plan.scenarios), rows)
     if edges:
-        yield f"At an end of its axis, and not flat: {listed(edges)}.\n"
+        yield f"At an end of its axis, and worse by that everywhere within: {listed(edges)}.\n"
     else:
-        yield "No lever that matters is at an end of its axis.\n"
+        yield "No lever is at an end of its axis where a place within does not do as well, but for less than that.\n"
 
 
 def _place(
     results: Results, lever: str, scenario: str, action: Action, plan: Plan, controls: ControlTable
 ) -> tuple[str, bool]:
-    """`0.7 (−3 | −12)`: the setting, and what the two ends of the axis lose; whether it is at an end that matters."""
-    _, gains = curve(results, lever, scenario, action, plan, controls)
+    """`0.7 (-3, -12)`: the setting, and what the two ends of the axis add; whether it is at an end that matters."""
+    places, gains = curve(results, lever, scenario, action, plan, controls)
     setting = natural(held(lever, action, controls))
-    if np.ptp(gains) < FLAT_FRACTION * -results.mean(CROSS, BEST_OF + scenario, scenario):
+    little = FLAT_FRACTION * -results.mean(CROSS, BEST_OF + scenario, scenario)
+    if np.ptp(gains) < little:
         return f"{setting} (flat)", False
-    own = action[controls.names.index(lever)]
-    return f"{setting} ({gains[0]:+.0f}, {gains[-1]:+.0f})", abs(own) > 1 - AT_END
+    within = np.abs(places) <= 1 - AT_END
+    return f"{setting} ({gains[0]:+.0f}, {gains[-1]:+.0f})", bool((gains[within] < -little).all())

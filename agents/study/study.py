@@ -15,6 +15,7 @@ from agents.study.bases import (
     PLAYBOOK,
     base_actions,
     base_of,
+    fixed_action,
     with_companions,
     with_settings,
 )
@@ -47,7 +48,8 @@ def simulate(plan: Plan, system: System, runner: Runner) -> tuple[list[Outcome],
     outcomes = runner.run(sweeps(plan, table, actions), "sweep")
     swept = Results(outcomes)
     outcomes += runner.run(confirmations(swept, plan, table, actions), "confirm")
-    starts = {s: search_starts(swept, actions, plan, table, s) for s in plan.scenarios}
+    fixed = [fixed_action(name, system) for name in plan.search.fixed]
+    starts = {s: [*search_starts(swept, actions, plan, table, s), *fixed] for s in plan.scenarios}
     searches = search_statics(runner, starts, table, plan.search)
     best = {scenario: search.best for scenario, search in searches.items()}
     outcomes += runner.run(lever_sweeps(plan, table, best), "LLM levers")

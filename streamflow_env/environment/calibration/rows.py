@@ -43,6 +43,11 @@ class Row:
         return self.num_in_range >= math.ceil(self.need.share * len(self.seen) - 1e-9) and self.engines_agree
 
     @property
+    def is_impossible(self) -> bool:
+        """Whether it is not met and cannot be, for it contradicts others: it does not count."""
+        return bool(self.need.contradicts) and self.engines_agree and not self.passes
+
+    @property
     def mean(self) -> float:
         return float(np.mean(self.seen))
 
@@ -105,5 +110,7 @@ def _engines(row: Row) -> str:
 def _verdict(row: Row) -> str:
     if row.passes:
         return "met"
+    if row.is_impossible:
+        return f"cannot be: contradicts {row.need.contradicts}"
     reason = "" if row.engines_agree else " (the engines differ)"
     return f"**not met**{reason}"

@@ -48,7 +48,10 @@ WHOLE_AGAIN_S: Final = 180.0
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a figure must be: in [low, high] in at least `share` of the seeds."""
+    """What a figure must be: in [low, high] in at least `share` of the seeds.
+
+    `contradicts` says what other requirement rules it out: such a row is measured and shown, but cannot be asked for.
+    """
 
     measure: str
     unit: str
@@ -56,6 +59,7 @@ class Requirement:
     high: float
     read: Measure
     share: float = 1.0
+    contradicts: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,10 @@ def llm_limited_at(level: float) -> Timeline:
 
 
 def _llm_rate_limit() -> Situation:
-    order = Requirement("the chain's onsets are in order (1: yes)", "", 1, 1, InOrder(LLM_RATE_LIMIT), share=0.9)
+    order = Requirement(
+        "the chain's onsets are in order, 504s last (1: yes)", "", 1, 1, InOrder(LLM_RATE_LIMIT), share=0.9,
+        contradicts="hit rate and errors at 3x",
+    )  # fmt: skip
     inner = Requirement("429s, slots, queue, CPU in order (1: yes)", "", 1, 1, InOrder(LLM_RATE_LIMIT, 4), share=0.9)
     fullest = Requirement("engine queue, longest", "", 1000, math.inf, HighestGauge("engine", "queue_length"))
     refused = Requirement("refused by the full engine queue", "", 1, math.inf, Counter("engine", "queue_full"))
