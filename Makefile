@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting benchmark mutants tune yardstick opponents results world-cup clean
+.PHONY: help train evaluate tensorboard test lint format calibrate interventions equivalence validate accounting benchmark mutants tune yardstick opponents learners headroom shifts results example world-cup clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -79,19 +79,30 @@ OPPONENTS := as_found,hpa,keda,predictive,playbook,playbook_hpa,aimd,expert,tune
 PARTS := predictive|hpa|busy hours|the LLM slows down|the LLM refuses|a drop of content|the profile DB is slow|auth slows down|users come again
 HOURS := normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound,campaign
 EVALUATE_HOURS = $(BIN)/python scripts/evaluate.py --scenarios $(HOURS)
-opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario, and what each part of the expert is worth; docs/opponents.md
+opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario, and what each part of the expert is worth; for docs/results.md
 	@rm -rf results/next-opponents results/next-parts && \
 	$(EVALUATE_HOURS) --policies $(OPPONENTS) --num-seeds 50 --reference playbook_hpa --out results/next-opponents && \
 	$(EVALUATE_HOURS) --policies "tuned_expert,$$(echo '$(PARTS)' | sed 's/|/,tuned_expert~/g; s/^/tuned_expert~/')" --num-seeds 10 --reference tuned_expert --out results/next-parts && \
-	mkdir -p docs/opponents && gzip -9nc results/next-opponents/episodes.csv > docs/opponents/episodes.csv.gz && \
-	gzip -9nc results/next-parts/episodes.csv > docs/opponents/parts.csv.gz && \
-	$(BIN)/python scripts/compare.py docs/opponents --ablation docs/opponents/parts.csv.gz --yardstick docs/opponents/yardstick --out docs/opponents.md
+	mkdir -p docs/results && gzip -9nc results/next-opponents/episodes.csv > docs/results/episodes.csv.gz && \
+	gzip -9nc results/next-parts/episodes.csv > docs/results/parts.csv.gz
+
+learners: $(INSTALLED)  ## train PPO with five seeds, twice, and evaluate them as the opponents; for docs/results.md (ARGS="--total-steps 100000")
+	$(BIN)/python scripts/learners.py $(ARGS)
+
+headroom: $(INSTALLED)  ## score policies and the yardstick on the yardstick's episodes; for docs/results.md
+	$(BIN)/python scripts/headroom.py $(ARGS)
+
+shifts: $(INSTALLED)  ## the shift tests; for docs/results.md
+	$(BIN)/python scripts/shifts.py $(ARGS)
+
+results: $(INSTALLED)  ## write docs/results.md from what the five commands above have kept; seconds
+	$(BIN)/python scripts/results.py $(ARGS)
 
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.
-results: $(INSTALLED)  ## train one PPO and write docs/results: tables and pictures of 5 held-out episodes a scenario
+example: $(INSTALLED)  ## train one PPO and write docs/example: tables and pictures of 5 held-out episodes a scenario
 	@rm -rf results/next && run="$$($(BIN)/python scripts/train.py --seed 0 $(ARGS))" && \
 	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,tuned_expert,agent=$$run" --out results/next && \
-	rm -rf docs/results && mv results/next docs/results
+	rm -rf docs/example && mv results/next docs/example
 
 world-cup: $(INSTALLED)  ## write docs/world-cup: the baselines on 24 June 1998 (configs/examples says where its file lies)
 	@rm -rf results/next-world-cup && \

@@ -59,18 +59,14 @@ class Episodes:
     num_runs: dict[str, int]
 
 
-def read_episodes(path: Path) -> Episodes:
-    """The `episodes.csv` of an evaluation, or the same with gzip.
+def read_episodes(*paths: Path) -> Episodes:
+    """The `episodes.csv` of an evaluation, or the same with gzip; of several, their policies side by side.
 
     Raises:
         ConfigError: no such file, columns missing, a number that is none, or a policy that lacks an episode.
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
-    if not rows or any(key not in rows[0] for key in KEYS):
-        raise ConfigError(f"{path}: must have the columns {', '.join(KEYS)} and a line at least")
+    rows = [row for path in paths for row in _rows(path)]
+    path = paths[-1]
     scenarios = tuple(dict.fromkeys(row["scenario"] for row in rows))
     seeds = tuple(sorted({int(row["episode_seed"]) for row in rows}))
     by_run: dict[str, dict[tuple[str, int], dict[str, str]]] = {}
@@ -97,6 +93,16 @@ def read_episodes(path: Path) -> Episodes:
     return Episodes(scenarios, seeds, figures_of, {policy: len(members) for policy, members in runs.items()})
 
 
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    if not rows or any(key not in rows[0] for key in KEYS):
+        raise ConfigError(f"{path}: must have the columns {', '.join(KEYS)} and a line at least")
+    return rows
+
+
 def probability_of_improvement(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     """How probable it is that an episode under `mine` returns more than the same under `theirs`; a tie counts half."""
     return float(np.mean((mine > theirs) + 0.5 * (mine == theirs)))
@@ -115,20 +121,20 @@ def comparison(episodes: Episodes, reference: str, source: str, picture: str) ->
     Raises:
         ConfigError: the reference was not evaluated.
     """
+    head = f"# A comparison\n\nWritten by `scripts/compare.py` from [{source}]({source}).\n"
+    return "\n".join([head, *tables(episodes, reference, picture)]) + "\n"
+
+
+def tables(episodes: Episodes, reference: str, picture: str) -> Iterator[str]:
+    """What the words mean, the picture, a table of all scenarios and of each, in Markdown. Raises as `comparison`."""
     if reference not in episodes.figures:
         raise ConfigError(f"reference {reference!r}: must be one of {', '.join(episodes.figures)}")
-    return "\n".join(_page(episodes, reference, source, picture)) + "\n"
-
-
-def _page(episodes: Episodes, reference: str, source: str, picture: str) -> Iterator[str]:
     seeds = episodes.seeds
-    yield "# Which policy, and how sure we are\n"
-    yield f"Written by `scripts/compare.py` from [{source}]({source}): {len(seeds)} held-out episodes a scenario (seeds"
-    yield f"{seeds[0]} to {seeds[-1]}), the same for every policy. Δ is the mean difference of the return from"
-    yield f"`{reference}`'s, paired by episode, with its bootstrap 95 % interval; *IQM* the interquartile mean of the"
-    yield "return; *P* the probability that an episode returns more. An interval is *in cascade* where a tenth of the"
-    yield "attempts that end are errors; *recovers in* is the longest cascade of an episode, to the first two minutes"
-    yield "without, on average.\n"
+    yield f"{len(seeds)} held-out episodes a scenario (seeds {seeds[0]} to {seeds[-1]}), the same for every policy. Δ"
+    yield f"is the mean difference of the return from `{reference}`'s, paired by episode, with its 95 % interval"
+    yield "(bootstrap); *IQM* the interquartile mean of the return; *P* the probability that an episode returns more."
+    yield "An interval is *in cascade* where a tenth of the attempts that end are errors; *recovers in* is the longest"
+    yield "cascade of an episode, to the first two minutes without, on average.\n"
     yield f"![Every policy against {reference}]({picture})\n"
     if len(episodes.scenarios) > 1:
         yield from _table(ALL, episodes, reference, slice(None))

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.baselines import BASELINE_NAMES, make_baseline
+from agents.baselines import make_baseline
 from agents.native_vec_env import NativeVecEnv
 from agents.policies import Policy
 from agents.seeds import FIRST_EVALUATION_SEED
@@ -33,6 +33,9 @@ COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about half 
 SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "llm_use_fraction", "quality")
 LEVELS: Final = ("cost_per_hour", "llm_requests_per_min", "replicas.")
 """Metrics whose name begins so are averaged over time."""
+
+REFERENCES: Final = ("as_found", "playbook_hpa", "expert", "tuned_static", "tuned_expert")
+"""The baselines whose levels TensorBoard shows; all of them are judged before the first step."""
 
 Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
@@ -119,7 +122,7 @@ def streamflow_task(
         make_cells=make_cells,
         start_action=tuple(env.as_found_action.tolist()),
         judge=partial(judge, make_cells=make_cells, seeds=seeds),
-        reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in BASELINE_NAMES},
+        reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in REFERENCES},
         seed_limit=FIRST_VALIDATION_SEED,
         description={
             "scenario": env.scenario.model_dump(mode="json"),

@@ -1,17 +1,18 @@
 """The yardstick: what a schedule could have won that knows one episode's load and all that can be foreseen of it.
 
-No policy: an approximate upper bound, for one held-out episode at a time. CMA-ES searches offsets of some levers, at
-coarse points in time, on top of the best opponent's own actions. It knows the load and the incidents that are announced
-or have a precursor; those that come unannounced, and all luck of requests, are drawn anew in each generation
-(`streamflow_env.scenarios.Foreseen`), so that it cannot fit one seed's. It is scored on fresh draws.
+No policy: an approximate upper bound, for one held-out episode at a time. CMA-ES searches offsets of some levers on top
+of the actions of the best opponent there: first constant ones, then, from these on, at coarse points in time. It knows
+the load and the incidents that are announced or have a precursor; those that come unannounced, and all luck of
+requests, are drawn anew in each generation (`streamflow_env.scenarios.Foreseen`), so that it cannot fit one seed's.
+What is kept, the base as it is or what a stage came to, is chosen on other draws, and scored on others still.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,24 +32,42 @@ from streamflow_env.scenarios import Foreseen, Timeline, load_scenario
 from streamflow_env.system.schema import Count, Frozen, Positive, Text, load
 
 FIRST_LUCK: Final = 10_000_000
-FIRST_SCORING_LUCK: Final = 20_000_000
-"""Seeds of noise: those of the search, and those of the scores; no episode has either."""
+FIRST_JUDGING_LUCK: Final = 20_000_000
+FIRST_SCORING_LUCK: Final = 30_000_000
+"""Seeds of noise: of the search, of the choice at its end, and of the scores; no episode has any of them."""
+
+
+class Stage(Frozen):
+    """One search: the schedule is linear between points `segment_s` apart; `first_step` is of an axis of length 2."""
+
+    segment_s: Positive
+    population: Count
+    generations: Count
+    first_step: Positive
 
 
 class YardstickPlan(Frozen):
     """What is optimised; configs/study/yardstick.yaml says what the numbers are."""
 
-    base: Text
+    bases: tuple[Text, ...] = Field(min_length=1)
     scenarios: tuple[Text, ...] = Field(min_length=1)
     episodes: Count
-    segment_s: Positive
     levers: tuple[Text, ...] = Field(min_length=1)
-    first_step: Positive
-    population: Count
-    generations: Count
+    stages: tuple[Stage, ...] = Field(min_length=1)
     luck: Count
+    judging: Count
     scoring: Count
     seed: int
+
+    @property
+    def wanted(self) -> list[tuple[str, int]]:
+        """Every (scenario, episode seed)."""
+        return [(scenario, seed) for seed in evaluation_seeds(self.episodes) for scenario in self.scenarios]
+
+    @property
+    def scoring_lucks(self) -> range:
+        """The noise seeds on which everything is scored."""
+        return range(FIRST_SCORING_LUCK, FIRST_SCORING_LUCK + self.scoring)
 
 
 def load_yardstick_plan(name: str = "yardstick") -> YardstickPlan:
@@ -57,9 +76,10 @@ def load_yardstick_plan(name: str = "yardstick") -> YardstickPlan:
 
 
 class Scheduled:
-    """A policy's actions with offsets added, linear in time between points `segment_s` apart.
+    """A policy's actions with offsets added, linear in time between points `steps` control steps apart.
 
-    `offsets` has shape (num_points, num_levers), in units of the action axis; `levers` are the actions' columns.
+    `offsets` has shape (num_points, num_levers), in units of the action axis; `levers` are the actions' columns. Of a
+    single point they are constant.
     """
 
     def __init__(self, base: Policy, levers: NDArray[np.intp], offsets: NDArray[np.float64], steps: float) -> None:
@@ -79,7 +99,7 @@ class Scheduled:
         step, own = state or (0, None)
         action, own = self._base.predict(observation, own, episode_start, deterministic)
         at = min(step / self._steps, len(self._offsets) - 1.0)
-        before = min(int(at), len(self._offsets) - 2) if len(self._offsets) > 1 else 0
+        before = min(int(at), max(0, len(self._offsets) - 2))
         after = min(before + 1, len(self._offsets) - 1)
         offset = self._offsets[before] + (at - before) * (self._offsets[after] - self._offsets[before])
         moved = np.array(action)
@@ -89,138 +109,133 @@ class Scheduled:
 
 @dataclass(frozen=True)
 class Found:
-    """The yardstick of one episode: the search's best mean by generation, and the returns on fresh noise."""
+    """The yardstick of one episode.
+
+    Attributes:
+        base: the opponent that it acts on top of, the best there.
+        segment_s, levers, offsets: the schedule, as in `Scheduled`; `offsets` has a row a point.
+        gains: by stage and generation, what the candidates returned more than the base on the same draws, on average.
+    """
 
     scenario: str
     seed: int
-    convergence: tuple[float, ...]
-    yardstick: tuple[float, ...]
-    opponents: dict[str, tuple[float, ...]]
+    base: str
+    segment_s: float
+    levers: tuple[str, ...]
+    offsets: tuple[tuple[float, ...], ...]
+    gains: tuple[tuple[float, ...], ...]
+
+    def policy(self, env: StreamFlowEnv) -> Scheduled:
+        """The schedule as a policy. Raises ConfigError for a lever that the system has not."""
+        columns = columns_of(self.levers, env)
+        steps = self.segment_s / env.system.control_interval_s
+        return Scheduled(load_policy(self.base, env), columns, np.array(self.offsets), steps)
 
 
-class Bench:
-    """One episode, its noise drawn at will."""
-
-    def __init__(self, plan: YardstickPlan, scenario: str, seed: int) -> None:
-        timeline = load_scenario(scenario)
-        if not isinstance(timeline, Timeline):
-            raise ConfigError(f"scenario {scenario}: a mixture has no episode of its own; name its members")
-        self.env = StreamFlowEnv(Foreseen(name=scenario, timeline=timeline, of_seed=seed))
-        self.plan = plan
-        names = self.env.control_table.names
-        for lever in plan.levers:
-            if lever not in names:
-                raise ConfigError(f"lever {lever!r}: must be a control: {', '.join(names)}")
-        self._levers = np.array([names.index(lever) for lever in plan.levers], dtype=np.intp)
-        self._steps = plan.segment_s / self.env.system.control_interval_s
-        self.shape = int(np.ceil(timeline.horizon_s / plan.segment_s)) + 1, len(plan.levers)
-        self._policies = {plan.base: load_policy(plan.base, self.env)}
-
-    def play(self, offsets: NDArray[np.float64], luck: int) -> float:
-        """The return under the base policy with `offsets`."""
-        policy = Scheduled(self._policies[self.plan.base], self._levers, offsets.reshape(self.shape), self._steps)
-        return run_episode(policy, self.env, luck)[RETURN]
-
-    def opponent(self, name: str, luck: int) -> float:
-        """The return under a policy as it is."""
-        if name not in self._policies:
-            self._policies[name] = load_policy(name, self.env)
-        return run_episode(self._policies[name], self.env, luck)[RETURN]
+def columns_of(levers: Sequence[str], env: StreamFlowEnv) -> NDArray[np.intp]:
+    """Their places in an action. Raises ConfigError for one that is no control."""
+    names = env.control_table.names
+    for lever in levers:
+        if lever not in names:
+            raise ConfigError(f"lever {lever!r}: must be a control: {', '.join(names)}")
+    return np.array([names.index(lever) for lever in levers], dtype=np.intp)
 
 
-def optimise(plan: YardstickPlan, scenario: str, seed: int, opponents: tuple[str, ...]) -> Found:
-    """Search one episode's schedule, and score it and the opponents on the same fresh noise."""
-    from cmaes import CMA
-
-    bench = Bench(plan, scenario, seed)
-    size = int(np.prod(bench.shape))
-    search = CMA(np.zeros(size), plan.first_step, population_size=plan.population, seed=plan.seed + 1)
-    convergence = []
-    for generation in range(plan.generations):
-        lucks = range(FIRST_LUCK + plan.luck * generation, FIRST_LUCK + plan.luck * (generation + 1))
-        asked = [search.ask() for _ in range(plan.population)]
-        if generation == 0:
-            asked[0] = np.zeros(size)
-        values = [float(np.mean([bench.play(offsets, luck) for luck in lucks])) for offsets in asked]
-        search.tell([(offsets, -value) for offsets, value in zip(asked, values, strict=True)])
-        convergence.append(float(np.mean(values)))
-    scoring = range(FIRST_SCORING_LUCK, FIRST_SCORING_LUCK + plan.scoring)
-    best = np.array(search.mean)
-    return Found(
-        scenario,
-        seed,
-        tuple(convergence),
-        tuple(bench.play(best, luck) for luck in scoring),
-        {name: tuple(bench.opponent(name, luck) for luck in scoring) for name in opponents},
-    )
+def foreseen(scenario: str, seed: int) -> StreamFlowEnv:
+    """One held-out episode, its luck drawn by the episode seed. Raises ConfigError for a mixture."""
+    timeline = load_scenario(scenario)
+    if not isinstance(timeline, Timeline):
+        raise ConfigError(f"scenario {scenario}: a mixture has no episode of its own; name its members")
+    return StreamFlowEnv(Foreseen(name=timeline.name, timeline=timeline, of_seed=seed))
 
 
-def study(plan: YardstickPlan, opponents: tuple[str, ...], folder: Path, jobs: int, progress: bool) -> list[Found]:
+def optimise(plan: YardstickPlan, scenario: str, seed: int) -> Found:
+    """Search one episode's schedule."""
+    from cmaes import SepCMA
+
+    env = foreseen(scenario, seed)
+    assert isinstance(env.scenario, Foreseen)
+    columns, horizon_s = columns_of(plan.levers, env), env.scenario.horizon_s
+    judging = range(FIRST_JUDGING_LUCK, FIRST_JUDGING_LUCK + plan.judging)
+    policies = {name: load_policy(name, env) for name in plan.bases}
+
+    def mean_return(policy: Policy, lucks: Sequence[int]) -> float:
+        return float(np.mean([run_episode(policy, env, luck)[RETURN] for luck in lucks]))
+
+    base = max(plan.bases, key=lambda name: mean_return(policies[name], judging))
+    kept, gains, lucks = [(plan.stages[0].segment_s, np.zeros((1, len(plan.levers))))], [], iter(_lucks(plan.luck))
+
+    def scheduled(segment_s: float, offsets: NDArray[np.float64]) -> Scheduled:
+        return Scheduled(policies[base], columns, offsets, segment_s / env.system.control_interval_s)
+
+    for stage in plan.stages:
+        shape = max(1, int(np.ceil(horizon_s / stage.segment_s)) + (stage.segment_s < horizon_s)), len(plan.levers)
+        start = np.broadcast_to(kept[-1][1][:1], shape)
+        search = SepCMA(start.ravel().copy(), stage.first_step, population_size=stage.population, seed=plan.seed + 1)
+        won = []
+        for _ in range(stage.generations):
+            drawn = next(lucks)
+            asked = [search.ask() for _ in range(stage.population)]
+            values = [mean_return(scheduled(stage.segment_s, offsets.reshape(shape)), drawn) for offsets in asked]
+            search.tell([(offsets, -value) for offsets, value in zip(asked, values, strict=True)])
+            won.append(float(np.mean(values)) - mean_return(policies[base], drawn))
+        gains.append(tuple(won))
+        kept.append((stage.segment_s, np.array(search.mean).reshape(shape)))
+    segment_s, offsets = max(kept, key=lambda one: mean_return(scheduled(*one), judging))
+    rows = tuple(tuple(map(float, row)) for row in np.clip(offsets, -2.0, 2.0))
+    return Found(scenario, seed, base, segment_s, plan.levers, rows, tuple(gains))
+
+
+def _lucks(num: int) -> Iterator[range]:
+    first = FIRST_LUCK
+    while True:
+        yield range(first, first + num)
+        first += num
+
+
+def study(plan: YardstickPlan, folder: Path, jobs: int, progress: bool) -> list[Found]:
     """Every episode of the plan; each is kept in `folder` as it is found, and not searched again."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(s, seed) for seed in evaluation_seeds(plan.episodes) for s in plan.scenarios]
-    left = [(s, seed) for s, seed in wanted if not _file(folder, s, seed).is_file()]
+    left = [(s, seed) for s, seed in plan.wanted if not _file(folder, s, seed).is_file()]
     for scenario, seed in left[:1]:
-        Bench(plan, scenario, seed)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(optimise, plan, s, seed, opponents) for s, seed in left]
-        bar = tqdm(futures, initial=len(wanted) - len(left), total=len(wanted), unit="episode", disable=not progress)
-        for future in bar:
+        columns_of(plan.levers, foreseen(scenario, seed))
+    bar = tqdm(initial=len(plan.wanted) - len(left), total=len(plan.wanted), unit="episode", disable=not progress)
+    with bar, ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(optimise, plan, *episode) for episode in left]):
             found = future.result()
             path = _file(folder, found.scenario, found.seed)
             partial = path.with_suffix(".partial")
             partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
             partial.replace(path)
-    return list(read_found(folder))
+            bar.update()
+    return read_found(folder)
 
 
-def read_found(folder: Path) -> Iterator[Found]:
+def read_found(folder: Path) -> list[Found]:
     """What is kept in `folder`. Raises ConfigError for a file that is not one of these."""
-    for path in sorted(folder.glob("*.json")):
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            opponents = {name: tuple(returns) for name, returns in kept["opponents"].items()}
-            convergence, yardstick = tuple(kept["convergence"]), tuple(kept["yardstick"])
-            yield Found(kept["scenario"], kept["seed"], convergence, yardstick, opponents)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: not a kept yardstick: {error}") from None
+    return [_read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _read(path: Path) -> Found:
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        offsets = tuple(tuple(map(float, row)) for row in kept["offsets"])
+        gains = tuple(tuple(map(float, stage)) for stage in kept["gains"])
+        levers = tuple(map(str, kept["levers"]))
+        if not offsets or any(len(row) != len(levers) for row in offsets):
+            raise ValueError(f"offsets: must have rows of {len(levers)} numbers")
+        return Found(
+            str(kept["scenario"]),
+            int(kept["seed"]),
+            str(kept["base"]),
+            float(kept["segment_s"]),
+            levers,
+            offsets,
+            gains,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: not a kept yardstick: {error!r}") from None
 
 
 def _file(folder: Path, scenario: str, seed: int) -> Path:
     return folder / f"{Path(scenario).stem}-{seed}.json"
-
-
-def score(value: float, zero: float, hundred: float) -> float:
-    """0 where `value` is `zero`, 100 where it is `hundred`; NaN where these are alike."""
-    return 100.0 * (value - zero) / (hundred - zero) if hundred != zero else float("nan")
-
-
-def section(kept: list[Found], zero: str) -> Iterator[str]:
-    """The yardstick and the scores beside it, in Markdown."""
-    opponents = list(kept[0].opponents)
-    yield "## The yardstick\n"
-    yield "For single held-out episodes, a schedule that knows the load and what can be foreseen, searched on top of"
-    yield "the best opponent and scored with it on the same fresh noise: no policy, but an approximate upper bound. A"
-    yield f"score is 0 at `{zero}` and 100 at the yardstick, the best of what was searched and of the opponents.\n"
-    heads = ["scenario", "episodes", "yardstick", *opponents, *(f"score of {name}" for name in opponents)]
-    yield f"| {' | '.join(heads)} |"
-    yield "|---" + "|---:" * (len(heads) - 1) + "|"
-    for scenario in dict.fromkeys(found.scenario for found in kept):
-        mine = [found for found in kept if found.scenario == scenario]
-        means = {name: float(np.mean([found.opponents[name] for found in mine])) for name in opponents}
-        best = float(np.mean([_hundred(found) for found in mine]))
-        scores = [f"{score(means[name], means[zero], best):.0f}" for name in opponents]
-        yield (
-            f"| {scenario} | {len(mine)} | {best:.1f} | "
-            + " | ".join([*(f"{means[name]:.1f}" for name in opponents), *scores])
-            + " |"
-        )
-    yield ""
-    won = [found.convergence[-1] - found.convergence[0] for found in kept]
-    late = [found.convergence[-1] - found.convergence[-max(2, len(found.convergence) // 4)] for found in kept]
-    yield f"Convergence: the generations' mean return rose by {np.mean(won):.1f} over the search, of which"
-    yield f"{np.mean(late):.1f} in its last quarter.\n"
-
-
-def _hundred(found: Found) -> float:
-    return max(float(np.mean(found.yardstick)), *(float(np.mean(returns)) for returns in found.opponents.values()))

@@ -7,9 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from agents.comparison import ablation, comparison, read_episodes
+from agents.comparison import comparison, read_episodes
 from agents.comparison_picture import draw_comparison
-from agents.yardstick import read_found, section
 from streamflow_env.errors import ConfigError
 
 
@@ -17,8 +16,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of an evaluation, with its episodes.csv (.gz)")
     parser.add_argument("--reference", default="playbook_hpa", help="policy that the others are compared with")
-    parser.add_argument("--ablation", type=Path, help="episodes.csv of an expert and of it without single parts")
-    parser.add_argument("--yardstick", type=Path, help="folder of kept yardsticks, for scores")
     parser.add_argument(
         "--out", type=Path, help="page to write, its picture beside it (by default comparison.md in the folder)"
     )
@@ -31,11 +28,6 @@ def main() -> None:
         picture = out.with_suffix(".png")
         links = (os.path.relpath(path, out.parent) for path in (source, picture))
         text = comparison(episodes, arguments.reference, *links)
-        if arguments.ablation is not None:
-            parts = read_episodes(arguments.ablation)
-            text += "\n" + "\n".join(ablation(parts, next(iter(parts.figures))))
-        if arguments.yardstick is not None and (kept := list(read_found(arguments.yardstick))):
-            text += "\n" + "\n".join(section(kept, arguments.reference))
     except ConfigError as error:
         sys.exit(f"error: {error}")
     draw_comparison(episodes, arguments.reference).savefig(picture, dpi=110)

@@ -9,19 +9,17 @@ from pathlib import Path
 from agents.yardstick import load_yardstick_plan, study
 from streamflow_env.errors import ConfigError
 
-OPPONENTS = ("playbook_hpa", "expert", "tuned_static", "tuned_expert")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", default="yardstick", help="a name of configs/study, or a YAML file")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--out", type=Path, default=Path("docs/opponents/yardstick"), help="folder of what is found")
+    parser.add_argument("--out", type=Path, default=Path("docs/results/yardstick"), help="folder of what is found")
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         parser.error(f"--jobs {arguments.jobs}: must be at least 1")
     try:
-        found = study(load_yardstick_plan(arguments.plan), OPPONENTS, arguments.out, arguments.jobs, progress=True)
+        found = study(load_yardstick_plan(arguments.plan), arguments.out, arguments.jobs, progress=True)
     except ConfigError as error:
         sys.exit(f"error: {error}")
     print(f"{arguments.out}: {len(found)} episodes")

@@ -1,11 +1,10 @@
-"""Tuning and the yardstick: that each searches what it says, keeps what it found, and goes on where it was."""
+"""Tuning: that it searches what it says, keeps what it found, and goes on where it was."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 import yaml
@@ -13,9 +12,7 @@ import yaml
 from agents.baselines.expert import ExpertSettings
 from agents.baselines.static import Playbook
 from agents.tuning import Form, Range, TuningPlan, load_tuning_plan, tune
-from agents.yardstick import Scheduled, YardstickPlan, load_yardstick_plan, read_found, score, study
 from streamflow_env.errors import ConfigError
-from streamflow_env.scenarios import Timeline, load_scenario
 from streamflow_env.system import load_system
 from streamflow_env.system.schema import load
 
@@ -62,6 +59,19 @@ def test_a_form_begins_as_its_file(name: str) -> None:
         assert set(content["settings"]) == set(load_system().control_table.names)
 
 
+def test_a_control_that_the_file_does_not_name_begins_as_found() -> None:
+    again = load_tuning_plan("tuning-again")
+    assert "settings/llm_ingest_share" in again.expert
+    content = load_tuning_plan().model_dump() | {"expert": {"settings/cache_ttl": {"low": 300.0, "high": 7200.0}}}
+    assert Form("expert", load(TuningPlan, content)).start == {"settings/cache_ttl": 1800.0}
+
+
+def test_a_form_without_a_start_is_an_error() -> None:
+    content = load_tuning_plan().model_dump() | {"start": {"static": "playbook"}}
+    with pytest.raises(ConfigError, match=r"start\.expert"):
+        Form("expert", load(TuningPlan, content))
+
+
 @pytest.mark.parametrize("axis", [Range(low=-1.0, high=3.0), Range(low=5.0, high=1200.0, log=True)])
 def test_a_place_on_an_axis_and_back(axis: Range) -> None:
     assert (axis.value(0.0), axis.value(1.0)) == pytest.approx((axis.low, axis.high))
@@ -93,59 +103,3 @@ def test_tuning_writes_a_file_and_goes_on_where_it_was(short: str, tmp_path: Pat
 
 def storage(folder: Path) -> str:
     return f"sqlite:///{folder / 'static.db'}"
-
-
-class Still:
-    """A policy that always does nothing, and counts."""
-
-    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
-        return np.zeros(3, dtype=np.float32), (state or 0) + 1
-
-
-def test_a_schedule_is_linear_between_its_points_and_stays_in_range() -> None:
-    offsets = np.array([[0.0, 0.5], [1.0, 0.5], [4.0, 0.5]])
-    policy, state, seen = Scheduled(Still(), np.array([0, 2]), offsets, steps=2.0), None, []
-    for _ in range(7):
-        action, state = policy.predict(np.zeros(1, dtype=np.float32), state)
-        seen.append(action.tolist())
-    assert [row[0] for row in seen] == [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
-    assert {tuple(row[1:]) for row in seen} == {(0.0, 0.5)}
-
-
-def test_what_is_foreseen_stays_and_the_rest_is_drawn_anew() -> None:
-    system, timeline = load_system(), load_scenario(SHORT)
-    assert isinstance(timeline, Timeline)
-    known, other = timeline.variation(system, 1, 1), timeline.variation(system, 1, 2)
-    np.testing.assert_array_equal(known.rates_rps, other.rates_rps)
-    assert known.seed == 1
-    assert other.seed == 2
-    same = set(known.changes) & set(other.changes)
-    assert same
-    assert same != set(known.changes)
-    whole = timeline.episode(system, 1)
-    assert (whole.seed, whole.changes, whole.marks) == (known.seed, known.changes, known.marks)
-
-
-@pytest.mark.slow
-def test_the_yardstick_keeps_each_episode_and_searches_it_once(short: str, tmp_path: Path) -> None:
-    content = load_yardstick_plan().model_dump() | {
-        "base": "playbook", "scenarios": [short], "episodes": 1, "segment_s": 45.0, "population": 4, "generations": 2,
-        "luck": 1, "scoring": 2, "levers": ["llm_ask"],
-    }  # fmt: skip
-    plan = load(YardstickPlan, content)
-    (found,) = study(plan, ("as_found",), tmp_path / "kept", jobs=1, progress=False)
-    (again,) = study(plan, ("as_found",), tmp_path / "kept", jobs=1, progress=False)
-    assert len(found.convergence) == 2
-    assert len(found.yardstick) == len(found.opponents["as_found"]) == 2
-    assert again == found
-
-
-def test_a_kept_file_that_is_none_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"x\.json"):
-        list(read_found(tmp_path))
-
-
-def test_score() -> None:
-    assert score(-80.0, -90.0, -70.0) == 50.0
-    assert np.isnan(score(1.0, 2.0, 2.0))

@@ -87,7 +87,7 @@ def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path
     shares = {"llm_use_fraction", "hit_fraction", "cost_per_hour"}
     evaluated = {f"eval/{name}" for name in replicas | shares}
     assert {f"metrics/{name}" for name in replicas | shares} | evaluated <= tags(folder)
-    assert evaluated <= tags(folder / "baseline-hpa")
+    assert evaluated <= tags(folder / "baseline-playbook_hpa")
     Path(scenario).unlink()  # a run goes on with the scenario as it was, whatever has become of the file
     assert run_training({"resume": str(folder), "total_steps": 144}) == folder
     assert PPO.load(folder / "final_model.zip", device="cpu").num_timesteps == 144

@@ -1,0 +1,101 @@
+"""The page docs/results.md: which policy in which situation, and how sure that is; all of it from kept outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from agents import headroom, shifts
+from agents.comparison import Episodes, ablation, by_return, read_episodes, tables, verdict
+from agents.comparison_picture import draw_comparison
+from agents.evaluation import RETURN
+from agents.headroom import ZERO, draw_convergence
+from agents.statistics import Estimate, paired_difference
+from agents.yardstick import read_found
+from streamflow_env.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EPISODES: Final = "episodes.csv.gz"
+LEARNERS: Final = "learners.csv.gz"
+PARTS: Final = "parts.csv.gz"
+HEADROOM: Final = "headroom.csv.gz"
+SHIFTS: Final = "shifts.csv.gz"
+YARDSTICK: Final = "yardstick"
+COMPARISON_PNG: Final = "comparison.png"
+CONVERGENCE_PNG: Final = "convergence.png"
+
+
+def write_page(page: Path) -> None:
+    """Write the page and its pictures from what lies in the folder of its name.
+
+    `make opponents`, `make learners`, `make yardstick`, `make headroom` and `make shifts` put it there. Raises
+    ConfigError for what is missing or damaged; nothing is written then.
+    """
+    folder = page.with_suffix("")
+    learners = [folder / LEARNERS] if (folder / LEARNERS).is_file() else []
+    episodes = read_episodes(folder / EPISODES, *learners)
+    found = read_found(folder / YARDSTICK)
+    if not found:
+        raise ConfigError(f"{folder / YARDSTICK}: no yardstick there; `make yardstick` searches it")
+    scored, moved = read_episodes(folder / HEADROOM), read_episodes(folder / SHIFTS)
+    parts = read_episodes(folder / PARTS)
+    lines = [
+        "# Which policy, and how sure we are\n",
+        f"Written by `make results` from what lies in [{folder.name}/]({folder.name}), in seconds; the commands that",
+        "put it there are named below. The rules' numbers are in [configs/baselines](../configs/baselines), their code",
+        "and where they come from in [agents/baselines](../agents/baselines).\n",
+        *_summary(episodes, scored, moved),
+        "## The opponents\n",
+        "By `make opponents` and, for what is learned, `make learners`.",
+        *tables(episodes, ZERO, f"{folder.name}/{COMPARISON_PNG}"),
+        *headroom.section(scored, found, f"{folder.name}/{CONVERGENCE_PNG}"),
+        *ablation(parts, next(iter(parts.figures))),
+        *shifts.section(moved, shifts.load_shifts(), ZERO),
+    ]
+    pictures: dict[str, Figure] = {
+        COMPARISON_PNG: draw_comparison(episodes, ZERO), CONVERGENCE_PNG: draw_convergence(found),
+    }  # fmt: skip
+    for name, figure in pictures.items():
+        figure.savefig(folder / name, dpi=110)
+    page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _summary(episodes: Episodes, scored: Episodes, moved: Episodes) -> Iterator[str]:
+    """What a stranger wants to know first."""
+    best, reached, wanted = headroom.target(scored)
+    yield "## In short\n"
+    yield "| situation | best | return | against the next best | sure? | best that never changes |"
+    yield "|---|---|---:|---|---|---|"
+    for index, scenario in enumerate(episodes.scenarios):
+        yield _first_and_second(scenario, episodes, index)
+    for index, name in enumerate(moved.scenarios[1:], 1):
+        yield _first_and_second(f"*shift:* {name}", moved, index)
+    yield ""
+    yield f"On average over all scenarios `{by_return(episodes, slice(None))[0]}` returns most. Of what foresight could"
+    yield f"win over `{ZERO}` the best rules, `{best}`, have {reached:.0f} %; learning has to reach {wanted:.0f} %"
+    yield "(*The yardstick*, below).\n"
+
+
+def _first_and_second(called: str, episodes: Episodes, index: int) -> str:
+    order = by_return(episodes, slice(index, index + 1))
+    first, second = order[0], order[1]
+    found = _difference(episodes, first, second, index)
+    words = f"**yes**: {found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]" if found.low > 0 else "no different"
+    fixed = next((name for name in order if name in ("tuned_static", "playbook", "as_found")), "–")
+    value = float(np.mean(episodes.figures[first][RETURN][index]))
+    return f"| {called} | `{first}` | {value:.1f} | `{second}` | {words} | `{fixed}`, {_than(episodes, fixed, index)} |"
+
+
+def _than(episodes: Episodes, name: str, index: int) -> str:
+    if name not in episodes.figures or name == ZERO:
+        return "–"
+    return f"{verdict(_difference(episodes, name, ZERO, index))} than `{ZERO}`"
+
+
+def _difference(episodes: Episodes, mine: str, theirs: str, index: int) -> Estimate:
+    return paired_difference(episodes.figures[mine][RETURN][index], episodes.figures[theirs][RETURN][index])

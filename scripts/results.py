@@ -1,0 +1,25 @@
+"""Write docs/results.md and its pictures from the kept outputs of the studies; nothing is simulated."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from agents.results import write_page
+from streamflow_env.errors import ConfigError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--page", type=Path, default=Path("docs/results.md"), help="the outputs lie in its folder")
+    arguments = parser.parse_args()
+    try:
+        write_page(arguments.page)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    print(arguments.page)
+
+
+if __name__ == "__main__":
+    main()

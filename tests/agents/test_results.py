@@ -1,0 +1,91 @@
+"""docs/results.md: from kept outputs alone, and complete; and the learners that take part in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.headroom import write_rows
+from agents.learners import LEFT_OUT, Learner, find_learners, train_learners
+from agents.results import write_page
+from agents.yardstick import Found
+from streamflow_env.errors import ConfigError
+
+SCENARIOS = ("calm", "storm")
+
+
+def rows(returns: dict[str, float], names: tuple[str, ...] = SCENARIOS) -> list[dict[str, Any]]:
+    figures = {"sla_fraction": 0.8, "error_fraction": 0.01, "in_cascade_fraction": 0.0, "reward.late": -1.0}
+    return [
+        {"policy": policy, "scenario": scenario, "episode_seed": seed, "return": value - seed % 2, **figures}
+        for policy, value in returns.items()
+        for scenario in names
+        for seed in range(4)
+    ]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    rules = {"playbook_hpa": -90.0, "tuned_static": -85.0, "tuned_expert": -80.0}
+    write_rows(folder / "episodes.csv.gz", rows(rules))
+    write_rows(folder / "learners.csv.gz", rows({"ppo#0": -84.0, "ppo#1": -82.0}))
+    write_rows(folder / "parts.csv.gz", rows({"tuned_expert": -80.0, "tuned_expert~hpa": -95.0}))
+    write_rows(folder / "headroom.csv.gz", rows({**rules, "yardstick": -70.0, "yardstick@llm_ask": -75.0}))
+    write_rows(folder / "shifts.csv.gz", rows(rules, ("none", "the load times 1.3")))
+    (folder / "yardstick").mkdir()
+    found = Found("calm", 0, "tuned_expert", 60.0, ("llm_ask",), ((0.1,),), ((-1.0, 2.0), (2.0, 3.0)))
+    (folder / "yardstick" / "calm-0.json").write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
+    return folder
+
+
+def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
+    page = kept.parent / "results.md"
+    write_page(page)
+    text = page.read_text(encoding="utf-8")
+    assert "| storm | `tuned_expert` | -80.5 | `ppo` | **yes**: +3.0 [+3.0, +3.0] | `tuned_static`, better than" in text
+    assert "| *shift:* the load times 1.3 | `tuned_expert` |" in text
+    assert "score 50 on average" in text
+    assert "reach **67**" in text
+    assert "**Go.** The tuned fixed setting scores above 60 in 0 of" in text
+    assert "| `llm_ask` | -5.0 | -5.0 | -5.0 |" in text
+    assert "| hpa | -15.0" in text
+    for picture in ("comparison.png", "convergence.png"):
+        assert f"(results/{picture})" in text
+        assert (kept / picture).stat().st_size > 5_000
+    write_page(page)
+    assert page.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", ["episodes.csv.gz", "headroom.csv.gz", "shifts.csv.gz", "parts.csv.gz"])
+def test_what_is_missing_is_named_and_nothing_written(kept: Path, name: str) -> None:
+    (kept / name).unlink()
+    with pytest.raises(ConfigError, match=name):
+        write_page(kept.parent / "results.md")
+    assert not (kept.parent / "results.md").exists()
+    assert not (kept / "comparison.png").exists()
+
+
+def test_without_a_yardstick_there_is_no_page(kept: Path) -> None:
+    (kept / "yardstick" / "calm-0.json").unlink()
+    with pytest.raises(ConfigError, match="make yardstick"):
+        write_page(kept.parent / "results.md")
+
+
+@pytest.mark.slow
+def test_learners_are_trained_once_and_found_by_seed(tmp_path: Path) -> None:
+    whole = [Learner(tmp_path, "ppo", "normal", seed, 3100) for seed in (0, 1)]
+    train_learners(whole[:1], jobs=1)
+    (first,) = find_learners(tmp_path, "normal").values()
+    before = (Path(first) / "final_model.zip").stat().st_mtime_ns
+    train_learners(whole, jobs=1)
+    found = find_learners(tmp_path, "normal")
+    assert list(found) == ["ppo#0", "ppo#1"]
+    assert found["ppo#0"] == first
+    assert (Path(first) / "final_model.zip").stat().st_mtime_ns == before
+    assert find_learners(tmp_path, LEFT_OUT) == {}
+    assert find_learners(tmp_path / "nowhere") == {}
