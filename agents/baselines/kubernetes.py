@@ -214,7 +214,8 @@ def _remember(spec: HpaSpec, past: History, proposal: int | None, change: int, t
     """`past` with this pass added, and what no window or period reaches any more dropped."""
     recommendations, events = past.recommendations, past.scale_events
     if proposal is not None:
-        kept = tuple(item for item in recommendations if time_s - item[0] <= max(spec.windows_s))
+        window_s = max(spec.windows_s)
+        kept = tuple(item for item in recommendations if time_s - item[0] <= window_s)
         recommendations = (*kept, (time_s, proposal))
     if change != 0 and spec.behavior is not None:
         both = (spec.behavior.scale_up, spec.behavior.scale_down)
