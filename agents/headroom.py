@@ -39,6 +39,7 @@ ENOUGH: Final = 60.0
 """Where the tuned fixed setting scores more than this, reacting hardly pays."""
 PART_OF_THE_REST: Final = 1 / 3
 """Of what the yardstick leaves over the best rules, what learning must win; its foresight is not to be had."""
+STAGES: Final = ("constant offsets for the scenario", "a schedule for the episode")
 Row = dict[str, Any]
 
 
@@ -222,13 +223,13 @@ def _decision(episodes: Episodes) -> Iterator[str]:
 
 
 def _convergence(found: Sequence[Found]) -> Iterator[str]:
-    """What the stages' last generations won, and what their last quarters still added."""
+    """What the searches' last generations won, and what their last quarters still added."""
     for number in range(len(found[0].gains)):
         gains = np.array([one.gains[number] for one in found])
         quarter = max(1, gains.shape[1] // 4)
         late = gains[:, -quarter:].mean() - gains[:, -2 * quarter : -quarter].mean()
-        yield f"Stage {number + 1}: candidates of the last generation returned {gains[:, -1].mean():+.1f} against the"
-        yield f"rules below them, the last quarter of the generations {late:+.2f} against the quarter before."
+        yield f"{STAGES[number].capitalize()}: in the last quarter of its generations the search's middle returned"
+        yield f"{gains[:, -quarter:].mean():+.1f} against the rules below it, {late:+.2f} against the quarter before."
     yield ""
 
 
@@ -262,7 +263,7 @@ def _by_lever(episodes: Episodes) -> Iterator[str]:
 
 
 def draw_convergence(found: Sequence[Found]) -> Figure:
-    """What candidates returned more than the rules below them, generation by generation; a line a scenario."""
+    """What the search's middle returned more than the rules below it, generation by generation; a line a scenario."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -277,12 +278,12 @@ def draw_convergence(found: Sequence[Found]) -> Figure:
             gains = np.mean([one.gains[number] for one in found if one.scenario == scenario], axis=0)
             axis.plot(np.arange(1, len(gains) + 1), gains, lw=1.5, label=scenario)
         axis.axhline(0.0, color="black", lw=0.8, zorder=0)
-        axis.set_title("one offset for the episode" if number == 0 else "one every ten minutes", fontsize=10)
+        axis.set_title(STAGES[number], fontsize=10)
         axis.set_xlabel("generation", fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     low = min(float(np.mean([one.gains[number][-1] for one in found])) for number in range(num_stages))
     axes[0].set_ylim(bottom=min(-10.0, low - 5.0))
-    axes[0].set_ylabel("mean return of the candidates,\nagainst the rules below them", fontsize=9)
+    axes[0].set_ylabel("return of the search's middle,\nagainst the rules below it", fontsize=9)
     axes[-1].legend(fontsize=8, frameon=False)
     figure.suptitle("The yardstick's search, mean of the episodes", x=0.0, ha="left", fontsize=11)
     return figure

@@ -1,17 +1,18 @@
 """The yardstick: what a schedule could have won that knows one episode's load and all that can be foreseen of it.
 
 No policy: an approximate upper bound, for one held-out episode at a time. CMA-ES searches offsets of some levers on top
-of the actions of the best opponent there: first constant ones, then, from these on, at coarse points in time. It knows
-the load and the incidents that are announced or have a precursor; those that come unannounced, and all luck of
-requests, are drawn anew in each generation (`streamflow_env.scenarios.Foreseen`), so that it cannot fit one seed's.
-What is kept, the base as it is or what a stage came to, is chosen on other draws, and scored on others still.
+of the actions of the best opponent: first constant ones for the scenario, on training episodes of it; then, from these
+on, for the single episode, at coarse points in time. It knows the load and the incidents that are announced or have a
+precursor; those that come unannounced, and all luck of requests, are drawn anew in each generation
+(`streamflow_env.scenarios.Foreseen`), so that it cannot fit one seed's. What is kept, the base as it is or what a stage
+came to, is chosen on other draws, and scored on others still.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ from streamflow_env.paths import config_path
 from streamflow_env.scenarios import Foreseen, Timeline, load_scenario
 from streamflow_env.system.schema import Count, Frozen, Positive, Text, load
 
+STARTS: Final = "scenarios"
+FIRST_SEARCH_SEED: Final = 400_000
+FIRST_JUDGING_SEED: Final = 500_000
+"""Training episodes of the scenarios' own searches."""
 FIRST_LUCK: Final = 10_000_000
 FIRST_JUDGING_LUCK: Final = 20_000_000
 FIRST_SCORING_LUCK: Final = 30_000_000
@@ -38,9 +43,8 @@ FIRST_SCORING_LUCK: Final = 30_000_000
 
 
 class Stage(Frozen):
-    """One search: the schedule is linear between points `segment_s` apart; `first_step` is of an axis of length 2."""
+    """One search; `first_step` is its first standard deviation, of an axis of length 2."""
 
-    segment_s: Positive
     population: Count
     generations: Count
     first_step: Positive
@@ -53,8 +57,9 @@ class YardstickPlan(Frozen):
     scenarios: tuple[Text, ...] = Field(min_length=1)
     episodes: Count
     levers: tuple[Text, ...] = Field(min_length=1)
-    stages: tuple[Stage, ...] = Field(min_length=1)
-    luck: Count
+    scenario: Stage
+    episode: Stage
+    segment_s: Positive
     judging: Count
     scoring: Count
     seed: int
@@ -114,7 +119,7 @@ class Found:
     Attributes:
         base: the opponent that it acts on top of, the best there.
         segment_s, levers, offsets: the schedule, as in `Scheduled`; `offsets` has a row a point.
-        gains: by stage and generation, what the candidates returned more than the base on the same draws, on average.
+        gains: by stage and generation, what the search's middle returned more than the base on the same draws.
     """
 
     scenario: str
@@ -149,66 +154,119 @@ def foreseen(scenario: str, seed: int) -> StreamFlowEnv:
     return StreamFlowEnv(Foreseen(name=timeline.name, timeline=timeline, of_seed=seed))
 
 
-def optimise(plan: YardstickPlan, scenario: str, seed: int) -> Found:
-    """Search one episode's schedule."""
-    from cmaes import SepCMA
+@dataclass(frozen=True)
+class Start:
+    """What a scenario came to: the opponent that is best in it, constant offsets, and their gains by generation."""
 
+    base: str
+    offsets: tuple[float, ...]
+    gains: tuple[float, ...]
+
+
+def optimise_scenario(plan: YardstickPlan, scenario: str) -> Start:
+    """Search constant offsets on training episodes of the scenario, another in each generation."""
+    env = StreamFlowEnv(scenario)
+    columns = columns_of(plan.levers, env)
+    judging = range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + 2 * plan.judging)
+    policies = {name: load_policy(name, env) for name in plan.bases}
+    base = max(plan.bases, key=lambda name: _mean_return(policies[name], env, judging))
+
+    def scheduled(offsets: NDArray[np.float64]) -> Policy:
+        return Scheduled(policies[base], columns, offsets.reshape(1, -1), 1.0)
+
+    start = np.zeros(len(plan.levers))
+    found, gains = _search(plan.scenario, start, scheduled, policies[base], env, FIRST_SEARCH_SEED, plan.seed)
+    return Start(base, tuple(map(float, found)), gains)
+
+
+def optimise(plan: YardstickPlan, scenario: str, seed: int, start: Start) -> Found:
+    """Search one episode's schedule, from what its scenario came to."""
     env = foreseen(scenario, seed)
     assert isinstance(env.scenario, Foreseen)
-    columns, horizon_s = columns_of(plan.levers, env), env.scenario.horizon_s
+    columns, base = columns_of(plan.levers, env), load_policy(start.base, env)
+    shape = int(np.ceil(env.scenario.horizon_s / plan.segment_s)) + 1, len(plan.levers)
+
+    def scheduled(offsets: NDArray[np.float64]) -> Policy:
+        return Scheduled(base, columns, offsets.reshape(shape), plan.segment_s / env.system.control_interval_s)
+
+    constant = np.tile(np.array(start.offsets), shape[0])
+    found, gains = _search(plan.episode, constant, scheduled, base, env, FIRST_LUCK, plan.seed)
     judging = range(FIRST_JUDGING_LUCK, FIRST_JUDGING_LUCK + plan.judging)
-    policies = {name: load_policy(name, env) for name in plan.bases}
-
-    def mean_return(policy: Policy, lucks: Sequence[int]) -> float:
-        return float(np.mean([run_episode(policy, env, luck)[RETURN] for luck in lucks]))
-
-    base = max(plan.bases, key=lambda name: mean_return(policies[name], judging))
-    kept, gains, lucks = [(plan.stages[0].segment_s, np.zeros((1, len(plan.levers))))], [], iter(_lucks(plan.luck))
-
-    def scheduled(segment_s: float, offsets: NDArray[np.float64]) -> Scheduled:
-        return Scheduled(policies[base], columns, offsets, segment_s / env.system.control_interval_s)
-
-    for stage in plan.stages:
-        shape = max(1, int(np.ceil(horizon_s / stage.segment_s)) + (stage.segment_s < horizon_s)), len(plan.levers)
-        start = np.broadcast_to(kept[-1][1][:1], shape)
-        search = SepCMA(start.ravel().copy(), stage.first_step, population_size=stage.population, seed=plan.seed + 1)
-        won = []
-        for _ in range(stage.generations):
-            drawn = next(lucks)
-            asked = [search.ask() for _ in range(stage.population)]
-            values = [mean_return(scheduled(stage.segment_s, offsets.reshape(shape)), drawn) for offsets in asked]
-            search.tell([(offsets, -value) for offsets, value in zip(asked, values, strict=True)])
-            won.append(float(np.mean(values)) - mean_return(policies[base], drawn))
-        gains.append(tuple(won))
-        kept.append((stage.segment_s, np.array(search.mean).reshape(shape)))
-    segment_s, offsets = max(kept, key=lambda one: mean_return(scheduled(*one), judging))
-    rows = tuple(tuple(map(float, row)) for row in np.clip(offsets, -2.0, 2.0))
-    return Found(scenario, seed, base, segment_s, plan.levers, rows, tuple(gains))
+    kept = (np.zeros(found.shape), constant, found)
+    best = max(kept, key=lambda offsets: _mean_return(scheduled(offsets), env, judging)).reshape(shape)
+    rows = tuple(tuple(map(float, row)) for row in best)
+    return Found(scenario, seed, start.base, plan.segment_s, plan.levers, rows, (start.gains, gains))
 
 
-def _lucks(num: int) -> Iterator[range]:
-    first = FIRST_LUCK
-    while True:
-        yield range(first, first + num)
-        first += num
+def _search(
+    stage: Stage,
+    start: NDArray[np.float64],
+    scheduled: Callable[[NDArray[np.float64]], Policy],
+    base: Policy,
+    env: StreamFlowEnv,
+    first_luck: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """The middle of the last generation, and what the middle of each returned more than `base`.
+
+    A generation meets one seed, the next another.
+    """
+    from cmaes import SepCMA
+
+    bounds = np.tile([-2.0, 2.0], (len(start), 1))
+    search = SepCMA(start, stage.first_step, bounds=bounds, population_size=stage.population, seed=seed + 1)
+    gains = []
+    for luck in range(first_luck, first_luck + stage.generations):
+        asked = [search.ask() for _ in range(stage.population)]
+        search.tell([(offsets, -_mean_return(scheduled(offsets), env, [luck])) for offsets in asked])
+        middle = scheduled(np.array(search.mean))
+        gains.append(_mean_return(middle, env, [luck]) - _mean_return(base, env, [luck]))
+    return np.array(search.mean), tuple(gains)
+
+
+def _mean_return(policy: Policy, env: StreamFlowEnv, seeds: Sequence[int]) -> float:
+    return float(np.mean([run_episode(policy, env, seed)[RETURN] for seed in seeds]))
 
 
 def study(plan: YardstickPlan, folder: Path, jobs: int, progress: bool) -> list[Found]:
     """Every episode of the plan; each is kept in `folder` as it is found, and not searched again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STARTS).mkdir(parents=True, exist_ok=True)
     left = [(s, seed) for s, seed in plan.wanted if not _file(folder, s, seed).is_file()]
     for scenario, seed in left[:1]:
         columns_of(plan.levers, foreseen(scenario, seed))
     bar = tqdm(initial=len(plan.wanted) - len(left), total=len(plan.wanted), unit="episode", disable=not progress)
     with bar, ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(optimise, plan, *episode) for episode in left]):
-            found = future.result()
-            path = _file(folder, found.scenario, found.seed)
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
-            partial.replace(path)
+        new = [s for s in dict.fromkeys(scenario for scenario, _ in left) if not _start_file(folder, s).is_file()]
+        begun = {pool.submit(optimise_scenario, plan, scenario): scenario for scenario in new}
+        for start in as_completed(begun):
+            _write(_start_file(folder, begun[start]), start.result())
+        searched = [
+            pool.submit(optimise, plan, scenario, seed, _read_start(_start_file(folder, scenario)))
+            for scenario, seed in left
+        ]
+        for one in as_completed(searched):
+            found = one.result()
+            _write(_file(folder, found.scenario, found.seed), found)
             bar.update()
     return read_found(folder)
+
+
+def _write(path: Path, content: Found | Start) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(content)), encoding="utf-8")
+    partial.replace(path)
+
+
+def _read_start(path: Path) -> Start:
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Start(str(kept["base"]), tuple(map(float, kept["offsets"])), tuple(map(float, kept["gains"])))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: not what a scenario came to: {error!r}") from None
+
+
+def _start_file(folder: Path, scenario: str) -> Path:
+    return folder / STARTS / f"{Path(scenario).stem}.json"
 
 
 def read_found(folder: Path) -> list[Found]:

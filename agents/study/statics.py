@@ -107,7 +107,7 @@ def positions(results: Results, best: Mapping[str, Action], plan: Plan, controls
     if edges:
         yield f"At an end of its axis, and worse by that everywhere within: {listed(edges)}.\n"
     else:
-        yield "No lever is at an end of its axis where a place within does not do as well, but for less than that.\n"
+        yield "Wherever a lever is at an end of its axis, a place within does as well, to less than that.\n"
 
 
 def _place(
