@@ -172,8 +172,9 @@ def section(episodes: Episodes, found: Sequence[Found], picture: str) -> Iterato
             raise ConfigError(f"policy {needed!r}: was not measured; run the headroom study with it")
     yield "## The yardstick, and how much there is to win\n"
     yield f"For {len(episodes.seeds)} held-out episodes a scenario a schedule was searched that knows the load and what"
-    yield "can be foreseen: no policy, but an approximate upper bound. It acts on top of the rules that are best there"
-    yield f"({_bases(found)}). Everything here was scored on the same fresh luck."
+    yield "can be foreseen: no policy, but an approximate upper bound. It acts on top of what is best in the scenario"
+    yield f"({_bases(found)} episodes; `best_fixed` is the scenario's own fixed setting, of"
+    yield "[interventions.md](interventions.md)). Everything here was scored on the same fresh luck."
     yield f"A score is 0 at `{ZERO}` and 100 at the yardstick, in brackets its 95 % interval over the episodes.\n"
     shown = sorted((p for p in episodes.figures if HELD not in p), key=lambda p: -mean_score(episodes, p))
     yield f"| score | {' | '.join(episodes.scenarios)} | mean |"

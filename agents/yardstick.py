@@ -1,11 +1,11 @@
 """The yardstick: what a schedule could have won that knows one episode's load and all that can be foreseen of it.
 
 No policy: an approximate upper bound, for one held-out episode at a time. CMA-ES searches offsets of some levers on top
-of the actions of the best opponent: first constant ones for the scenario, on training episodes of it; then, from these
-on, for the single episode, at coarse points in time. It knows the load and the incidents that are announced or have a
-precursor; those that come unannounced, and all luck of requests, are drawn anew in each generation
-(`streamflow_env.scenarios.Foreseen`), so that it cannot fit one seed's. What is kept, the base as it is or what a stage
-came to, is chosen on other draws, and scored on others still.
+of the actions of the best opponent, or of the best fixed setting of the scenario: first constant ones for the scenario,
+on training episodes of it; then, from these on, for the single episode, at coarse points in time. It knows the load and
+the incidents that are announced or have a precursor; those that come unannounced, and all luck of requests, are drawn
+anew in each generation (`streamflow_env.scenarios.Foreseen`), so that it cannot fit one seed's. What is kept, the base
+as it is or what a stage came to, is chosen on other draws, and scored on others still.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ from tqdm import tqdm
 from agents.evaluation import RETURN, run_episode
 from agents.policies import Policy, load_policy
 from agents.seeds import evaluation_seeds
+from agents.study.results import read_results
+from agents.study.runs import Fixed
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.scenarios import Foreseen, Timeline, load_scenario
 from streamflow_env.system.schema import Count, Frozen, Positive, Text, load
 
+BEST_FIXED: Final = "best_fixed"
+INTERVENTIONS: Final = Path("docs/interventions")
+"""The best setting that never changes, scenario by scenario, as `make interventions` found and kept it."""
 STARTS: Final = "scenarios"
 FIRST_SEARCH_SEED: Final = 400_000
 FIRST_JUDGING_SEED: Final = 500_000
@@ -134,7 +139,17 @@ class Found:
         """The schedule as a policy. Raises ConfigError for a lever that the system has not."""
         columns = columns_of(self.levers, env)
         steps = self.segment_s / env.system.control_interval_s
-        return Scheduled(load_policy(self.base, env), columns, np.array(self.offsets), steps)
+        return Scheduled(load_base(self.base, self.scenario, env), columns, np.array(self.offsets), steps)
+
+
+def load_base(name: str, scenario: str, env: StreamFlowEnv) -> Policy:
+    """What a schedule acts on top of: a policy, or `BEST_FIXED`. Raises ConfigError where it is not there."""
+    if name != BEST_FIXED:
+        return load_policy(name, env)
+    _, found, _ = read_results(INTERVENTIONS)
+    if scenario not in found.best:
+        raise ConfigError(f"base {name!r}: {INTERVENTIONS} has none for scenario {scenario!r}")
+    return Fixed(found.best[scenario])
 
 
 def columns_of(levers: Sequence[str], env: StreamFlowEnv) -> NDArray[np.intp]:
@@ -168,7 +183,7 @@ def optimise_scenario(plan: YardstickPlan, scenario: str) -> Start:
     env = StreamFlowEnv(scenario)
     columns = columns_of(plan.levers, env)
     judging = range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + 2 * plan.judging)
-    policies = {name: load_policy(name, env) for name in plan.bases}
+    policies = {name: load_base(name, scenario, env) for name in plan.bases}
     base = max(plan.bases, key=lambda name: _mean_return(policies[name], env, judging))
 
     def scheduled(offsets: NDArray[np.float64]) -> Policy:
@@ -183,7 +198,7 @@ def optimise(plan: YardstickPlan, scenario: str, seed: int, start: Start) -> Fou
     """Search one episode's schedule, from what its scenario came to."""
     env = foreseen(scenario, seed)
     assert isinstance(env.scenario, Foreseen)
-    columns, base = columns_of(plan.levers, env), load_policy(start.base, env)
+    columns, base = columns_of(plan.levers, env), load_base(start.base, scenario, env)
     shape = int(np.ceil(env.scenario.horizon_s / plan.segment_s)) + 1, len(plan.levers)
 
     def scheduled(offsets: NDArray[np.float64]) -> Policy:

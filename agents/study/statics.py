@@ -21,7 +21,7 @@ from streamflow_env.system.controls import ControlTable
 FLAT_FRACTION: Final = 0.01
 """A lever is flat where moving it over its whole axis changes less than this share of the return."""
 AT_END: Final = 0.05
-"""A position so near to an end of [-1, 1] is at the end. It matters where all positions within lose `FLAT_FRACTION`."""
+"""A position so near to an end of [-1, 1] is at the end. It matters where it wins `FLAT_FRACTION` over all within."""
 
 
 def crossing(results: Results, plan: Plan) -> Iterator[str]:
@@ -105,9 +105,9 @@ def positions(results: Results, best: Mapping[str, Action], plan: Plan, controls
         rows.append(cells)
     yield from table(("lever", *plan.scenarios), rows)
     if edges:
-        yield f"At an end of its axis, and worse by that everywhere within: {listed(edges)}.\n"
+        yield f"Best at an end of its axis, by more than that over every place within: {listed(edges)}.\n"
     else:
-        yield "Wherever a lever is at an end of its axis, a place within does as well, to less than that.\n"
+        yield "Every lever has a place within its axis that does as well as the ends, to less than that.\n"
 
 
 def _place(
@@ -120,4 +120,4 @@ def _place(
     if np.ptp(gains) < little:
         return f"{setting} (flat)", False
     within = np.abs(places) <= 1 - AT_END
-    return f"{setting} ({gains[0]:+.0f}, {gains[-1]:+.0f})", bool((gains[within] < -little).all())
+    return f"{setting} ({gains[0]:+.0f}, {gains[-1]:+.0f})", bool(gains.max() - gains[within].max() > little)

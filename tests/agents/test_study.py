@@ -148,7 +148,7 @@ def test_the_story_from_sweep_to_page(tmp_path: Path) -> None:
     assert "of the 7 help by themselves" in text
     assert "Neither shortcut wins anywhere." in text
     assert "each scenario's own setting is the best of them there" in text
-    assert "Wherever a lever is at an end of its axis, a place within does as well" in text
+    assert "Every lever has a place within its axis that does as well as the ends" in text
     assert (tmp_path / "interventions" / SWEEP_PNG).stat().st_size > 10_000
     assert (tmp_path / "interventions" / LEVERS_PNG).stat().st_size > 10_000
     redraw(path, SYSTEM)

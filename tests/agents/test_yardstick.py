@@ -18,6 +18,7 @@ from agents.yardstick import (
     YardstickPlan,
     columns_of,
     foreseen,
+    load_base,
     load_yardstick_plan,
     read_found,
     study,
@@ -93,6 +94,15 @@ def test_what_is_foreseen_stays_and_the_rest_is_drawn_anew() -> None:
     assert same != set(known.changes)
     whole = timeline.episode(system, 1)
     assert (whole.seed, whole.changes, whole.marks) == (known.seed, known.changes, known.marks)
+
+
+def test_the_best_fixed_setting_is_the_scenarios_own(short: str) -> None:
+    env = foreseen("normal", 1)
+    observation, _ = env.reset(options={"episode_seed": 1})
+    actions = [load_base("best_fixed", name, env).predict(observation)[0] for name in ("normal", "compound")]
+    assert (actions[0] != actions[1]).any()
+    with pytest.raises(ConfigError, match="has none for scenario"):
+        load_base("best_fixed", short, env)
 
 
 def test_a_mixture_has_no_yardstick_and_a_lever_must_be_a_control(short: str) -> None:
