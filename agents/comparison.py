@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -125,8 +125,13 @@ def comparison(episodes: Episodes, reference: str, source: str, picture: str) ->
     return "\n".join([head, *tables(episodes, reference, picture)]) + "\n"
 
 
-def tables(episodes: Episodes, reference: str, picture: str) -> Iterator[str]:
-    """What the words mean, the picture, a table of all scenarios and of each, in Markdown. Raises as `comparison`."""
+def tables(
+    episodes: Episodes, reference: str, picture: str, scores: Mapping[str, Mapping[str, float]] | None = None
+) -> Iterator[str]:
+    """What the words mean, the picture, a table of all scenarios and of each, in Markdown. Raises as `comparison`.
+
+    `scores`, by scenario (or `ALL`) and policy, are a column more.
+    """
     if reference not in episodes.figures:
         raise ConfigError(f"reference {reference!r}: must be one of {', '.join(episodes.figures)}")
     seeds = episodes.seeds
@@ -137,15 +142,23 @@ def tables(episodes: Episodes, reference: str, picture: str) -> Iterator[str]:
     yield "cascade of an episode, to the first two minutes without, on average.\n"
     yield f"![Every policy against {reference}]({picture})\n"
     if len(episodes.scenarios) > 1:
-        yield from _table(ALL, episodes, reference, slice(None))
+        yield from _table(ALL, episodes, reference, slice(None), scores)
     for index, scenario in enumerate(episodes.scenarios):
-        yield from _table(scenario, episodes, reference, slice(index, index + 1))
+        yield from _table(scenario, episodes, reference, slice(index, index + 1), scores)
     yield from _terms(episodes)
 
 
-def _table(title: str, episodes: Episodes, reference: str, rows: slice) -> Iterator[str]:
+def _table(
+    title: str,
+    episodes: Episodes,
+    reference: str,
+    rows: slice,
+    scores: Mapping[str, Mapping[str, float]] | None,
+) -> Iterator[str]:
     yield f"## {title}\n"
     heads = ["policy", *(column.title for column in COLUMNS), "return", "IQM", "Δ return", "P", f"than `{reference}`"]
+    if scores is not None:
+        heads.insert(-1, "score")
     yield f"| {' | '.join(heads)} |"
     yield "|---" + "|---:" * (len(heads) - 2) + "|---|"
     theirs = episodes.figures[reference]["return"][rows]
@@ -160,6 +173,9 @@ def _table(title: str, episodes: Episodes, reference: str, rows: slice) -> Itera
         else:
             found = paired_difference(mine, theirs)
             cells += [_interval(found, "+"), f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
+        if scores is not None:
+            value = scores.get(title, {}).get(policy, float("nan"))
+            cells.insert(-1, "–" if np.isnan(value) else f"{value:.0f}")
         yield f"| {' | '.join(cells)} |"
     yield ""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents import headroom, shifts
-from agents.comparison import Episodes, ablation, by_return, read_episodes, tables, verdict
+from agents.comparison import ALL, Episodes, ablation, by_return, read_episodes, tables, verdict
 from agents.comparison_picture import draw_comparison
 from agents.evaluation import RETURN
 from agents.headroom import ZERO, draw_convergence
@@ -52,7 +52,8 @@ def write_page(page: Path) -> None:
         *_summary(episodes, scored, moved),
         "## The opponents\n",
         "By `make opponents` and, for what is learned, `make learners`.",
-        *tables(episodes, ZERO, f"{folder.name}/{COMPARISON_PNG}"),
+        "A *score* is 0 at `playbook_hpa` and 100 at the yardstick, on the yardstick's episodes (below).",
+        *tables(episodes, ZERO, f"{folder.name}/{COMPARISON_PNG}", _scores(scored)),
         *headroom.section(scored, found, f"{folder.name}/{CONVERGENCE_PNG}"),
         *ablation(parts, next(iter(parts.figures))),
         *shifts.section(moved, shifts.load_shifts(), ZERO),
@@ -63,6 +64,14 @@ def write_page(page: Path) -> None:
     for name, figure in pictures.items():
         figure.savefig(folder / name, dpi=110)
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _scores(scored: Episodes) -> dict[str, dict[str, float]]:
+    by_scenario = {
+        scenario: {policy: headroom.score(scored, policy, index).value for policy in scored.figures}
+        for index, scenario in enumerate(scored.scenarios)
+    }
+    return {ALL: {policy: headroom.mean_score(scored, policy) for policy in scored.figures}, **by_scenario}
 
 
 def _summary(episodes: Episodes, scored: Episodes, moved: Episodes) -> Iterator[str]:

@@ -54,6 +54,10 @@ def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
     assert "**Go.** The tuned fixed setting scores above 60 in 0 of" in text
     assert "| `llm_ask` | -5.0 | -5.0 | -5.0 |" in text
     assert "| hpa | -15.0" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| tuned_static |") and "| **better** |" in line][
+        :1
+    ]
+    assert row.endswith("| 1.00 | 25 | **better** |")
     for picture in ("comparison.png", "convergence.png"):
         assert f"(results/{picture})" in text
         assert (kept / picture).stat().st_size > 5_000
@@ -76,16 +80,29 @@ def test_without_a_yardstick_there_is_no_page(kept: Path) -> None:
         write_page(kept.parent / "results.md")
 
 
-@pytest.mark.slow
-def test_learners_are_trained_once_and_found_by_seed(tmp_path: Path) -> None:
+def test_learners_are_trained_once_and_found_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def train(given: dict[str, Any]) -> Path:
+        """As `run_training` leaves a folder; the second call is killed before its end."""
+        asked.append(given)
+        folder = Path(given["resume"]) if "resume" in given else Path(given["out"]) / "ppo-normal-time"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("config.yaml", "best_model.zip", "final_model.zip")[: 2 if len(asked) == 2 else 3]:
+            (folder / name).write_text(name, encoding="utf-8")
+        return folder
+
+    monkeypatch.setattr("agents.training.run_training", train)
     whole = [Learner(tmp_path, "ppo", "normal", seed, 3100) for seed in (0, 1)]
     train_learners(whole[:1], jobs=1)
-    (first,) = find_learners(tmp_path, "normal").values()
-    before = (Path(first) / "final_model.zip").stat().st_mtime_ns
+    train_learners(whole, jobs=1)
+    assert list(find_learners(tmp_path, "normal")) == ["ppo#0"]
+    assert [given["seed"] for given in asked] == [0, 1]
     train_learners(whole, jobs=1)
     found = find_learners(tmp_path, "normal")
-    assert list(found) == ["ppo#0", "ppo#1"]
-    assert found["ppo#0"] == first
-    assert (Path(first) / "final_model.zip").stat().st_mtime_ns == before
+    assert found == {f"ppo#{seed}": str(tmp_path / f"normal-{seed}" / "ppo-normal-time") for seed in (0, 1)}
+    assert asked[2:] == [{"resume": found["ppo#1"]}]
+    train_learners(whole, jobs=1)
+    assert len(asked) == 3
     assert find_learners(tmp_path, LEFT_OUT) == {}
     assert find_learners(tmp_path / "nowhere") == {}
