@@ -12,7 +12,7 @@ from agents.policies import BEST_MODEL
 from agents.pool import run_all
 
 WHOLE: Final = "mixed"
-LEFT_OUT: Final = "mixed-but-retry-storm"
+LEFT_OUT: Final = "mixed-without-slow-auth"
 """What learners are trained on, and what stands-in for the shift test `a cascade left out` are."""
 FINISHED: Final = "final_model.zip"
 

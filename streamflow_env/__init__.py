@@ -11,7 +11,7 @@ except PackageNotFoundError:
 
 SCENARIOS = (
     "normal", "peak-hour", "evening-peak", "whole-day", "llm-rate-limit", "invalidation-storm", "retry-storm",
-    "campaign", "compound", "trace", "mixed",
+    "campaign", "compound", "trace", "mixed", "mixed-without-slow-auth",
 )  # fmt: skip
 """The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v0`."""
 

@@ -42,7 +42,7 @@ def at_s(system: System, episode: Episode) -> list[float]:
 
 
 def test_the_shipped_scenarios() -> None:
-    assert set(scenario_names()) == {*HOURLY, "evening-peak", "mixed", "trace", "whole-day"}
+    assert set(scenario_names()) == {*HOURLY, "evening-peak", "mixed", "mixed-without-slow-auth", "trace", "whole-day"}
     for name in scenario_names():
         scenario = load_scenario(name)
         assert scenario.name == name
