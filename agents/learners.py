@@ -1,4 +1,4 @@
-"""Several learners, one a training seed, as a comparison needs them: trained, found again, and named `ppo#SEED`."""
+"""Several learners, one a training seed, as a comparison needs them: trained, found again, named by steps and seed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from agents.comparison import RUN_MARK
 from agents.policies import BEST_MODEL
 from agents.pool import run_all
+from streamflow_env.errors import ConfigError
 
 WHOLE: Final = "mixed"
 LEFT_OUT: Final = "mixed-without-slow-auth"
@@ -55,11 +58,22 @@ def _finished(folder: Path, scenario: str, seed: int) -> Path | None:
 
 
 def find_learners(folder: Path, scenario: str = WHOLE) -> dict[str, str]:
-    """The finished runs on a scenario by label: `ppo#0`, `ppo#1`; none where the folder is not there."""
+    """The finished runs on a scenario by label: `ppo-200_000#0` had 200,000 steps; none where the folder is not there.
+
+    Raises ConfigError for a run without its configuration.
+    """
     found = {}
     for out in sorted(folder.glob(f"{scenario}-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2])):
         seed = int(out.name.rpartition("-")[2])
         run = _finished(folder, scenario, seed)
         if run is not None:
-            found[f"{run.name.partition('-')[0]}{RUN_MARK}{seed}"] = str(run)
+            found[f"{_called(run)}{RUN_MARK}{seed}"] = str(run)
     return found
+
+
+def _called(run: Path) -> str:
+    try:
+        arguments = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["arguments"]
+        return f"{arguments['algorithm']}-{int(arguments['total_steps']):,}".replace(",", "_")
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{run / 'config.yaml'}: not a run's configuration: {error!r}") from None
