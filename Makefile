@@ -95,7 +95,7 @@ headroom: $(INSTALLED)  ## score policies and the yardstick on the yardstick's e
 shifts: $(INSTALLED)  ## the shift tests; for docs/results.md
 	$(BIN)/python scripts/shifts.py $(ARGS)
 
-results: $(INSTALLED)  ## write docs/results.md from what the five commands above have kept; seconds
+results: $(INSTALLED)  ## write docs/results.md and README's summary from what the five commands above have kept; seconds
 	$(BIN)/python scripts/results.py $(ARGS)
 
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.

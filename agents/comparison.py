@@ -58,6 +58,10 @@ class Episodes:
     figures: dict[str, dict[str, NDArray[np.float64]]]
     num_runs: dict[str, int]
 
+    def called(self, policy: str) -> str:
+        """Its name, with how many training seeds it is the mean of."""
+        return f"{policy} ({self.num_runs[policy]} runs)" if self.num_runs[policy] > 1 else policy
+
 
 def read_episodes(*paths: Path) -> Episodes:
     """The `episodes.csv` of an evaluation, or the same with gzip; of several, their policies side by side.
@@ -165,8 +169,7 @@ def _table(
     for policy in by_return(episodes, rows):
         figures = episodes.figures[policy]
         mine = figures["return"][rows]
-        runs = f" ({episodes.num_runs[policy]} runs)" if episodes.num_runs[policy] > 1 else ""
-        cells = [f"{policy}{runs}", *(_cell(figures, column, rows) for column in COLUMNS)]
+        cells = [episodes.called(policy), *(_cell(figures, column, rows) for column in COLUMNS)]
         cells += [f"{mine.mean():.1f}", _interval(estimate(mine, interquartile_mean))]
         if policy == reference:
             cells += ["–", "–", "–"]

@@ -181,23 +181,19 @@ def section(episodes: Episodes, found: Sequence[Found], picture: str) -> Iterato
     yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
     for name in shown:
         cells = [_score(score(episodes, name, index)) for index in range(len(episodes.scenarios))]
-        yield f"| {_called(name, episodes)} | {' | '.join(cells)} | {mean_score(episodes, name):.0f} |"
+        yield f"| {episodes.called(name)} | {' | '.join(cells)} | {mean_score(episodes, name):.0f} |"
     yield ""
     yield f"| return | {' | '.join(episodes.scenarios)} | mean |"
     yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
     for name in shown:
         means = episodes.figures[name][RETURN].mean(axis=1)
-        yield f"| {_called(name, episodes)} | {' | '.join(f'{m:.1f}' for m in means)} | {means.mean():.1f} |"
+        yield f"| {episodes.called(name)} | {' | '.join(f'{m:.1f}' for m in means)} | {means.mean():.1f} |"
     yield ""
     yield from _decision(episodes)
     yield f"![Convergence of the yardstick]({picture})\n"
     yield from _convergence(found)
     yield from _by_term(episodes)
     yield from _by_lever(episodes)
-
-
-def _called(name: str, episodes: Episodes) -> str:
-    return f"{name} ({episodes.num_runs[name]} runs)" if episodes.num_runs[name] > 1 else name
 
 
 def _score(found: Estimate) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,15 +29,20 @@ SHIFTS: Final = "shifts.csv.gz"
 YARDSTICK: Final = "yardstick"
 COMPARISON_PNG: Final = "comparison.png"
 CONVERGENCE_PNG: Final = "convergence.png"
+SUMMARY: Final = re.compile(r"(<!-- results: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+"""Where README carries the summary."""
 
 
-def write_page(page: Path) -> None:
-    """Write the page and its pictures from what lies in the folder of its name.
+def write_page(page: Path, readme: Path | None = None) -> None:
+    """Write the page and its pictures from what lies in the folder of its name, and the summary into `readme`.
 
     `make opponents`, `make learners`, `make yardstick`, `make headroom` and `make shifts` put it there. Raises
     ConfigError for what is missing or damaged; nothing is written then.
     """
     folder = page.with_suffix("")
+    around = readme.read_text(encoding="utf-8") if readme else ""
+    if readme and not SUMMARY.search(around):
+        raise ConfigError(f"{readme}: has no place for the summary, `<!-- results: … -->` to `<!-- end -->`")
     learners = [folder / LEARNERS] if (folder / LEARNERS).is_file() else []
     episodes = read_episodes(folder / EPISODES, *learners)
     found = read_found(folder / YARDSTICK)
@@ -64,6 +70,9 @@ def write_page(page: Path) -> None:
     for name, figure in pictures.items():
         figure.savefig(folder / name, dpi=110)
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    if readme:
+        summary = "\n".join(_in_short(episodes, scored))
+        readme.write_text(SUMMARY.sub(lambda found: f"{found[1]}{summary}\n{found[2]}", around), encoding="utf-8")
 
 
 def _scores(scored: Episodes) -> dict[str, dict[str, float]]:
@@ -76,7 +85,6 @@ def _scores(scored: Episodes) -> dict[str, dict[str, float]]:
 
 def _summary(episodes: Episodes, scored: Episodes, moved: Episodes) -> Iterator[str]:
     """What a stranger wants to know first."""
-    best, reached, wanted = headroom.target(scored)
     yield "## In short\n"
     yield "| situation | best | return | against the next best | sure? | best that never changes |"
     yield "|---|---|---:|---|---|---|"
@@ -85,9 +93,41 @@ def _summary(episodes: Episodes, scored: Episodes, moved: Episodes) -> Iterator[
     for index, name in enumerate(moved.scenarios[1:], 1):
         yield _first_and_second(f"*shift:* {name}", moved, index)
     yield ""
-    yield f"On average over all scenarios `{by_return(episodes, slice(None))[0]}` returns most. Of what foresight could"
-    yield f"win over `{ZERO}` the best rules, `{best}`, have {reached:.0f} %; learning has to reach {wanted:.0f} %"
-    yield "(*The yardstick*, below).\n"
+    yield from _on_average(episodes, scored)
+    yield ""
+
+
+def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
+    """README's summary."""
+    scores = _scores(scored)[ALL]
+    num_scenarios = len(episodes.scenarios)
+    yield f"{len(episodes.seeds) * num_scenarios} held-out episodes of an hour, the same for every policy;"
+    yield f"*best in* counts scenarios, of {num_scenarios}.\n"
+    yield f"| policy | SLA % | errors % | cost /h | return | score | best in | than `{ZERO}` |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---|"
+    order = by_return(episodes, slice(None))
+    firsts = [by_return(episodes, slice(index, index + 1))[0] for index in range(len(episodes.scenarios))]
+    for name in order:
+        figures = episodes.figures[name]
+        found = paired_difference(figures[RETURN], episodes.figures[ZERO][RETURN])
+        cells = [
+            episodes.called(name),
+            f"{100 * figures['sla_fraction'].mean():.1f}", f"{100 * figures['error_fraction'].mean():.2f}",
+            f"{figures['cost_per_hour'].mean():.1f}", f"{figures[RETURN].mean():.1f}",
+            f"{scores[name]:.0f}" if name in scores else "–", str(firsts.count(name)),
+            "–" if name == ZERO else f"**{verdict(found)}**",
+        ]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield from _on_average(episodes, scored)
+
+
+def _on_average(episodes: Episodes, scored: Episodes) -> Iterator[str]:
+    best, reached, wanted = headroom.target(scored)
+    yield f"On average over all scenarios `{by_return(episodes, slice(None))[0]}` returns most. A score is 0 at"
+    yield f"`{ZERO}` and 100 at what a search with foresight found, the yardstick. The best rules,"
+    yield f"`{best}`, score {reached:.0f};"
+    yield f"learning has to reach {wanted:.0f}."
 
 
 def _first_and_second(called: str, episodes: Episodes, index: int) -> str:

@@ -241,10 +241,10 @@ def section(episodes: Episodes, plan: ShiftPlan, reference: str) -> Iterator[str
         theirs = episodes.figures[reference][RETURN][index]
         for policy in sorted(episodes.figures, key=lambda p: -float(episodes.figures[p][RETURN][index].mean())):
             figures = {name: values[index] for name, values in episodes.figures[policy].items()}
-            mine, runs = figures[RETURN], episodes.num_runs[policy]
+            mine = figures[RETURN]
             found = paired_difference(mine, theirs)
             cells = [
-                f"{policy} ({runs} runs)" if runs > 1 else policy,
+                episodes.called(policy),
                 f"{100 * figures['sla_fraction'].mean():.1f}", f"{100 * figures['error_fraction'].mean():.2f}",
                 f"{100 * figures['in_cascade_fraction'].mean():.1f}", f"{mine.mean():.1f}",
             ]  # fmt: skip

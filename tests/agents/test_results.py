@@ -19,7 +19,13 @@ SCENARIOS = ("calm", "storm")
 
 
 def rows(returns: dict[str, float], names: tuple[str, ...] = SCENARIOS) -> list[dict[str, Any]]:
-    figures = {"sla_fraction": 0.8, "error_fraction": 0.01, "in_cascade_fraction": 0.0, "reward.late": -1.0}
+    figures = {
+        "sla_fraction": 0.8,
+        "error_fraction": 0.01,
+        "in_cascade_fraction": 0.0,
+        "cost_per_hour": 10.0,
+        "reward.late": -1.0,
+    }
     return [
         {"policy": policy, "scenario": scenario, "episode_seed": seed, "return": value - seed % 2, **figures}
         for policy, value in returns.items()
@@ -44,8 +50,15 @@ def kept(tmp_path: Path) -> Path:
 
 
 def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
-    page = kept.parent / "results.md"
-    write_page(page)
+    page, readme = kept.parent / "results.md", kept.parent / "README.md"
+    readme.write_text("# Title\n<!-- results: by make results -->\nold\n<!-- end -->\nThe end.\n", encoding="utf-8")
+    write_page(page, readme)
+    summary = readme.read_text(encoding="utf-8")
+    assert "old" not in summary
+    assert summary.startswith("# Title\n<!-- results: by make results -->\n8 held-out episodes")
+    assert summary.endswith("learning has to reach 67.\n<!-- end -->\nThe end.\n")
+    assert "| tuned_expert | 80.0 | 1.00 | 10.0 | -80.5 | 50 | 2 | **better** |" in summary
+    assert "| ppo (2 runs) | 80.0 | 1.00 | 10.0 | -83.5 | – | 0 | **better** |" in summary
     text = page.read_text(encoding="utf-8")
     assert "| storm | `tuned_expert` | -80.5 | `ppo` | **yes**: +3.0 [+3.0, +3.0] | `tuned_static`, better than" in text
     assert "| *shift:* the load times 1.3 | `tuned_expert` |" in text
@@ -61,8 +74,17 @@ def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
     for picture in ("comparison.png", "convergence.png"):
         assert f"(results/{picture})" in text
         assert (kept / picture).stat().st_size > 5_000
-    write_page(page)
+    write_page(page, readme)
     assert page.read_text(encoding="utf-8") == text
+    assert readme.read_text(encoding="utf-8") == summary
+
+
+def test_a_readme_without_a_place_is_refused_before_anything_is_written(kept: Path) -> None:
+    readme = kept.parent / "README.md"
+    readme.write_text("# Title\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="has no place for the summary"):
+        write_page(kept.parent / "results.md", readme)
+    assert not (kept.parent / "results.md").exists()
 
 
 @pytest.mark.parametrize("name", ["episodes.csv.gz", "headroom.csv.gz", "shifts.csv.gz", "parts.csv.gz"])
