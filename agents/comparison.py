@@ -3,7 +3,7 @@
 After "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (Agarwal et al., NeurIPS 2021): the
 interquartile mean with a bootstrap stratified by scenario, and the probability of improvement. All policies met the
 same episodes, so differences are paired. A policy under several training seeds is one row: its labels are alike up to
-a `#`, as in `ppo#0`, `ppo#1`, and an episode counts once with its mean over them.
+a `#`, as in `ppo#0`, `ppo#1`; its figures are means over them, and its intervals are over runs as over episodes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines import WITHOUT
-from agents.evaluation import TERM
+from agents.evaluation import RETURN, TERM
 from agents.statistics import Estimate, estimate, interquartile_mean, paired_difference
 from streamflow_env.errors import ConfigError
 
@@ -37,6 +37,10 @@ class Column:
     factor: float = 1.0
     digits: int = 1
 
+    def show(self, values: NDArray[np.float64]) -> str:
+        """Their mean."""
+        return f"{self.factor * float(values.mean()):.{self.digits}f}"
+
 
 COLUMNS: Final = (
     Column("sla_fraction", "SLA %", 100),
@@ -51,16 +55,29 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Episodes:
-    """Every figure of every policy: by policy and figure, shape (num_scenarios, num_seeds)."""
+    """Every figure of every policy: by policy and figure, shape (num_runs, num_scenarios, num_seeds)."""
 
     scenarios: tuple[str, ...]
     seeds: tuple[int, ...]
     figures: dict[str, dict[str, NDArray[np.float64]]]
-    num_runs: dict[str, int]
 
     def called(self, policy: str) -> str:
         """Its name, with how many training seeds it is the mean of."""
-        return f"{policy} ({self.num_runs[policy]} runs)" if self.num_runs[policy] > 1 else policy
+        runs = self.num_runs(policy)
+        return f"{policy} ({runs} runs)" if runs > 1 else policy
+
+    def num_runs(self, policy: str) -> int:
+        """Of how many training seeds it is; 1 for what is not trained."""
+        return len(next(iter(self.figures[policy].values())))
+
+    def of(self, policy: str, figure: str, scenarios: slice | int = slice(None)) -> NDArray[np.float64]:
+        """A figure in some scenarios, or in the one of that number; the shape always has all three dimensions."""
+        rows = slice(scenarios, scenarios + 1) if isinstance(scenarios, int) else scenarios
+        return self.figures[policy][figure][:, rows]
+
+    def difference(self, policy: str, reference: str, scenarios: slice | int = slice(None)) -> Estimate:
+        """Of the return, paired by episode."""
+        return paired_difference(self.of(policy, RETURN, scenarios), self.of(reference, RETURN, scenarios))
 
 
 def read_episodes(*paths: Path) -> Episodes:
@@ -91,10 +108,9 @@ def read_episodes(*paths: Path) -> Episodes:
             raise ConfigError(f"{path}: policy {label!r}: {error}") from None
         runs.setdefault(label.partition(RUN_MARK)[0], []).append(figures)
     figures_of = {
-        policy: {name: np.mean([run[name] for run in members], axis=0) for name in names}
-        for policy, members in runs.items()
+        policy: {name: np.stack([run[name] for run in members]) for name in names} for policy, members in runs.items()
     }
-    return Episodes(scenarios, seeds, figures_of, {policy: len(members) for policy, members in runs.items()})
+    return Episodes(scenarios, seeds, figures_of)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -108,8 +124,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def probability_of_improvement(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
-    """How probable it is that an episode under `mine` returns more than the same under `theirs`; a tie counts half."""
-    return float(np.mean((mine > theirs) + 0.5 * (mine == theirs)))
+    """How probable it is that an episode under `mine` returns more than the same under `theirs`; a tie counts half.
+
+    Both of shape (num_runs, num_scenarios, num_seeds); any run of the one meets any of the other.
+    """
+    more, as_much = mine[:, np.newaxis] > theirs, mine[:, np.newaxis] == theirs
+    return float(np.mean(more + 0.5 * as_much))
 
 
 def verdict(difference: Estimate) -> str:
@@ -141,43 +161,45 @@ def tables(
     seeds = episodes.seeds
     yield f"{len(seeds)} held-out episodes a scenario (seeds {seeds[0]} to {seeds[-1]}), the same for every policy. Δ"
     yield f"is the mean difference of the return from `{reference}`'s, paired by episode, with its 95 % interval"
-    yield "(bootstrap); *IQM* the interquartile mean of the return; *P* the probability that an episode returns more."
-    yield "An interval is *in cascade* where a tenth of the attempts that end are errors; *recovers in* is the longest"
-    yield "cascade of an episode, to the first two minutes without, on average.\n"
+    yield "(bootstrap over episodes, and over training runs where there are several); *IQM* the interquartile mean; *P*"
+    yield "the probability that an episode returns more. An interval is *in cascade* where a tenth of the attempts that"
+    yield "end are errors; *recovers in* is the longest cascade of an episode, to the first two minutes without, on"
+    yield "average.\n"
     yield f"![Every policy against {reference}]({picture})\n"
     if len(episodes.scenarios) > 1:
-        yield from _table(ALL, episodes, reference, slice(None), scores)
+        yield f"## {ALL}\n"
+        yield from table(episodes, reference, slice(None), scores[ALL] if scores else None)
     for index, scenario in enumerate(episodes.scenarios):
-        yield from _table(scenario, episodes, reference, slice(index, index + 1), scores)
+        yield f"## {scenario}\n"
+        yield from table(episodes, reference, index, scores.get(scenario, {}) if scores else None)
     yield from _terms(episodes)
 
 
-def _table(
-    title: str,
-    episodes: Episodes,
-    reference: str,
-    rows: slice,
-    scores: Mapping[str, Mapping[str, float]] | None,
+def table(
+    episodes: Episodes, reference: str, rows: slice | int, scores: Mapping[str, float] | None = None
 ) -> Iterator[str]:
-    yield f"## {title}\n"
-    heads = ["policy", *(column.title for column in COLUMNS), "return", "IQM", "Δ return", "P", f"than `{reference}`"]
+    """Every policy in some scenarios, or in the one of that number, in Markdown; `scores` are a column more."""
+    columns = [column for column in COLUMNS if column.figure in episodes.figures[reference]]
+    heads = ["policy", *(column.title for column in columns), "return", "IQM", "Δ return", "P", f"than `{reference}`"]
     if scores is not None:
         heads.insert(-1, "score")
     yield f"| {' | '.join(heads)} |"
     yield "|---" + "|---:" * (len(heads) - 2) + "|---|"
-    theirs = episodes.figures[reference]["return"][rows]
+    theirs = episodes.of(reference, RETURN, rows)
     for policy in by_return(episodes, rows):
-        figures = episodes.figures[policy]
-        mine = figures["return"][rows]
-        cells = [episodes.called(policy), *(_cell(figures, column, rows) for column in COLUMNS)]
+        mine = episodes.of(policy, RETURN, rows)
+        cells = [
+            episodes.called(policy),
+            *(column.show(episodes.of(policy, column.figure, rows)) for column in columns),
+        ]
         cells += [f"{mine.mean():.1f}", _interval(estimate(mine, interquartile_mean))]
         if policy == reference:
             cells += ["–", "–", "–"]
         else:
-            found = paired_difference(mine, theirs)
+            found = episodes.difference(policy, reference, rows)
             cells += [_interval(found, "+"), f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
         if scores is not None:
-            value = scores.get(title, {}).get(policy, float("nan"))
+            value = scores.get(policy, float("nan"))
             cells.insert(-1, "–" if np.isnan(value) else f"{value:.0f}")
         yield f"| {' | '.join(cells)} |"
     yield ""
@@ -192,16 +214,16 @@ def _terms(episodes: Episodes) -> Iterator[str]:
     yield "Sums over an episode of each term of the reward, on average over all scenarios.\n"
     yield f"| policy | {' | '.join(name.removeprefix(TERM) for name in terms)} | return |"
     yield "|---" + "|---:" * (len(terms) + 1) + "|"
-    for policy in by_return(episodes, slice(None)):
+    for policy in by_return(episodes):
         figures = episodes.figures[policy]
-        cells = [f"{figures[name].mean():.1f}" for name in (*terms, "return")]
+        cells = [f"{figures[name].mean():.1f}" for name in (*terms, RETURN)]
         yield f"| {policy} | {' | '.join(cells)} |"
     yield ""
 
 
-def by_return(episodes: Episodes, rows: slice) -> list[str]:
+def by_return(episodes: Episodes, rows: slice | int = slice(None)) -> list[str]:
     """The policies, the highest mean return over those scenarios first."""
-    return sorted(episodes.figures, key=lambda policy: -float(episodes.figures[policy]["return"][rows].mean()))
+    return sorted(episodes.figures, key=lambda policy: -float(episodes.of(policy, RETURN, rows).mean()))
 
 
 def ablation(episodes: Episodes, whole: str) -> Iterator[str]:
@@ -213,18 +235,11 @@ def ablation(episodes: Episodes, whole: str) -> Iterator[str]:
     yield "intervals; what is above 0 would better be left out there.\n"
     yield f"| without | {' | '.join(episodes.scenarios)} |"
     yield "|---" + "|---:" * len(episodes.scenarios) + "|"
-    theirs = episodes.figures[whole]["return"]
-    for policy, figures in episodes.figures.items():
+    for policy in episodes.figures:
         if policy.startswith(f"{whole}{WITHOUT}"):
-            found = [paired_difference(*pair) for pair in zip(figures["return"], theirs, strict=True)]
+            found = [episodes.difference(policy, whole, index) for index in range(len(episodes.scenarios))]
             yield f"| {policy.removeprefix(whole + WITHOUT)} | {' | '.join(_interval(one, '+') for one in found)} |"
     yield ""
-
-
-def _cell(figures: dict[str, NDArray[np.float64]], column: Column, rows: slice) -> str:
-    if column.figure not in figures:
-        return "–"
-    return f"{column.factor * float(figures[column.figure][rows].mean()):.{column.digits}f}"
 
 
 def _interval(found: Estimate, sign: str = "") -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents.comparison import Episodes, by_return
-from agents.statistics import paired_difference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,14 +26,13 @@ def draw_comparison(episodes: Episodes, reference: str) -> Figure:
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    policies = [policy for policy in by_return(episodes, slice(None)) if policy != reference][::-1]
-    theirs = episodes.figures[reference]["return"]
+    policies = [policy for policy in by_return(episodes) if policy != reference][::-1]
     num_panels = len(episodes.scenarios)
     figure = Figure(figsize=(1.5 + WIDTH * num_panels, 1.6 + ROW_HEIGHT * len(policies)), layout="constrained")
     axes = figure.subplots(1, num_panels, sharex=True, sharey=True, squeeze=False)[0]
     for index, (axis, scenario) in enumerate(zip(axes, episodes.scenarios, strict=True)):
         for row, policy in enumerate(policies):
-            found = paired_difference(episodes.figures[policy]["return"][index], theirs[index])
+            found = episodes.difference(policy, reference, index)
             colour = ALIKE if not found.excludes_zero else BETTER if found.value > 0 else WORSE
             if np.isfinite(found.low):
                 axis.plot([found.low, found.high], [row, row], color=colour, lw=2.5, solid_capstyle="butt")

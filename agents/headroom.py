@@ -21,7 +21,7 @@ from agents.comparison import KEYS, Episodes
 from agents.evaluation import RETURN, TERM, run_episode
 from agents.policies import Policy, load_policy
 from agents.pool import run_all
-from agents.statistics import Estimate, paired_difference
+from agents.statistics import Estimate
 from agents.yardstick import Found, columns_of, foreseen
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
@@ -133,11 +133,10 @@ def score(episodes: Episodes, policy: str, index: int) -> Estimate:
 
     NaN where the yardstick won nothing over `ZERO`.
     """
-    theirs = episodes.figures[ZERO][RETURN][index]
-    whole = float(np.mean(episodes.figures[YARDSTICK][RETURN][index] - theirs))
+    whole = episodes.difference(YARDSTICK, ZERO, index).value
     if whole <= 0:
         return Estimate(float("nan"), float("nan"), float("nan"))
-    won = paired_difference(episodes.figures[policy][RETURN][index], theirs)
+    won = episodes.difference(policy, ZERO, index)
     return Estimate(*(100.0 * value / whole for value in (won.value, won.low, won.high)))
 
 
@@ -150,7 +149,7 @@ def mean_score(episodes: Episodes, policy: str) -> float:
 def rules_of(episodes: Episodes) -> list[str]:
     """The policies that are neither the yardstick nor several runs of a learner."""
     return [
-        name for name in episodes.figures if HELD not in name and name != YARDSTICK and episodes.num_runs[name] == 1
+        name for name in episodes.figures if HELD not in name and name != YARDSTICK and episodes.num_runs(name) == 1
     ]
 
 
@@ -186,7 +185,7 @@ def section(episodes: Episodes, found: Sequence[Found], picture: str) -> Iterato
     yield f"| return | {' | '.join(episodes.scenarios)} | mean |"
     yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
     for name in shown:
-        means = episodes.figures[name][RETURN].mean(axis=1)
+        means = episodes.figures[name][RETURN].mean(axis=(0, 2))
         yield f"| {episodes.called(name)} | {' | '.join(f'{m:.1f}' for m in means)} | {means.mean():.1f} |"
     yield ""
     yield from _decision(episodes)
@@ -238,7 +237,7 @@ def _by_term(episodes: Episodes) -> Iterator[str]:
     yield "|---" + "|---:" * (len(terms) + 1) + "|"
     for index, scenario in enumerate(episodes.scenarios):
         more = [
-            float(np.mean(episodes.figures[YARDSTICK][name][index] - episodes.figures[best][name][index]))
+            float(np.mean(episodes.of(YARDSTICK, name, index) - episodes.of(best, name, index)))
             for name in (*terms, RETURN)
         ]
         yield f"| {scenario} | {' | '.join(f'{value:+.1f}' for value in more)} |"
@@ -252,7 +251,8 @@ def _by_lever(episodes: Episodes) -> Iterator[str]:
     yield f"### By lever\n\nWhat the yardstick returns less where one lever stays at its place in `{HELD_AT}`.\n"
     yield f"| held | {' | '.join(episodes.scenarios)} | mean |"
     yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
-    lost = {name: (episodes.figures[name][RETURN] - episodes.figures[YARDSTICK][RETURN]).mean(axis=1) for name in held}
+    whole = episodes.figures[YARDSTICK][RETURN]
+    lost = {name: (episodes.figures[name][RETURN] - whole).mean(axis=(0, 2)) for name in held}
     for name in sorted(held, key=lambda name: float(lost[name].mean())):
         cells = [f"{value:+.1f}" for value in (*lost[name], lost[name].mean())]
         yield f"| `{name.removeprefix(YARDSTICK + HELD)}` | {' | '.join(cells)} |"

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents import headroom, shifts
-from agents.comparison import ALL, Episodes, ablation, by_return, read_episodes, tables, verdict
+from agents.comparison import ALL, COLUMNS, Episodes, ablation, by_return, read_episodes, tables, verdict
 from agents.comparison_picture import draw_comparison
 from agents.evaluation import RETURN
 from agents.headroom import ZERO, draw_convergence
-from agents.statistics import Estimate, paired_difference
 from agents.yardstick import read_found
 from streamflow_env.errors import ConfigError
 
@@ -29,6 +28,8 @@ SHIFTS: Final = "shifts.csv.gz"
 YARDSTICK: Final = "yardstick"
 COMPARISON_PNG: Final = "comparison.png"
 CONVERGENCE_PNG: Final = "convergence.png"
+BRIEF: Final = ("sla_fraction", "error_fraction", "cost_per_hour")
+"""What README shows of the figures."""
 SUMMARY: Final = re.compile(r"(<!-- results: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 """Where README carries the summary."""
 
@@ -103,20 +104,15 @@ def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
     num_scenarios = len(episodes.scenarios)
     yield f"{len(episodes.seeds) * num_scenarios} held-out episodes of an hour, the same for every policy;"
     yield f"*best in* counts scenarios, of {num_scenarios}.\n"
-    yield f"| policy | SLA % | errors % | cost /h | return | score | best in | than `{ZERO}` |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---|"
-    order = by_return(episodes, slice(None))
-    firsts = [by_return(episodes, slice(index, index + 1))[0] for index in range(len(episodes.scenarios))]
-    for name in order:
-        figures = episodes.figures[name]
-        found = paired_difference(figures[RETURN], episodes.figures[ZERO][RETURN])
-        cells = [
-            episodes.called(name),
-            f"{100 * figures['sla_fraction'].mean():.1f}", f"{100 * figures['error_fraction'].mean():.2f}",
-            f"{figures['cost_per_hour'].mean():.1f}", f"{figures[RETURN].mean():.1f}",
-            f"{scores[name]:.0f}" if name in scores else "–", str(firsts.count(name)),
-            "–" if name == ZERO else f"**{verdict(found)}**",
-        ]  # fmt: skip
+    columns = [column for column in COLUMNS if column.figure in BRIEF]
+    heads = ["policy", *(column.title for column in columns), "return", "score", "best in", f"than `{ZERO}`"]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" + "|---:" * (len(heads) - 2) + "|---|"
+    firsts = [by_return(episodes, index)[0] for index in range(num_scenarios)]
+    for name in by_return(episodes):
+        cells = [episodes.called(name), *(column.show(episodes.of(name, column.figure)) for column in columns)]
+        cells += [f"{episodes.of(name, RETURN).mean():.1f}", f"{scores[name]:.0f}" if name in scores else "–"]
+        cells += [str(firsts.count(name)), "–" if name == ZERO else f"**{verdict(episodes.difference(name, ZERO))}**"]
         yield f"| {' | '.join(cells)} |"
     yield ""
     yield from _on_average(episodes, scored)
@@ -124,27 +120,23 @@ def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
 
 def _on_average(episodes: Episodes, scored: Episodes) -> Iterator[str]:
     best, reached, wanted = headroom.target(scored)
-    yield f"On average over all scenarios `{by_return(episodes, slice(None))[0]}` returns most. A score is 0 at"
+    yield f"On average over all scenarios `{by_return(episodes)[0]}` returns most. A score is 0 at"
     yield f"`{ZERO}` and 100 at what a search with foresight found, the yardstick. The best rules,"
     yield f"`{best}`, score {reached:.0f};"
     yield f"learning has to reach {wanted:.0f}."
 
 
 def _first_and_second(called: str, episodes: Episodes, index: int) -> str:
-    order = by_return(episodes, slice(index, index + 1))
+    order = by_return(episodes, index)
     first, second = order[0], order[1]
-    found = _difference(episodes, first, second, index)
+    found = episodes.difference(first, second, index)
     words = f"**yes**: {found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]" if found.low > 0 else "no different"
     fixed = next((name for name in order if name in ("tuned_static", "playbook", "as_found")), "–")
-    value = float(np.mean(episodes.figures[first][RETURN][index]))
+    value = float(np.mean(episodes.of(first, RETURN, index)))
     return f"| {called} | `{first}` | {value:.1f} | `{second}` | {words} | `{fixed}`, {_than(episodes, fixed, index)} |"
 
 
 def _than(episodes: Episodes, name: str, index: int) -> str:
     if name not in episodes.figures or name == ZERO:
         return "–"
-    return f"{verdict(_difference(episodes, name, ZERO, index))} than `{ZERO}`"
-
-
-def _difference(episodes: Episodes, mine: str, theirs: str, index: int) -> Estimate:
-    return paired_difference(episodes.figures[mine][RETURN][index], episodes.figures[theirs][RETURN][index])
+    return f"{verdict(episodes.difference(name, ZERO, index))} than `{ZERO}`"

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agents.comparison import KEYS, Episodes, probability_of_improvement, verdict
+from agents.comparison import KEYS, Episodes, table
 from agents.evaluation import RETURN, run_episode
 from agents.policies import Policy, load_policy
 from agents.pool import run_all
 from agents.seeds import evaluation_seeds
-from agents.statistics import paired_difference
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.episode import Episode
 from streamflow_env.errors import ConfigError
@@ -236,22 +235,4 @@ def section(episodes: Episodes, plan: ShiftPlan, reference: str) -> Iterator[str
     for index, name in enumerate(episodes.scenarios):
         shift = plan.shifts.get(name)
         yield f"### {name}\n\n{shift.meaning if shift else ''}\n"
-        yield f"| policy | SLA % | errors % | in cascade % | return | Δ return | P | than `{reference}` |"
-        yield "|---|---:|---:|---:|---:|---:|---:|---|"
-        theirs = episodes.figures[reference][RETURN][index]
-        for policy in sorted(episodes.figures, key=lambda p: -float(episodes.figures[p][RETURN][index].mean())):
-            figures = {name: values[index] for name, values in episodes.figures[policy].items()}
-            mine = figures[RETURN]
-            found = paired_difference(mine, theirs)
-            cells = [
-                episodes.called(policy),
-                f"{100 * figures['sla_fraction'].mean():.1f}", f"{100 * figures['error_fraction'].mean():.2f}",
-                f"{100 * figures['in_cascade_fraction'].mean():.1f}", f"{mine.mean():.1f}",
-            ]  # fmt: skip
-            if policy == reference:
-                cells += ["–", "–", "–"]
-            else:
-                cells.append(f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]")
-                cells += [f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
-            yield f"| {' | '.join(cells)} |"
-        yield ""
+        yield from table(episodes, reference, index)

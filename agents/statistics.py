@@ -1,14 +1,15 @@
 """Means over episodes with bootstrap intervals, differences of policies on the same episodes, interquartile means.
 
 The bootstrap over episodes (Efron 1979), its percentile interval expanded for small samples (Hesterberg 2015);
-stratified by scenario, and with the interquartile mean, as "Deep Reinforcement Learning at the Edge of the Statistical
-Precipice" (Agarwal et al. 2021) recommends. Every function is pure and seeded.
+stratified by scenario, over training runs where there are several, and with the interquartile mean, as "Deep
+Reinforcement Learning at the Edge of the Statistical Precipice" (Agarwal et al. 2021) recommends. Every function is
+pure and seeded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -62,63 +63,91 @@ def estimate(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """`statistic` of `samples` with its bootstrap interval over episodes.
+    """`statistic` of `samples` with its bootstrap interval over episodes, and over training runs of which it is a mean.
 
-    Samples of several scenarios are resampled within each scenario; the estimate is then the mean over scenarios.
+    Samples of several scenarios are resampled within each scenario; the estimate is then the mean over scenarios. All
+    runs met the same episodes: runs are resampled as wholes, beside the episodes, so that the interval is one for
+    another training, too. It is rather too wide than too narrow: what run and episode have to do with each other counts
+    as luck of both.
 
     Args:
-        samples: shape (num_episodes,), or (num_scenarios, num_episodes).
+        samples: shape (num_episodes,), (num_scenarios, num_episodes) or (num_runs, num_scenarios, num_episodes).
 
     Raises:
         ConfigError: no samples, another shape, or a confidence outside (0, 1).
     """
-    values = np.atleast_2d(np.asarray(samples, dtype=np.float64))
-    if values.ndim != 2 or values.size == 0:
-        shape = np.shape(samples)
-        raise ConfigError(f"samples have shape {shape}, must be ([num_scenarios,] num_episodes) with at least one")
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence {confidence}: must be between 0 and 1")
-    found = float(statistic(values).mean())
-    if values.shape[1] == 1:
-        return Estimate(found, math.nan, math.nan)
-    drawn = np.random.default_rng(seed).integers(values.shape[1], size=(num_resamples, *values.shape))
-    resampled = statistic(np.take_along_axis(values[np.newaxis], drawn, axis=-1)).mean(axis=-1)
-    tail = expanded_tail(confidence, values.shape[1], _degrees_of_freedom(values))
-    low, high = np.quantile(resampled, [tail, 1.0 - tail])
-    return Estimate(found, float(low), float(high))
+    return _estimate((_by_run(samples),), statistic, confidence, num_resamples, seed)
 
 
 def paired_difference(
     samples: ArrayLike,
     reference: ArrayLike,
-    statistic: Statistic = mean,
     *,
     confidence: float = CONFIDENCE,
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """`estimate` of `samples - reference`, of the same shape: an element of each is the same episode.
+    """`estimate` of the mean of `samples` less that of `reference`: an element of each is the same episode.
 
-    Pairing takes the demand's own luck out of the interval. Raises ConfigError where the shapes differ.
+    Pairing takes the demand's own luck out of the interval. Each may be of several runs, resampled by themselves.
+    Raises ConfigError where scenarios or episodes differ in number.
     """
-    mine, theirs = np.asarray(samples, dtype=np.float64), np.asarray(reference, dtype=np.float64)
-    if mine.shape != theirs.shape:
-        raise ConfigError(f"paired samples have shapes {mine.shape} and {theirs.shape}, must be the same")
-    return estimate(mine - theirs, statistic, confidence=confidence, num_resamples=num_resamples, seed=seed)
+    mine, theirs = _by_run(samples), _by_run(reference)
+    if mine.shape[1:] != theirs.shape[1:]:
+        shapes = f"{np.shape(samples)} and {np.shape(reference)}"
+        raise ConfigError(f"paired samples have shapes {shapes}, must be of the same episodes")
+    both_of_several_runs = min(len(mine), len(theirs)) > 1
+    parts = (mine, -theirs) if both_of_several_runs else (mine - theirs,)
+    return _estimate(parts, mean, confidence, num_resamples, seed)
 
 
-def expanded_tail(confidence: float, num_episodes: int, degrees_of_freedom: int) -> float:
+def _by_run(samples: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(samples, dtype=np.float64)
+    if not 1 <= values.ndim <= 3 or values.size == 0:
+        shape = "([[num_runs,] num_scenarios,] num_episodes)"
+        raise ConfigError(f"samples have shape {values.shape}, must be {shape} with at least one")
+    return values.reshape((1,) * (3 - values.ndim) + values.shape)
+
+
+def _estimate(
+    parts: Sequence[NDArray[np.float64]], statistic: Statistic, confidence: float, num_resamples: int, seed: int
+) -> Estimate:
+    """Of the sum of `parts`, each of shape (num_runs, num_scenarios, num_episodes), the same episodes."""
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence {confidence}: must be between 0 and 1")
+    found = float(sum(statistic(part).mean() for part in parts))
+    episodes = parts[0].shape[1:]
+    if episodes[1] == 1:
+        return Estimate(found, math.nan, math.nan)
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(episodes[1], size=(num_resamples, *episodes))
+    resampled = sum(_resampled(part, statistic, drawn, rng) for part in parts)
+    tail = expanded_tail(confidence, *_shortfall(parts))
+    low, high = np.quantile(resampled, [tail, 1.0 - tail])
+    return Estimate(found, float(low), float(high))
+
+
+def _resampled(
+    part: NDArray[np.float64], statistic: Statistic, episodes: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    by_run = np.stack([statistic(np.take_along_axis(run[np.newaxis], episodes, -1)).mean(-1) for run in part], -1)
+    if len(part) == 1:
+        return np.asarray(by_run[:, 0])
+    return np.asarray(np.take_along_axis(by_run, rng.integers(len(part), size=by_run.shape), -1).mean(-1))
+
+
+def expanded_tail(confidence: float, inflation: float, degrees_of_freedom: int) -> float:
     """What share of the resamples lies beyond each end of the expanded percentile interval.
 
-    The percentile interval of n values is too narrow: by sqrt((n - 1) / n), for resamples vary about the sample's mean,
-    and as a normal interval is where Student's is due. Φ(-sqrt(n / (n - 1)) t), with t the quantile that belongs to
-    `confidence`, makes up for both: T. C. Hesterberg, "What Teachers Should Know About the Bootstrap", The American
-    Statistician 69 (2015), section 5.3. At n = 5 and 95 % it is 0.1 % rather than 2.5 %. The interval of a mean of
-    normal values then covers it 91 % of the time at n = 5 (the percentile interval: 84 %) and 94 % at n = 10 (90 %); at
-    n = 3 and 2, where it is as wide as the sample, only 75 % and 50 %.
+    The percentile interval of n values is too narrow: its variance lacks the factor `inflation`, n / (n - 1), for
+    resamples vary about the sample's mean, and it is as a normal interval is where Student's is due.
+    Φ(-sqrt(n / (n - 1)) t), with t the quantile that belongs to `confidence`, makes up for both: T. C. Hesterberg,
+    "What Teachers Should Know About the Bootstrap", The American Statistician 69 (2015), section 5.3. At n = 5 and 95 %
+    it is 0.1 % rather than 2.5 %. The interval of a mean of normal values then covers it 91 % of the time at n = 5 (the
+    percentile interval: 84 %) and 94 % at n = 10 (90 %); at n = 3 and 2, where it is as wide as the sample, only 75 %
+    and 50 %.
     """
-    widened = math.sqrt(num_episodes / (num_episodes - 1)) * student_quantile(confidence, degrees_of_freedom)
-    return NormalDist().cdf(-widened)
+    return NormalDist().cdf(-math.sqrt(inflation) * student_quantile(confidence, degrees_of_freedom))
 
 
 @cache
@@ -142,11 +171,19 @@ def _within(angle: float, degrees_of_freedom: int) -> float:
     return 2 / math.pi * (angle + total) if odd else total
 
 
-def _degrees_of_freedom(values: NDArray[np.float64]) -> int:
-    """Of the mean over scenarios, rounded down (Welch 1947, Satterthwaite 1946); n - 1 for a single one."""
-    num_scenarios, num_episodes = len(values), len(values[0])
-    variances = np.var(values, axis=-1)
+def _shortfall(parts: Sequence[NDArray[np.float64]]) -> tuple[float, int]:
+    """By what factor the resamples' variance is too small, and its degrees of freedom, rounded down.
+
+    The variance has an addend for the episodes of each scenario and one for the runs of each part (Welch 1947,
+    Satterthwaite 1946).
+    """
+    middle = np.sum([part.mean(axis=0) for part in parts], axis=0)
+    num_scenarios, num_episodes = middle.shape
+    addends = [(np.var(row) / num_episodes / num_scenarios**2, num_episodes) for row in middle]
+    addends += [(np.var(part.mean(axis=(1, 2))) / len(part), len(part)) for part in parts if len(part) > 1]
+    variances, counts = (np.array(column, dtype=np.float64) for column in zip(*addends, strict=True))
     if not variances.any():
-        return num_scenarios * (num_episodes - 1)
-    shares = variances / variances.sum()
-    return math.floor((num_episodes - 1) / float(np.sum(shares**2)) + 1e-9)
+        return num_episodes / (num_episodes - 1), num_scenarios * (num_episodes - 1)
+    unbiased = variances * counts / (counts - 1)
+    degrees = unbiased.sum() ** 2 / np.sum(unbiased**2 / (counts - 1))
+    return float(unbiased.sum() / variances.sum()), math.floor(float(degrees) + 1e-9)

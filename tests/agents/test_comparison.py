@@ -68,9 +68,9 @@ def test_the_page_pairs_episodes_and_pools_training_seeds(tmp_path: Path) -> Non
     draw_comparison(episodes, "rule").savefig(tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 5_000
     assert "](picture.png)" in text
-    assert episodes.num_runs == {"rule": 1, "ppo": 2, "bad": 1}
+    assert {policy: episodes.num_runs(policy) for policy in episodes.figures} == {"rule": 1, "ppo": 2, "bad": 1}
     row = next(line for line in text.splitlines() if line.startswith("| ppo (2 runs)"))
-    assert "+3.0 [+3.0, +3.0] | 1.00 | **better**" in row
+    assert "+3.0 [+2.0, +4.0] | 1.00 | **better**" in row
     assert "-50.0 [-50.0, -50.0] | 0.00 | **worse**" in text
     assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")][1:4] == [
         "| ppo (2 runs)", "| rule", "| bad",

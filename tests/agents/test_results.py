@@ -60,7 +60,7 @@ def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
     assert "| tuned_expert | 80.0 | 1.00 | 10.0 | -80.5 | 50 | 2 | **better** |" in summary
     assert "| ppo (2 runs) | 80.0 | 1.00 | 10.0 | -83.5 | – | 0 | **better** |" in summary
     text = page.read_text(encoding="utf-8")
-    assert "| storm | `tuned_expert` | -80.5 | `ppo` | **yes**: +3.0 [+3.0, +3.0] | `tuned_static`, better than" in text
+    assert "| storm | `tuned_expert` | -80.5 | `ppo` | **yes**: +3.0 [+2.0, +4.0] | `tuned_static`, better than" in text
     assert "| *shift:* the load times 1.3 | `tuned_expert` |" in text
     assert "score 50 on average" in text
     assert "reach **67**" in text
