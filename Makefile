@@ -76,13 +76,13 @@ yardstick: $(INSTALLED)  ## what foresight could have won in single episodes; ho
 	$(BIN)/python scripts/yardstick.py $(ARGS)
 
 OPPONENTS := as_found,hpa,keda,predictive,playbook,playbook_hpa,aimd,expert,tuned_static,tuned_expert
-PARTS := predictive|hpa|busy hours|the LLM slows down|the LLM refuses|a drop of content|the profile DB is slow|auth slows down|users come again
+PARTS = tuned_expert,$$($(BIN)/python -c "from agents.baselines import each_without; print(','.join(each_without('tuned_expert')))")
 HOURS := normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound,campaign
 EVALUATE_HOURS = $(BIN)/python scripts/evaluate.py --scenarios $(HOURS)
 opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario, and what each part of the expert is worth; for docs/results.md
 	@rm -rf results/next-opponents results/next-parts && \
 	$(EVALUATE_HOURS) --policies $(OPPONENTS) --num-seeds 50 --reference playbook_hpa --out results/next-opponents && \
-	$(EVALUATE_HOURS) --policies "tuned_expert,$$(echo '$(PARTS)' | sed 's/|/,tuned_expert~/g; s/^/tuned_expert~/')" --num-seeds 10 --reference tuned_expert --out results/next-parts && \
+	$(EVALUATE_HOURS) --policies "$(PARTS)" --num-seeds 10 --reference tuned_expert --out results/next-parts && \
 	mkdir -p docs/results && gzip -9nc results/next-opponents/episodes.csv > docs/results/episodes.csv.gz && \
 	gzip -9nc results/next-parts/episodes.csv > docs/results/parts.csv.gz
 

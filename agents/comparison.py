@@ -199,8 +199,7 @@ def table(
             found = episodes.difference(policy, reference, rows)
             cells += [_interval(found, "+"), f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
         if scores is not None:
-            value = scores.get(policy, float("nan"))
-            cells.insert(-1, "–" if np.isnan(value) else f"{value:.0f}")
+            cells.insert(-1, _points(scores, policy))
         yield f"| {' | '.join(cells)} |"
     yield ""
 
@@ -226,20 +225,29 @@ def by_return(episodes: Episodes, rows: slice | int = slice(None)) -> list[str]:
     return sorted(episodes.figures, key=lambda policy: -float(episodes.of(policy, RETURN, rows).mean()))
 
 
-def ablation(episodes: Episodes, whole: str) -> Iterator[str]:
-    """What the policy `whole` loses without each of its parts, in Markdown: `whole~PART` is without it."""
+def ablation(episodes: Episodes, whole: str, scores: Mapping[str, float]) -> Iterator[str]:
+    """What the policy `whole` loses without each of its parts, in Markdown: `whole~PART` is without it.
+
+    `scores` are mean scores by policy.
+    """
     if whole not in episodes.figures:
         raise ConfigError(f"policy {whole!r}: was not evaluated")
     yield f"## What each part of `{whole}` is worth\n"
     yield f"Δ return where it is left out, over {len(episodes.seeds)} held-out episodes a scenario, with 95 %"
-    yield "intervals; what is above 0 would better be left out there.\n"
-    yield f"| without | {' | '.join(episodes.scenarios)} |"
-    yield "|---" + "|---:" * len(episodes.scenarios) + "|"
+    yield f"intervals; what is above 0 would better be left out there. Whole, it scores {_points(scores, whole)}.\n"
+    yield f"| without | {' | '.join(episodes.scenarios)} | mean score |"
+    yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
     for policy in episodes.figures:
         if policy.startswith(f"{whole}{WITHOUT}"):
             found = [episodes.difference(policy, whole, index) for index in range(len(episodes.scenarios))]
-            yield f"| {policy.removeprefix(whole + WITHOUT)} | {' | '.join(_interval(one, '+') for one in found)} |"
+            cells = [*(_interval(one, "+") for one in found), _points(scores, policy)]
+            yield f"| {policy.removeprefix(whole + WITHOUT)} | {' | '.join(cells)} |"
     yield ""
+
+
+def _points(scores: Mapping[str, float], policy: str) -> str:
+    value = scores.get(policy, float("nan"))
+    return "–" if np.isnan(value) else f"{value:.0f}"
 
 
 def _interval(found: Estimate, sign: str = "") -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.baselines import WITHOUT
 from agents.comparison import KEYS, Episodes
 from agents.evaluation import RETURN, TERM, run_episode
 from agents.policies import Policy, load_policy
@@ -146,11 +147,14 @@ def mean_score(episodes: Episodes, policy: str) -> float:
     return float(np.mean(scores[np.isfinite(scores)])) if np.isfinite(scores).any() else float("nan")
 
 
+def whole_policies(episodes: Episodes) -> list[str]:
+    """The policies, and the yardstick, without those that lack a part or have a lever held."""
+    return [name for name in episodes.figures if HELD not in name and WITHOUT not in name]
+
+
 def rules_of(episodes: Episodes) -> list[str]:
     """The policies that are neither the yardstick nor several runs of a learner."""
-    return [
-        name for name in episodes.figures if HELD not in name and name != YARDSTICK and episodes.num_runs(name) == 1
-    ]
+    return [name for name in whole_policies(episodes) if name != YARDSTICK and episodes.num_runs(name) == 1]
 
 
 def target(episodes: Episodes) -> tuple[str, float, float]:
@@ -175,7 +179,7 @@ def section(episodes: Episodes, found: Sequence[Found], picture: str) -> Iterato
     yield f"({_bases(found)} episodes; `best_fixed` is the scenario's own fixed setting, of"
     yield "[interventions.md](interventions.md)). Everything here was scored on the same fresh luck."
     yield f"A score is 0 at `{ZERO}` and 100 at the yardstick, in brackets its 95 % interval over the episodes.\n"
-    shown = sorted((p for p in episodes.figures if HELD not in p), key=lambda p: -mean_score(episodes, p))
+    shown = sorted(whole_policies(episodes), key=lambda p: -mean_score(episodes, p))
     yield f"| score | {' | '.join(episodes.scenarios)} | mean |"
     yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
     for name in shown:

@@ -62,7 +62,7 @@ def write_page(page: Path, readme: Path | None = None) -> None:
         "A *score* is 0 at `playbook_hpa` and 100 at the yardstick, on the yardstick's episodes (below).",
         *tables(episodes, ZERO, f"{folder.name}/{COMPARISON_PNG}", _scores(scored)),
         *headroom.section(scored, found, f"{folder.name}/{CONVERGENCE_PNG}"),
-        *ablation(parts, next(iter(parts.figures))),
+        *ablation(parts, next(iter(parts.figures)), _scores(scored)[ALL]),
         *shifts.section(moved, shifts.load_shifts(), ZERO),
     ]
     pictures: dict[str, Figure] = {

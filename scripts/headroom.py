@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from agents.baselines import each_without
 from agents.headroom import measure, tasks, write_rows
 from agents.learners import find_learners
 from agents.policies import name_policies
@@ -21,6 +22,9 @@ def main() -> None:
         default="playbook_hpa,predictive,aimd,expert,tuned_static,tuned_expert",
         help="baselines, run folders or models, separated by commas; NAME=POLICY calls one by a name of your own",
     )
+    parser.add_argument(
+        "--parts-of", default="tuned_expert", help="an expert that takes part without each of its parts"
+    )
     parser.add_argument("--yardstick", type=Path, default=Path("docs/results/yardstick"), help="what was found")
     parser.add_argument("--learners", type=Path, default=Path("runs/learners"), help="those there take part too")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
@@ -32,7 +36,8 @@ def main() -> None:
         plan, found = load_yardstick_plan(arguments.plan), read_found(arguments.yardstick)
         if not found:
             raise ConfigError(f"{arguments.yardstick}: no yardstick there; search it first")
-        policies = name_policies(arguments.policies.split(",")) | find_learners(arguments.learners)
+        rules = [*arguments.policies.split(","), *each_without(arguments.parts_of)]
+        policies = name_policies(rules) | find_learners(arguments.learners)
         work = tasks(found, policies, plan.levers, plan.scoring_lucks)
         write_rows(arguments.out, measure(work, arguments.jobs, progress=True))
     except ConfigError as error:

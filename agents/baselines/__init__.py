@@ -27,6 +27,7 @@ __all__ = [
     "HpaSettings",
     "Playbook",
     "StaticBaseline",
+    "each_without",
     "is_baseline",
     "make_baseline",
 ]
@@ -109,6 +110,13 @@ def is_baseline(name: str) -> bool:
     """Whether `name` is a baseline's, or an expert's without one of its parts: `expert~hpa`."""
     base, mark, _ = name.partition(WITHOUT)
     return base in _MAKERS and (not mark or base in _EXPERTS)
+
+
+def each_without(name: str) -> tuple[str, ...]:
+    """The names of an expert without one of its parts, for each of them. Raises ConfigError for what is no expert."""
+    if name not in _EXPERTS:
+        raise ConfigError(f"baseline {name!r}: must be one of {', '.join(_EXPERTS)} to have parts")
+    return tuple(f"{name}{WITHOUT}{part}" for part in load(ExpertSettings, config_path("baselines", name)).names)
 
 
 def make_baseline(name: str, system: System, table: ObservationTable) -> Baseline[Any]:

@@ -30,12 +30,17 @@ class ExpertSettings(Frozen):
     admission: AdmissionSettings | None = None
     rules: tuple[Rule, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its parts and rules, as they stand in its file."""
+        parts = tuple(name for name in PARTS if getattr(self, name) is not None)
+        return (*parts, *(rule.name for rule in self.rules))
+
     def without(self, names: Collection[str]) -> ExpertSettings:
         """A copy without the parts or rules of these names. Raises ConfigError where there is none such."""
-        rules = [rule.name for rule in self.rules]
         for name in names:
-            if name not in (*PARTS, *rules):
-                raise ConfigError(f"part {name!r}: must be one of {', '.join((*PARTS, *rules))}")
+            if name not in self.names:
+                raise ConfigError(f"part {name!r}: must be one of {', '.join(self.names)}")
         left_out: dict[str, Any] = {name: None for name in PARTS if name in names}
         kept = tuple(rule for rule in self.rules if rule.name not in names)
         return self.model_copy(update={**left_out, "rules": kept})

@@ -99,5 +99,6 @@ def test_an_unknown_reference_is_an_error(tmp_path: Path) -> None:
 def test_what_a_part_is_worth(tmp_path: Path) -> None:
     rows = [f"expert,a,{seed},{-80 - seed},0.5" for seed in range(3)]
     rows += [f"expert~hpa,a,{seed},{-90 - seed},0.5" for seed in range(3)]
-    lines = list(ablation(read_episodes(write(tmp_path / "episodes.csv", rows)), "expert"))
-    assert "| hpa | -10.0 [-10.0, -10.0] |" in lines
+    lines = list(ablation(read_episodes(write(tmp_path / "episodes.csv", rows)), "expert", {"expert~hpa": 41.6}))
+    assert "| hpa | -10.0 [-10.0, -10.0] | 42 |" in lines
+    assert lines[2].endswith("Whole, it scores –.\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.baselines import is_baseline, make_baseline
+from agents.baselines import each_without, is_baseline, make_baseline
 from agents.baselines.admission import Admission, AdmissionSettings
 from agents.baselines.expert import ExpertSettings, make_expert
 from agents.baselines.keda import KedaBaseline, KedaSettings
@@ -196,5 +196,9 @@ def test_an_expert_without_a_part_is_a_baseline_by_name() -> None:
     assert isinstance(fewer, Composite)
     assert len(fewer.parts) == len(whole.parts) - 1
     assert not is_baseline("hpa~hpa")
+    assert each_without("expert")[:2] == ("expert~predictive", "expert~hpa")
+    assert all(is_baseline(name) for name in each_without("tuned_expert"))
+    with pytest.raises(ConfigError, match="must be one of expert, tuned_expert"):
+        each_without("hpa")
     with pytest.raises(ConfigError, match="nosuch"):
         make_baseline("expert~nosuch", SYSTEM, TABLE)
