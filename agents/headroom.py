@@ -223,14 +223,15 @@ def _decision(episodes: Episodes) -> Iterator[str]:
 
 
 def _convergence(found: Sequence[Found]) -> Iterator[str]:
-    """What the searches' last generations won, and what their last quarters still added."""
+    """What the searches' last generations won, and what their last quarters still added: medians, for a collapse."""
     for number in range(len(found[0].gains)):
         gains = np.array([one.gains[number] for one in found])
         quarter = max(1, gains.shape[1] // 4)
-        late = gains[:, -quarter:].mean() - gains[:, -2 * quarter : -quarter].mean()
-        yield f"{STAGES[number].capitalize()}: in the last quarter of its generations the search's middle returned"
-        yield f"{gains[:, -quarter:].mean():+.1f} against the rules below it, {late:+.2f} against the quarter before."
-    yield ""
+        last, before = gains[:, -quarter:].mean(axis=1), gains[:, -2 * quarter : -quarter].mean(axis=1)
+        yield f"{STAGES[number].capitalize()}: in the last quarter of its generations a search's middle returned"
+        yield f"{np.median(last):+.1f} against the rules below it, {np.median(last - before):+.2f} against the quarter before."
+    yield "(Medians of the searches: a generation is one draw of luck, and a middle that collapsed in it is a dip in the"
+    yield "picture.)\n"
 
 
 def _by_term(episodes: Episodes) -> Iterator[str]:
