@@ -229,9 +229,10 @@ def _convergence(found: Sequence[Found]) -> Iterator[str]:
         quarter = max(1, gains.shape[1] // 4)
         last, before = gains[:, -quarter:].mean(axis=1), gains[:, -2 * quarter : -quarter].mean(axis=1)
         yield f"{STAGES[number].capitalize()}: in the last quarter of its generations a search's middle returned"
-        yield f"{np.median(last):+.1f} against the rules below it, {np.median(last - before):+.2f} against the quarter before."
-    yield "(Medians of the searches: a generation is one draw of luck, and a middle that collapsed in it is a dip in the"
-    yield "picture.)\n"
+        yield f"{np.median(last):+.1f} against the rules below it, {np.median(last - before):+.2f} against the quarter"
+        yield "before."
+    yield "(Medians of the searches: a generation is one draw of luck, and a middle that collapsed in it is a dip in"
+    yield "the picture.)\n"
 
 
 def _by_term(episodes: Episodes) -> Iterator[str]:
