@@ -130,7 +130,7 @@ def _first_and_second(called: str, episodes: Episodes, index: int) -> str:
     order = by_return(episodes, index)
     first, second = order[0], order[1]
     found = episodes.difference(first, second, index)
-    words = f"**yes**: {found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]" if found.low > 0 else "no different"
+    words = f"{'**yes**' if found.low > 0 else 'no'}: {found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
     fixed = next((name for name in order if name in ("tuned_static", "playbook", "as_found")), "–")
     value = float(np.mean(episodes.of(first, RETURN, index)))
     return f"| {called} | `{first}` | {value:.1f} | `{second}` | {words} | `{fixed}`, {_than(episodes, fixed, index)} |"

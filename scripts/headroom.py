@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.baselines import each_without
+from agents.baselines import BASELINE_NAMES, each_without
 from agents.headroom import measure, tasks, write_rows
 from agents.learners import find_learners
 from agents.policies import name_policies
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--plan", default="yardstick", help="a name of configs/study, or a YAML file")
     parser.add_argument(
         "--policies",
-        default="playbook_hpa,predictive,aimd,expert,tuned_static,tuned_expert",
+        default=",".join(BASELINE_NAMES),
         help="baselines, run folders or models, separated by commas; NAME=POLICY calls one by a name of your own",
     )
     parser.add_argument(
