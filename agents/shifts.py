@@ -68,7 +68,7 @@ class Shift(Frozen):
 
 
 class ShiftPlan(Frozen):
-    """The shifts by name, and how many episodes each has; a shift of fewer scenarios has more seeds of each."""
+    """The shifts by name, and how many episodes each has, no two of one seed; fewer scenarios have more of each."""
 
     scenarios: tuple[Text, ...] = Field(min_length=1)
     episodes: Count
@@ -146,7 +146,8 @@ def tasks(plan: ShiftPlan, name: str, policies: Mapping[str, str], instead: Mapp
         if rest:
             raise ConfigError(f"episodes {plan.episodes}: must be a multiple of {len(scenarios)} for {shift_name!r}")
         others = {**shift.instead, **instead} if shift.instead else {}
-        episodes = [(scenario, seed) for scenario in scenarios for seed in evaluation_seeds(num_seeds)]
+        seeds = evaluation_seeds(plan.episodes)
+        episodes = [(scenarios[number // num_seeds], seed) for number, seed in enumerate(seeds)]
         for label, source in policies.items():
             for number, (scenario, seed) in enumerate(episodes):
                 work.append(Task(name, label, others.get(label, source), shift_name, scenario, seed, number))

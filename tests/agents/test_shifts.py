@@ -112,6 +112,13 @@ def test_where_a_cascade_is_left_out_others_stand_in() -> None:
     assert set(map(tuple, numbers.values())) == {tuple(range(PLAN.episodes))}
 
 
+def test_no_two_episodes_of_a_shift_have_the_same_luck() -> None:
+    """Or an hour of recorded traffic, drawn by the seed, would count once a scenario."""
+    work = tasks(PLAN, "shifts", {"expert": "expert"}, {})
+    for name in PLAN.shifts:
+        assert len({task.seed for task in work if task.shift == name}) == PLAN.episodes
+
+
 def test_episodes_must_be_shared_out_evenly() -> None:
     odd = load(ShiftPlan, PLAN.model_dump() | {"episodes": 8})
     with pytest.raises(ConfigError, match="multiple of 7"):
