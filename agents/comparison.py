@@ -1,31 +1,26 @@
 """A comparison of policies from an evaluation's kept episodes: statistics that convince, and a verdict in words.
 
 After "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (Agarwal et al., NeurIPS 2021): the
-interquartile mean with a bootstrap stratified by scenario, and the probability of improvement. All policies met the
-same episodes, so differences are paired. A policy under several training seeds is one row: its labels are alike up to
-a `#`, as in `ppo#0`, `ppo#1`; its figures are means over them, and its intervals are over runs as over episodes.
+interquartile mean with a bootstrap stratified by scenario, and the probability of improvement. A policy under several
+training seeds is one row: its figures are means over them, and its intervals are over runs as over episodes.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines import WITHOUT
+from agents.episodes import Episodes
 from agents.evaluation import RETURN, TERM
-from agents.statistics import Estimate, estimate, interquartile_mean, paired_difference
+from agents.statistics import Estimate, estimate, interquartile_mean
 from streamflow_env.errors import ConfigError
 
 ALL: Final = "all scenarios"
-RUN_MARK: Final = "#"
-KEYS: Final = ("policy", "scenario", "episode_seed")
 
 
 @dataclass(frozen=True)
@@ -51,76 +46,6 @@ COLUMNS: Final = (
     Column("in_cascade_fraction", "in cascade %", 100),
     Column("time_to_recover_s", "recovers in s", 1, 0),
 )
-
-
-@dataclass(frozen=True)
-class Episodes:
-    """Every figure of every policy: by policy and figure, shape (num_runs, num_scenarios, num_seeds)."""
-
-    scenarios: tuple[str, ...]
-    seeds: tuple[int, ...]
-    figures: dict[str, dict[str, NDArray[np.float64]]]
-
-    def called(self, policy: str) -> str:
-        """Its name, with how many training seeds it is the mean of."""
-        runs = self.num_runs(policy)
-        return f"{policy} ({runs} runs)" if runs > 1 else policy
-
-    def num_runs(self, policy: str) -> int:
-        """Of how many training seeds it is; 1 for what is not trained."""
-        return len(next(iter(self.figures[policy].values())))
-
-    def of(self, policy: str, figure: str, scenarios: slice | int = slice(None)) -> NDArray[np.float64]:
-        """A figure in some scenarios, or in the one of that number; the shape always has all three dimensions."""
-        rows = slice(scenarios, scenarios + 1) if isinstance(scenarios, int) else scenarios
-        return self.figures[policy][figure][:, rows]
-
-    def difference(self, policy: str, reference: str, scenarios: slice | int = slice(None)) -> Estimate:
-        """Of the return, paired by episode."""
-        return paired_difference(self.of(policy, RETURN, scenarios), self.of(reference, RETURN, scenarios))
-
-
-def read_episodes(*paths: Path) -> Episodes:
-    """The `episodes.csv` of an evaluation, or the same with gzip; of several, their policies side by side.
-
-    Raises:
-        ConfigError: no such file, columns missing, a number that is none, or a policy that lacks an episode.
-    """
-    rows = [row for path in paths for row in _rows(path)]
-    path = paths[-1]
-    scenarios = tuple(dict.fromkeys(row["scenario"] for row in rows))
-    seeds = tuple(sorted({int(row["episode_seed"]) for row in rows}))
-    by_run: dict[str, dict[tuple[str, int], dict[str, str]]] = {}
-    for row in rows:
-        by_run.setdefault(row["policy"], {})[row["scenario"], int(row["episode_seed"])] = row
-    names = [name for name in rows[0] if name not in KEYS]
-    runs: dict[str, list[dict[str, NDArray[np.float64]]]] = {}
-    for label, episodes in by_run.items():
-        missing = [(s, seed) for s in scenarios for seed in seeds if (s, seed) not in episodes]
-        if missing:
-            raise ConfigError(f"{path}: policy {label!r} lacks the episode {missing[0][0]}, seed {missing[0][1]}")
-        try:
-            figures = {
-                name: np.array([[float(episodes[s, seed][name]) for seed in seeds] for s in scenarios])
-                for name in names
-            }
-        except ValueError as error:
-            raise ConfigError(f"{path}: policy {label!r}: {error}") from None
-        runs.setdefault(label.partition(RUN_MARK)[0], []).append(figures)
-    figures_of = {
-        policy: {name: np.stack([run[name] for run in members]) for name in names} for policy, members in runs.items()
-    }
-    return Episodes(scenarios, seeds, figures_of)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
-    if not rows or any(key not in rows[0] for key in KEYS):
-        raise ConfigError(f"{path}: must have the columns {', '.join(KEYS)} and a line at least")
-    return rows
 
 
 def probability_of_improvement(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
@@ -192,14 +117,14 @@ def table(
             episodes.called(policy),
             *(column.show(episodes.of(policy, column.figure, rows)) for column in columns),
         ]
-        cells += [f"{mine.mean():.1f}", _interval(estimate(mine, interquartile_mean))]
+        cells += [f"{mine.mean():.1f}", interval(estimate(mine, interquartile_mean))]
         if policy == reference:
             cells += ["–", "–", "–"]
         else:
             found = episodes.difference(policy, reference, rows)
-            cells += [_interval(found, "+"), f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
+            cells += [interval(found, "+"), f"{probability_of_improvement(mine, theirs):.2f}", f"**{verdict(found)}**"]
         if scores is not None:
-            cells.insert(-1, _points(scores, policy))
+            cells.insert(-1, points(scores, policy))
         yield f"| {' | '.join(cells)} |"
     yield ""
 
@@ -234,23 +159,25 @@ def ablation(episodes: Episodes, whole: str, scores: Mapping[str, float]) -> Ite
         raise ConfigError(f"policy {whole!r}: was not evaluated")
     yield f"## What each part of `{whole}` is worth\n"
     yield f"Δ return where it is left out, over {len(episodes.seeds)} held-out episodes a scenario, with 95 %"
-    yield f"intervals; what is above 0 would better be left out there. Whole, it scores {_points(scores, whole)}.\n"
+    yield f"intervals; what is above 0 would better be left out there. Whole, it scores {points(scores, whole)}.\n"
     yield f"| without | {' | '.join(episodes.scenarios)} | mean score |"
     yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
     for policy in episodes.figures:
         if policy.startswith(f"{whole}{WITHOUT}"):
             found = [episodes.difference(policy, whole, index) for index in range(len(episodes.scenarios))]
-            cells = [*(_interval(one, "+") for one in found), _points(scores, policy)]
+            cells = [*(interval(one, "+") for one in found), points(scores, policy)]
             yield f"| {policy.removeprefix(whole + WITHOUT)} | {' | '.join(cells)} |"
     yield ""
 
 
-def _points(scores: Mapping[str, float], policy: str) -> str:
+def points(scores: Mapping[str, float], policy: str) -> str:
+    """A policy's score; a dash where it has none."""
     value = scores.get(policy, float("nan"))
     return "–" if np.isnan(value) else f"{value:.0f}"
 
 
-def _interval(found: Estimate, sign: str = "") -> str:
+def interval(found: Estimate, sign: str = "") -> str:
+    """An estimate with its interval; `sign` is `+` for a difference."""
     if np.isnan(found.low):
         return f"{found.value:{sign}.1f}"
     return f"{found.value:{sign}.1f} [{found.low:{sign}.1f}, {found.high:{sign}.1f}]"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agents.comparison import Episodes, by_return
+from agents.comparison import by_return
+from agents.episodes import Episodes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,30 +6,22 @@ A score is 0 at `ZERO` and 100 at the yardstick, scenario by scenario. What is k
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines import WITHOUT
-from agents.comparison import KEYS, Episodes
-from agents.comparison_picture import LINEAR
+from agents.episodes import KEYS, Episodes
 from agents.evaluation import RETURN, TERM, run_episode
 from agents.policies import Policy, load_policy
 from agents.pool import run_all
 from agents.statistics import Estimate
-from agents.yardstick import Found, columns_of, foreseen
+from agents.yardstick import STAGES, Found, columns_of, foreseen
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 YARDSTICK: Final = "yardstick"
 HELD: Final = "@"
@@ -43,7 +35,6 @@ ENOUGH: Final = 60.0
 """Where the tuned fixed setting scores more than this, reacting hardly pays."""
 PART_OF_THE_REST: Final = 1 / 3
 """Of what the yardstick leaves over the best rules, what learning must win; its foresight is not to be had."""
-STAGES: Final = ("constant offsets for the scenario", "a schedule for the episode")
 Row = dict[str, Any]
 
 
@@ -120,16 +111,6 @@ def _policy(task: Task, env: StreamFlowEnv) -> Policy:
     fixed, _ = load_policy(HELD_AT, env).predict(np.zeros(len(env.observation_table.fields), np.float32))
     columns = columns_of([task.held], env)
     return Held(policy, columns, np.asarray(fixed)[columns])
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """A CSV with gzip; the same rows give the same bytes."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{v:.7g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text.getvalue().encode("utf-8"), mtime=0))
 
 
 def score(episodes: Episodes, policy: str, index: int) -> Estimate:
@@ -269,31 +250,3 @@ def _by_lever(episodes: Episodes) -> Iterator[str]:
         cells = [f"{value:+.1f}" for value in (*lost[name], lost[name].mean())]
         yield f"| `{name.removeprefix(YARDSTICK + HELD)}` | {' | '.join(cells)} |"
     yield ""
-
-
-def draw_convergence(found: Sequence[Found]) -> Figure:
-    """What the search's middle returned more than the rules below it, by generation: a scenario's median episode."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    num_stages = len(found[0].gains)
-    figure = Figure(figsize=(4.6 * num_stages, 4.2), layout="constrained")
-    axes = figure.subplots(1, num_stages, sharey=True, squeeze=False)[0]
-    scenarios = list(dict.fromkeys(one.scenario for one in found))
-    for number, axis in enumerate(axes):
-        axis.grid(axis="y", color="#e5e5e5", lw=0.6)
-        for scenario in scenarios:
-            gains = np.median([one.gains[number] for one in found if one.scenario == scenario], axis=0)
-            axis.plot(np.arange(1, len(gains) + 1), gains, lw=1.5, label=scenario)
-        axis.axhline(0.0, color="black", lw=0.8, zorder=0)
-        axis.set_title(STAGES[number], fontsize=10)
-        axis.set_xlabel("generation", fontsize=9)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_yscale("symlog", linthresh=LINEAR)
-    axes[0].set_yticks([-1000, -100, -10, -5, 0, 5, 10, 100], ["−1k", "−100", "−10", "−5", "0", "5", "10", "100"])
-    axes[0].set_ylabel("return of the search's middle, against the\nrules below it; logarithmic beyond ±10", fontsize=9)
-    axes[-1].legend(fontsize=8, frameon=False)
-    figure.suptitle("The yardstick's search, each scenario's median episode", x=0.0, ha="left", fontsize=11)
-    return figure

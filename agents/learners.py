@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from agents.comparison import RUN_MARK
+from agents.episodes import RUN_MARK
 from agents.policies import BEST_MODEL
 from agents.pool import run_all
 from streamflow_env.errors import ConfigError

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents import headroom, shifts
-from agents.comparison import ALL, COLUMNS, Episodes, ablation, by_return, read_episodes, tables, verdict
+from agents.comparison import ALL, COLUMNS, ablation, by_return, interval, points, tables, verdict
 from agents.comparison_picture import draw_comparison
+from agents.episodes import Episodes, read_episodes
 from agents.evaluation import RETURN
-from agents.headroom import ZERO, draw_convergence
+from agents.headroom import ZERO
 from agents.yardstick import read_found
+from agents.yardstick_picture import draw_convergence
 from streamflow_env.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
     firsts = [by_return(episodes, index)[0] for index in range(num_scenarios)]
     for name in by_return(episodes):
         cells = [episodes.called(name), *(column.show(episodes.of(name, column.figure)) for column in columns)]
-        cells += [f"{episodes.of(name, RETURN).mean():.1f}", f"{scores[name]:.0f}" if name in scores else "–"]
+        cells += [f"{episodes.of(name, RETURN).mean():.1f}", points(scores, name)]
         cells += [str(firsts.count(name)), "–" if name == ZERO else f"**{verdict(episodes.difference(name, ZERO))}**"]
         yield f"| {' | '.join(cells)} |"
     yield ""
@@ -121,16 +123,15 @@ def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
 def _on_average(episodes: Episodes, scored: Episodes) -> Iterator[str]:
     best, reached, wanted = headroom.target(scored)
     yield f"On average over all scenarios `{by_return(episodes)[0]}` returns most. A score is 0 at"
-    yield f"`{ZERO}` and 100 at what a search with foresight found, the yardstick. The best rules,"
-    yield f"`{best}`, score {reached:.0f};"
-    yield f"learning has to reach {wanted:.0f}."
+    yield f"`{ZERO}` and 100 at what a search with foresight found, the yardstick."
+    yield f"The best rules, `{best}`, score {reached:.0f}; learning has to reach {wanted:.0f}."
 
 
 def _first_and_second(called: str, episodes: Episodes, index: int) -> str:
     order = by_return(episodes, index)
     first, second = order[0], order[1]
     found = episodes.difference(first, second, index)
-    words = f"{'**yes**' if found.low > 0 else 'no'}: {found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+    words = f"{'**yes**' if found.low > 0 else 'no'}: {interval(found, '+')}"
     fixed = next((name for name in order if name in ("tuned_static", "playbook", "as_found")), "–")
     value = float(np.mean(episodes.of(first, RETURN, index)))
     return f"| {called} | `{first}` | {value:.1f} | `{second}` | {words} | `{fixed}`, {_than(episodes, fixed, index)} |"

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agents.comparison import KEYS, Episodes, table
+from agents.comparison import table
+from agents.episodes import KEYS, Episodes
 from agents.evaluation import RETURN, run_episode
 from agents.policies import Policy, load_policy
 from agents.pool import run_all

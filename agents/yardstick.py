@@ -38,6 +38,7 @@ BEST_FIXED: Final = "best_fixed"
 INTERVENTIONS: Final = Path("docs/interventions")
 """The best setting that never changes, scenario by scenario, as `make interventions` found and kept it."""
 STARTS: Final = "scenarios"
+STAGES: Final = ("constant offsets for the scenario", "a schedule for the episode")
 FIRST_SEARCH_SEED: Final = 400_000
 FIRST_JUDGING_SEED: Final = 500_000
 """Training episodes of the scenarios' own searches."""

@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from agents.comparison import comparison, read_episodes
+from agents.comparison import comparison
 from agents.comparison_picture import draw_comparison
+from agents.episodes import read_episodes
 from streamflow_env.errors import ConfigError
 
 

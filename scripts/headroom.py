@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from agents.baselines import BASELINE_NAMES, each_without
-from agents.headroom import measure, tasks, write_rows
+from agents.episodes import write_rows
+from agents.headroom import measure, tasks
 from agents.learners import find_learners
 from agents.policies import name_policies
 from agents.yardstick import load_yardstick_plan, read_found

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from agents.episodes import write_rows
 from agents.evaluation import evaluate
-from agents.headroom import write_rows
 from agents.learners import LEFT_OUT, WHOLE, Learner, find_learners, train_learners
 from agents.seeds import evaluation_seeds
 from agents.shifts import load_shifts

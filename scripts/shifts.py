@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.headroom import write_rows
+from agents.episodes import write_rows
 from agents.learners import LEFT_OUT, find_learners
 from agents.policies import name_policies
 from agents.shifts import load_shifts, measure, tasks

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from agents.cascades import in_cascade_fraction, time_to_recover_s
-from agents.comparison import ablation, comparison, probability_of_improvement, read_episodes, verdict
+from agents.comparison import ablation, comparison, probability_of_improvement, verdict
 from agents.comparison_picture import draw_comparison
+from agents.episodes import read_episodes
 from agents.statistics import Estimate
 from streamflow_env.errors import ConfigError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.headroom import write_rows
+from agents.episodes import write_rows
 from agents.learners import LEFT_OUT, Learner, find_learners, train_learners
 from agents.results import write_page
 from agents.yardstick import Found

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.comparison import read_episodes
-from agents.headroom import write_rows
+from agents.episodes import read_episodes, write_rows
 from agents.shifts import Hazy, Shift, ShiftPlan, TelemetryShift, load_shifts, play, section, shifted, tasks
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from agents.comparison import read_episodes
-from agents.headroom import Held, draw_convergence, mean_score, measure, score, section, target, tasks, write_rows
+from agents.episodes import read_episodes, write_rows
+from agents.headroom import Held, mean_score, measure, score, section, target, tasks
 from agents.policies import load_policy
 from agents.yardstick import (
     Found,
@@ -23,6 +23,7 @@ from agents.yardstick import (
     read_found,
     study,
 )
+from agents.yardstick_picture import draw_convergence
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Timeline, load_scenario
 from streamflow_env.system import load_system
