@@ -75,16 +75,8 @@ tune: $(INSTALLED)  ## search the numbers of the tuned fixed setting and the tun
 yardstick: $(INSTALLED)  ## what foresight could have won in single episodes; hours, and it goes on where it was
 	$(BIN)/python scripts/yardstick.py $(ARGS)
 
-OPPONENTS := as_found,hpa,keda,predictive,playbook,playbook_hpa,aimd,expert,tuned_static,tuned_expert
-PARTS = tuned_expert,$$($(BIN)/python -c "from agents.baselines import each_without; print(','.join(each_without('tuned_expert')))")
-HOURS := normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound,campaign
-EVALUATE_HOURS = $(BIN)/python scripts/evaluate.py --scenarios $(HOURS)
 opponents: $(INSTALLED)  ## every opponent on 50 held-out episodes a scenario, and what each part of the expert is worth; for docs/results.md
-	@rm -rf results/next-opponents results/next-parts && \
-	$(EVALUATE_HOURS) --policies $(OPPONENTS) --num-seeds 50 --reference playbook_hpa --out results/next-opponents && \
-	$(EVALUATE_HOURS) --policies "$(PARTS)" --num-seeds 10 --reference tuned_expert --out results/next-parts && \
-	mkdir -p docs/results && gzip -9nc results/next-opponents/episodes.csv > docs/results/episodes.csv.gz && \
-	gzip -9nc results/next-parts/episodes.csv > docs/results/parts.csv.gz
+	$(BIN)/python scripts/opponents.py $(ARGS)
 
 learners: $(INSTALLED)  ## train PPO with five seeds, twice, and evaluate them as the opponents; for docs/results.md (ARGS="--total-steps 100000")
 	$(BIN)/python scripts/learners.py $(ARGS)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation import RETURN
+from agents.evaluation import RETURN, EpisodeResult
 from agents.statistics import Estimate, paired_difference
 from streamflow_env.errors import ConfigError
 
@@ -103,3 +103,8 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writerows({key: f"{v:.7g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(text.getvalue().encode("utf-8"), mtime=0))
+
+
+def write_results(path: Path, results: Sequence[EpisodeResult]) -> None:
+    """What `evaluate` came to, as `write_rows` does."""
+    write_rows(path, [dict(zip(KEYS, (r.policy, r.scenario, r.seed), strict=True)) | dict(r.figures) for r in results])

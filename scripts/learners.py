@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.episodes import write_rows
+from agents.episodes import write_results
 from agents.evaluation import evaluate
 from agents.learners import LEFT_OUT, WHOLE, Learner, find_learners, train_learners
 from agents.seeds import evaluation_seeds
@@ -38,10 +38,7 @@ def main() -> None:
         seeds = evaluation_seeds(arguments.num_seeds)
         scenarios = load_shifts().scenarios
         results = evaluate(find_learners(arguments.folder), scenarios, seeds, jobs=arguments.jobs, progress=True)
-        rows = [
-            {"policy": one.policy, "scenario": one.scenario, "episode_seed": one.seed, **one.figures} for one in results
-        ]
-        write_rows(arguments.out, rows)
+        write_results(arguments.out, results)
     except ConfigError as error:
         sys.exit(f"error: {error}")
     print(arguments.out)

@@ -10,7 +10,8 @@ import pytest
 from agents.cascades import in_cascade_fraction, time_to_recover_s
 from agents.comparison import ablation, comparison, probability_of_improvement, verdict
 from agents.comparison_picture import draw_comparison
-from agents.episodes import read_episodes
+from agents.episodes import read_episodes, write_results
+from agents.evaluation import EpisodeResult
 from agents.statistics import Estimate
 from streamflow_env.errors import ConfigError
 
@@ -76,6 +77,22 @@ def test_the_page_pairs_episodes_and_pools_training_seeds(tmp_path: Path) -> Non
     assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")][1:4] == [
         "| ppo (2 runs)", "| rule", "| bad",
     ]  # fmt: skip
+
+
+def test_what_an_evaluation_came_to_is_kept_and_read_again(tmp_path: Path) -> None:
+    results = [
+        EpisodeResult(policy, "a", seed, {"return": -seed / 3, "sla_fraction": run})
+        for run, policy in enumerate(("ppo#0", "ppo#1"))
+        for seed in (4, 5)
+    ]
+    paths = tmp_path / "one" / "episodes.csv.gz", tmp_path / "again.csv.gz"
+    for path in paths:
+        write_results(path, results)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    episodes = read_episodes(paths[0])
+    assert (episodes.scenarios, episodes.seeds, episodes.num_runs("ppo")) == (("a",), (4, 5), 2)
+    assert episodes.of("ppo", "return").ravel() == pytest.approx([-4 / 3, -5 / 3] * 2, rel=1e-6)
+    assert episodes.of("ppo", "sla_fraction", 0).tolist() == [[[0.0, 0.0]], [[1.0, 1.0]]]
 
 
 @pytest.mark.parametrize(
