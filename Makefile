@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 train: $(INSTALLED)  ## train PPO, then compare it with the baselines on seeds it has never seen (ARGS="--seed 1")
 	@run="$$($(BIN)/python scripts/train.py $(ARGS))" && \
-	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,tuned_expert,agent=$$run" && \
+	$(BIN)/python scripts/evaluate.py --policies "do_nothing,hpa,playbook,playbook_hpa,tuned_expert,agent=$$run" && \
 	echo "The agent is in $$run; how its training went: make tensorboard"
 
 evaluate: $(INSTALLED)  ## compare baselines and agents on held-out seeds (ARGS="--help")
@@ -93,7 +93,7 @@ results: $(INSTALLED)  ## write docs/results.md and README's summary from what t
 # Both evaluate into a folder of results/ first: a failure leaves what is in docs/ as it was.
 example: $(INSTALLED)  ## train one PPO and write docs/example: tables and pictures of 5 held-out episodes a scenario
 	@rm -rf results/next && run="$$($(BIN)/python scripts/train.py --seed 0 $(ARGS))" && \
-	$(BIN)/python scripts/evaluate.py --policies "as_found,hpa,playbook,playbook_hpa,tuned_expert,agent=$$run" --out results/next && \
+	$(BIN)/python scripts/evaluate.py --policies "do_nothing,hpa,playbook,playbook_hpa,tuned_expert,agent=$$run" --out results/next && \
 	rm -rf docs/example && mv results/next docs/example
 
 world-cup: $(INSTALLED)  ## write docs/world-cup: the baselines on 24 June 1998 (configs/examples says where its file lies)

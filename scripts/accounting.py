@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from streamflow_env.validation.campaign import Summary, run_cases
-from streamflow_env.validation.random_cases import STEPS_A_CASE, Case, run_case
+from studies.accounting.campaign import Summary, run_cases
+from studies.accounting.random_cases import STEPS_A_CASE, Case, run_case
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.page import summary
-from benchmarks.run import PARTS, run, write
 from streamflow_env.errors import ConfigError
+from studies.benchmark.page import summary
+from studies.benchmark.run import PARTS, run, write
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from streamflow_env.environment.calibration import calibrate, markdown
-from streamflow_env.environment.calibration.document import page, write_pictures
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
+from studies.calibration import calibrate, markdown
+from studies.calibration.document import page, write_pictures
 
 
 def main() -> None:

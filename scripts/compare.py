@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from agents.comparison import comparison
-from agents.comparison_picture import draw_comparison
-from agents.episodes import read_episodes
+from streamflow_agents.evaluation.comparison import comparison
+from streamflow_agents.evaluation.comparison_plot import draw_comparison
+from streamflow_agents.evaluation.kept_episodes import read_episodes
 from streamflow_env.errors import ConfigError
 
 

@@ -13,10 +13,10 @@ import time
 
 from tqdm import tqdm
 
-from streamflow_env.engines.equivalence import ActionMode, Comparison, compare_engines
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import load_scenario, scenario_names
 from streamflow_env.system import load_system
+from studies.equivalence.comparison import ActionMode, Comparison, compare_engines
 
 Job = tuple[str, int, ActionMode, float]
 

@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.baselines import BASELINE_NAMES, each_without
-from agents.episodes import write_rows
-from agents.headroom import measure, tasks
-from agents.learners import find_learners
-from agents.policies import name_policies
-from agents.yardstick import load_yardstick_plan, read_found
+from streamflow_agents.evaluation.kept_episodes import write_rows
+from streamflow_agents.policies.baselines import BASELINE_NAMES, each_without
+from streamflow_agents.policies.loading import name_policies
 from streamflow_env.errors import ConfigError
+from studies.clairvoyant.headroom import measure, tasks
+from studies.clairvoyant.search import load_yardstick_plan, read_found
+from studies.learners.train import find_learners
 
 
 def main() -> None:

@@ -11,14 +11,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.arguments import argument, parse_arguments
-from agents.study.page import redraw
-from agents.study.plan import load_plan
-from agents.study.results import write_results
-from agents.study.runs import Runner
-from agents.study.study import simulate
+from streamflow_agents.commands.arguments import argument, parse_arguments
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
+from studies.interventions.page import redraw
+from studies.interventions.plan import load_plan
+from studies.interventions.results import write_results
+from studies.interventions.runs import Runner
+from studies.interventions.study import simulate
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.episodes import write_results
-from agents.evaluation import evaluate
-from agents.learners import LEFT_OUT, WHOLE, Learner, find_learners, train_learners
-from agents.seeds import evaluation_seeds
-from agents.shifts import load_shifts
+from streamflow_agents.evaluation.episodes import evaluate
+from streamflow_agents.evaluation.kept_episodes import write_results
+from streamflow_agents.seeds import evaluation_seeds
 from streamflow_env.errors import ConfigError
+from studies.learners.train import LEFT_OUT, WHOLE, Learner, find_learners, train_learners
+from studies.robustness.shifts import load_shifts
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Break one mechanism of the engines at a time, in a copy of the project, and see whether the tests notice.
 
-The mutants are in tests/mutants/mutants.yaml. Exits with 1 if one survives. Each needs about half a minute: Numba's
+The mutants are in studies/mutants/mutants.yaml. Exits with 1 if one survives. Each needs about half a minute: Numba's
 cache does not see changes in the functions that a kernel calls, so every mutant is compiled with a cache of its own.
 """
 
@@ -19,12 +19,12 @@ from pathlib import Path
 from pydantic import Field
 from tqdm import tqdm
 
-from agents.validation.records import Verdict, write_mutants
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import Frozen, Text, parse, read_yaml
+from studies.mutants.verdicts import Verdict, write_mutants
 
 PROJECT = Path(__file__).resolve().parent.parent
-MUTANTS = PROJECT / "tests" / "mutants" / "mutants.yaml"
+MUTANTS = PROJECT / "studies" / "mutants" / "mutants.yaml"
 ENGINES = Path("streamflow_env") / "engines"
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "runs", "results")
 

@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.baselines import BASELINE_NAMES, each_without
-from agents.episodes import write_results
-from agents.evaluation import evaluate
-from agents.results import EPISODES, PARTS
-from agents.seeds import evaluation_seeds
-from agents.shifts import load_shifts
+from streamflow_agents.evaluation.episodes import evaluate
+from streamflow_agents.evaluation.kept_episodes import write_results
+from streamflow_agents.policies.baselines import BASELINE_NAMES, each_without
+from streamflow_agents.seeds import evaluation_seeds
 from streamflow_env.errors import ConfigError
+from studies.results.report import EPISODES, PARTS
+from studies.robustness.shifts import load_shifts
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.results import write_page
 from streamflow_env.errors import ConfigError
+from studies.results.report import write_page
 
 
 def main() -> None:

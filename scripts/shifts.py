@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.episodes import write_rows
-from agents.learners import LEFT_OUT, find_learners
-from agents.policies import name_policies
-from agents.shifts import load_shifts, measure, tasks
+from streamflow_agents.evaluation.kept_episodes import write_rows
+from streamflow_agents.policies.loading import name_policies
 from streamflow_env.errors import ConfigError
+from studies.learners.train import LEFT_OUT, find_learners
+from studies.robustness.shifts import load_shifts, measure, tasks
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import parse
 from streamflow_env.traffic import TraceTraffic
-from streamflow_env.traffic.picture import draw_trace
 from streamflow_env.traffic.traces import EVENT_BIN_S
+from studies.traces.picture import draw_trace
 
 
 def main() -> None:

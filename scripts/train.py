@@ -6,7 +6,7 @@ python scripts/train.py --resume runs/RUN                        from its newest
 
 from __future__ import annotations
 
-from agents.commands.train import main
+from streamflow_agents.commands.train import main
 
 if __name__ == "__main__":
     main()

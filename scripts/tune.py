@@ -10,8 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from agents.tuning import FORMS, load_tuning_plan, tune
 from streamflow_env.errors import ConfigError
+from studies.tuning.search import FORMS, load_tuning_plan, tune
 
 
 def main() -> None:

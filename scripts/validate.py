@@ -11,10 +11,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.validation.page import Measured, measure, refresh, write
-from agents.validation.section import Settings
-from agents.validation.sections import SECTIONS
 from streamflow_env.errors import ConfigError
+from studies.validation.page import Measured, measure, refresh, write
+from studies.validation.section import Settings
+from studies.validation.sections import SECTIONS
 
 PAGE = Path("docs/validation.md")
 

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents.yardstick import load_yardstick_plan, study
 from streamflow_env.errors import ConfigError
+from studies.clairvoyant.search import load_yardstick_plan, study
 
 
 def main() -> None:

@@ -67,7 +67,8 @@ def test_importing_the_environment_imports_no_learning_library() -> None:
 
 
 def test_importing_agents_asks_openmp_for_one_patient_thread() -> None:
-    code = "import os; [os.environ.pop(n, None) for n in ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY')]; import agents; "
+    code = "import os; [os.environ.pop(n, None) for n in ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY')]; "
+    code += "import streamflow_agents; "
     assert run("-c", code + "print(os.environ['OMP_NUM_THREADS'], os.environ['OMP_WAIT_POLICY'])").split() == [
         "1",
         "passive",
@@ -118,9 +119,9 @@ def test_the_wheel_works_without_the_checkout(installed: Installed) -> None:
         names = set(archive.namelist())
     shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*") if path.is_file()}
     assert {f"streamflow_env/{name}" for name in shipped} <= names
-    assert {"streamflow_env/py.typed", "agents/py.typed"} <= names
+    assert {"streamflow_env/py.typed", "streamflow_agents/py.typed"} <= names
     packages, reset_and_step, evaluated = installed.run("-c", USE).splitlines()
-    places = [str(installed.site / name) for name in ("streamflow_env", "agents")]
+    places = [str(installed.site / name) for name in ("streamflow_env", "streamflow_agents")]
     assert packages.split() == [*places, PROJECT["project"]["version"]]
     assert reset_and_step == "True False"
     assert evaluated == "hpa"
@@ -136,12 +137,12 @@ def test_the_installed_commands_train_and_compare(installed: Installed) -> None:
     length = ("--num-cells", "2", "--total-steps", "128", "--num-evaluation-episodes", "1")
     run_folder = installed.run(train, "--scenario", "quiet.yaml", *length, *common).strip()
     assert (installed.elsewhere / run_folder / "best_model.zip").is_file()
-    policies = f"as_found,hpa,agent={run_folder}"
+    policies = f"do_nothing,hpa,agent={run_folder}"
     episodes = ("--scenarios", "quiet.yaml", "--num-seeds", "1", "--jobs", "1")
     installed.run(compare, "--policies", policies, *episodes, *common)
     (results,) = (installed.elsewhere / "results").iterdir()
     table = list(csv.DictReader((results / "episodes.csv").read_text(encoding="utf-8").splitlines()))
-    assert [row["policy"] for row in table] == ["as_found", "hpa", "agent"]
+    assert [row["policy"] for row in table] == ["do_nothing", "hpa", "agent"]
     assert all(math.isfinite(float(row["return"])) for row in table)
     assert f"\nstreamflow-evaluate --policies {policies} " in (results / "summary.md").read_text(encoding="utf-8")
     assert {path.name for path in installed.elsewhere.iterdir()} == {"quiet.yaml", "runs", "results"}
@@ -149,9 +150,10 @@ def test_the_installed_commands_train_and_compare(installed: Installed) -> None:
 
 USE = """
 import math, os
-import gymnasium, streamflow_env, agents
-from agents.evaluation import Setting, evaluate
-print(*(os.path.dirname(package.__file__) for package in (streamflow_env, agents)), streamflow_env.__version__)
+import gymnasium, streamflow_agents, streamflow_env
+from streamflow_agents.evaluation.episodes import Setting, evaluate
+packages = streamflow_env, streamflow_agents
+print(*(os.path.dirname(package.__file__) for package in packages), streamflow_env.__version__)
 env = gymnasium.make("StreamFlow-v0", engine="reference")
 observation, info = env.reset(seed=1)
 observation, reward, terminated, truncated, info = env.step(env.action_space.sample())

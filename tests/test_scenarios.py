@@ -256,7 +256,7 @@ def test_another_system_from_a_dictionary() -> None:
                 "lookback_s": 300, "premium_fraction": 0.2, "entry": "door", "network_s": 0.0, "deadline_s": 5.0,
                 "retry_fraction": 0.5, "max_retries": 2, "think_time_s": 4.0,
             },
-            "services": {"door": {**pool, "serves_departed": False}, "till": pool},
+            "services": {"door": {**pool, "serves_abandoned": False}, "till": pool},
             "classes": {
                 "restock": {"kind": "background", "normal_rate_rps": 0.5, "plan": [{"call": "till"}]},
                 "buy": {"kind": "interactive", "normal_rate_rps": 4.0, "plan": [{"call": "till"}]},

@@ -3,7 +3,7 @@
 Both engines fill the same records under the same definitions, so equality of engines is equality of these bytes.
 Times are integer nanoseconds, sums are exact. At every service, over every interval:
 
-    arrivals = completions + queue_full + shed + rate_limited + breaker_open + departed + faults + failed + abandoned
+    arrivals = completions + queue_full + shed + rate_limited + breaker_open + abandoned + faults + failed + orphaned
                + lost + change of in_flight
 
 and for every request class and priority:
@@ -31,12 +31,12 @@ SERVICE_FIELDS: Final = {
     "shed": "refused by admission control, or given up after the waiting limit",
     "rate_limited": "refused with a 429",
     "breaker_open": "refused by the caller's circuit breaker; they never got here",
-    "departed": "left the queue, because their user (a deferred ask: its entry) had gone",
+    "abandoned": "left the queue, because their user (a deferred ask: its entry) had gone",
     "faults": "served, then failed of themselves",
     "failed": "gave their worker back, because a call below failed",
-    "abandoned": "work finished for a caller that no longer waited",
+    "orphaned": "work finished for a caller that no longer waited",
     "lost": "events or deferred asks that a full queue dropped",
-    "timeouts": "calls that their caller gave up; the work goes on until it is abandoned",
+    "timeouts": "calls that their caller gave up; the work goes on until it is orphaned",
     "deadlines": "users' deadlines that passed while the gateway's call to this service was under way",
     "busy_ns": "integral of workers (connections, requests in flight) in use",
     "server_ns": "integral of the workers (connections) there are",
@@ -130,14 +130,14 @@ QUEUE_FULL: Final = 1
 RATE_LIMITED: Final = 2
 TIMEOUT: Final = 3
 BREAKER_OPEN: Final = 4
-DEPARTED: Final = 5
+ABANDONED: Final = 5
 FAULT: Final = 6
 FAILED: Final = 7
 DEADLINE: Final = 8
 MISS: Final = 9
 SHED: Final = 10
 OUTCOMES: Final = (
-    "ok", "queue full", "429", "timeout", "breaker open", "departed", "fault", "failed", "deadline", "miss",
+    "ok", "queue full", "429", "timeout", "breaker open", "abandoned", "fault", "failed", "deadline", "miss",
     "shed",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamflow_env.engines.telemetry import Telemetry
 
 SERVICE_ENDS: Final = (
-    "completions", "queue_full", "shed", "rate_limited", "breaker_open", "departed", "faults", "failed", "abandoned",
+    "completions", "queue_full", "shed", "rate_limited", "breaker_open", "abandoned", "faults", "failed", "orphaned",
     "lost",
 )  # fmt: skip
 FAILURES: Final = {

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import Telemetry
-from streamflow_env.environment.adding import add
 from streamflow_env.environment.metrics import interval_metrics
 from streamflow_env.environment.problem import (
     NUM_EPISODE_SEEDS,
@@ -22,6 +21,7 @@ from streamflow_env.environment.problem import (
     time_of_day_h,
 )
 from streamflow_env.environment.rewards import RewardWeights, reward_terms
+from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import Episode
 from streamflow_env.scenarios import Scenario
 from streamflow_env.system import System
@@ -39,7 +39,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     ## Action Space
     `Box(-1, 1, (num_controls,), float32)`. Each number is one control, mapped linearly or logarithmically onto its
-    range (`docs/environment.md`). `as_found_action` leaves the system as it was found.
+    range (`docs/environment.md`). `default_action` leaves the system as it was found.
 
     ## Observation Space
     `Box(low, high, (num_fields,), float32)`: what an operator could read, normalised, with the next announced
@@ -85,13 +85,13 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.render_mode = None
         self.system, self.scenario, self.weights = problem.system, problem.scenario, problem.weights
         self.control_table, self.observation_table = problem.control_table, problem.observation_table
-        self.as_found_action = problem.as_found_action
+        self.default_action = problem.default_action
         self.action_space, self.observation_space = problem.action_space, problem.observation_space
         self._engine = make_engine(engine, self.system)
         self._episode: Episode | None = None
         self._telemetry: Telemetry | None = None
         self._start_ns = 0
-        self._last_action = self.as_found_action
+        self._last_action = self.default_action
         self._truncated = False
 
     def reset(
@@ -103,7 +103,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._episode = self.scenario.episode(self.system, _episode_seed(options, drawn_seed))
         self._telemetry = self._engine.reset(self._episode)
         self._start_ns = self._telemetry.end_ns
-        self._last_action = self.as_found_action
+        self._last_action = self.default_action
         self._truncated = False
         return self._observation(), self._info()
 
@@ -123,7 +123,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._truncated = self.time_s >= self._episode.horizon_s
         terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights)
         info = self._info() | {"reward_terms": terms}
-        return self._observation(), add(terms.values()), False, self._truncated, info
+        return self._observation(), sequential_sum(terms.values()), False, self._truncated, info
 
     @property
     def telemetry(self) -> Telemetry:

@@ -43,8 +43,8 @@ class Problem:
         self.weights = load_reward(reward)
         self.control_table = self.system.control_table
         self.observation_table = ObservationTable(self.system)
-        self.as_found_action = self.control_table.action(self.control_table.as_found)
-        self.as_found_action.flags.writeable = False
+        self.default_action = self.control_table.action(self.control_table.default)
+        self.default_action.flags.writeable = False
         self.action_space = Box(-1.0, 1.0, (len(self.control_table),), np.float32)
         self.observation_space = Box(self.observation_table.low, self.observation_table.high, dtype=np.float32)
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import PREMIUM, Telemetry
 from streamflow_env.environment.accounting import FAILURES
-from streamflow_env.environment.adding import add
 from streamflow_env.environment.quantities import (
     MINUTE_NS,
     NS,
@@ -21,6 +20,7 @@ from streamflow_env.environment.quantities import (
     replicas_price_ns,
 )
 from streamflow_env.environment.readings import Ratio, Readings, class_counts, once_per_system, service_counts
+from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.paths import config_path
 from streamflow_env.system import Cache, Database, LlmEndpoint, System, VectorIndex
 from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, load, parse, read_yaml
@@ -127,7 +127,7 @@ def _normal_intents(telemetry: Telemetry | FleetTelemetry, system: System) -> An
 
 @once_per_system
 def _normal_rps(system: System) -> float:
-    return add(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
+    return sequential_sum(c.normal_rate_rps for c in system.classes.values() if c.kind == "interactive")
 
 
 def _measures(system: System) -> dict[str, Ratio]:
@@ -172,8 +172,8 @@ def _readings(system: System) -> Readings:
 
 def _as_found_price(system: System) -> float:
     """Price per hour of the as-found fleet: replicas and read replicas."""
-    pools = add(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
-    return pools + add(db.price_per_replica_hour * db.read_replicas for _, db in system.databases())
+    pools = sequential_sum(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
+    return pools + sequential_sum(db.price_per_replica_hour * db.read_replicas for _, db in system.databases())
 
 
 def _movement(before: NDArray[np.floating], now: NDArray[np.floating], system: System) -> Any:

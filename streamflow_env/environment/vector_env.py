@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines import make_fleet
 from streamflow_env.engines.fleet import FleetTelemetry
-from streamflow_env.environment.adding import add
 from streamflow_env.environment.infos import as_vector_info
 from streamflow_env.environment.metrics import metric_table
 from streamflow_env.environment.problem import (
@@ -26,6 +25,7 @@ from streamflow_env.environment.problem import (
     time_of_day_h,
 )
 from streamflow_env.environment.rewards import RewardWeights, fleet_reward_terms
+from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import Episode
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Scenario
@@ -87,7 +87,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         self._scenarios = np.full(num_envs, None, dtype=object)
         self._start_ns = np.zeros(num_envs, dtype=np.int64)
         self._horizon_s = np.zeros(num_envs)
-        self._last_action = np.tile(problem.as_found_action, (num_envs, 1))
+        self._last_action = np.tile(problem.default_action, (num_envs, 1))
         self._ended = np.zeros(num_envs, dtype=bool)
 
     def reset(
@@ -118,7 +118,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
         idle = self._ended.copy()  # their actions are ignored: they begin an episode instead
         terms = self._simulate(~idle, actions)
-        rewards = np.where(idle, 0.0, add(terms.values()))
+        rewards = np.where(idle, 0.0, sequential_sum(terms.values()))
         truncated = ~idle & (self.time_s >= self._horizon_s)
         self._ended = truncated.copy()
         finals = self._finals(terms) if same_step and truncated.any() else {}
@@ -194,7 +194,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
             self._seeds[cell], self._scenarios[cell] = episode.seed, episode.scenario
             self._horizon_s[cell] = episode.horizon_s
         self._start_ns[cells] = self.telemetry.end_ns[cells]
-        self._last_action[cells] = self.problem.as_found_action
+        self._last_action[cells] = self.problem.default_action
         self._ended[cells] = False
 
     def _check_begun(self) -> None:

@@ -148,10 +148,10 @@ class Control(Frozen):
 class ControlTable:
     """The controls of a system with their as-found values, and the maps between natural units and [-1, 1].
 
-    `as_found` has shape (num_controls,), in natural units, in the table's order.
+    `default` has shape (num_controls,), in natural units, in the table's order.
     """
 
-    def __init__(self, controls: tuple[Control, ...], as_found: NDArray[np.float64]) -> None:
+    def __init__(self, controls: tuple[Control, ...], default: NDArray[np.float64]) -> None:
         self.controls = controls
         self.names = tuple(control.name for control in controls)
         self._low = np.array([c.low for c in controls], dtype=np.float64)
@@ -160,9 +160,9 @@ class ControlTable:
         self._integer = np.array([c.is_integer for c in controls])
         self._safe_low = np.where(self._log, self._low, 1.0)
         self._safe_ratio = np.where(self._log, self._high, 2.0) / self._safe_low
-        self.as_found = self.clip(as_found)
-        self._found_action = self.action(self.as_found)
-        self.as_found.flags.writeable = False
+        self.default = self.clip(default)
+        self._found_action = self.action(self.default)
+        self.default.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.controls)
@@ -193,7 +193,7 @@ class ControlTable:
         logarithmic = self._safe_low * self._safe_ratio**position
         logarithmic = np.where(position == 1.0, self._high, logarithmic)  # where off is, whatever the rounding
         values = self.clip(np.where(self._log, logarithmic, linear))
-        return np.where(action.astype(np.float32) == self._found_action, self.as_found, values)
+        return np.where(action.astype(np.float32) == self._found_action, self.default, values)
 
     def action(self, natural: NDArray[np.floating]) -> NDArray[np.float32]:
         """The action, shape (num_controls,), that sets the `natural` values; the inverse of `natural`."""
@@ -213,7 +213,7 @@ class ControlTable:
         Raises:
             ConfigError: an unknown name, or a value out of the control's range.
         """
-        natural = self.as_found.copy()
+        natural = self.default.copy()
         for name, value in values.items():
             if name not in self.names:
                 raise ConfigError(f"unknown control {name!r}; known: {', '.join(self.names)}")

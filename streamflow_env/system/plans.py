@@ -190,7 +190,7 @@ class Users(Frozen):
     retry_fraction: Fraction
     max_retries: Annotated[Size, Field(le=6)]
     think_time_s: NonNegative
-    think_law: Literal["exponential", "full_jitter"] = "exponential"
+    think_time_distribution: Literal["exponential", "full_jitter"] = "exponential"
     think_cap_s: Positive | None = None
     retry_budget_fraction: Fraction | None = None
     retry_budget_cap: Annotated[Count, Field(le=10**9)] = 100
@@ -198,8 +198,8 @@ class Users(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Users:
-        if self.think_cap_s is not None and self.think_law != "full_jitter":
-            raise ValueError(f"think_cap_s {self.think_cap_s}: needs think_law full_jitter")
+        if self.think_cap_s is not None and self.think_time_distribution != "full_jitter":
+            raise ValueError(f"think_cap_s {self.think_cap_s}: needs think_time_distribution full_jitter")
         if self.deadline_s <= self.network_s:
             raise ValueError(f"deadline_s {self.deadline_s} must be above network_s {self.network_s}")
         return self

@@ -58,7 +58,7 @@ INVERSE: Final[dict[type[Frozen], tuple[str, ...]]] = {VectorIndex: ("latency_pe
 INTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
     WorkerPool: (
         "kind", "replicas", "service_time", "discipline", "cpu_pressure", "startup_delay_s", "removal_hold_s",
-        "serves_departed", "fault_fraction", "waiting_limit_s", "admission_reserve_fraction",
+        "serves_abandoned", "fault_fraction", "waiting_limit_s", "admission_reserve_fraction",
     ),
     Database: (
         "kind", "service_time", "read_replicas", "startup_delay_s", "removal_hold_s", "replication_lag_s",
@@ -86,7 +86,7 @@ INTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
     Users: (
         "popularity_exponent", "num_items", "item_exponent", "return_fraction", "return_gap_s", "lookback_s",
         "premium_fraction", "entry", "network_s", "deadline_s", "retry_fraction", "max_retries", "think_time_s",
-        "think_law", "think_cap_s", "retry_budget_fraction", "breaker",
+        "think_time_distribution", "think_cap_s", "retry_budget_fraction", "breaker",
     ),
     Sla: ("target_s", "worst_s"),
     System: (

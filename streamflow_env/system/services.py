@@ -48,7 +48,7 @@ class WorkerPool(Frozen):
     cpu_pressure_queue: Count = 1000
     startup_delay_s: NonNegative = 60.0
     removal_hold_s: NonNegative = 60.0
-    serves_departed: Flag = True
+    serves_abandoned: Flag = True
     fault_fraction: Fraction = 0.0
     price_per_replica_hour: NonNegative = 0.0
     waiting_limit_s: Positive | None = None

@@ -78,8 +78,8 @@ class System(Frozen):
         entry = self.services.get(self.users.entry)
         if not isinstance(entry, WorkerPool):
             raise ValueError(f"users.entry = {self.users.entry!r}: must be a service of kind worker_pool")
-        if entry.serves_departed:
-            raise ValueError(f"services.{self.users.entry}.serves_departed: must be false for users.entry")
+        if entry.serves_abandoned:
+            raise ValueError(f"services.{self.users.entry}.serves_abandoned: must be false for users.entry")
         self._check_services()
         self._check_controls()
         return self

@@ -90,7 +90,7 @@ CONTROLS: dict[str, tuple[Situation, tuple[Claim, ...]]] = {
         Situation(),
         (
             less(lambda r: r.call("engine_llm", "timeouts"), 10),
-            less(lambda r: r.service("llm", "abandoned"), 10),
+            less(lambda r: r.service("llm", "orphaned"), 10),
             less(lambda r: r.call("engine_llm", "attempts"), 2),
             more(lambda r: r.personalised(STANDARD), 1.5),
         ),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streamflow_env.engines.draws.arrivals import SECOND_NS, Arrivals, is_premium, need_of
+from streamflow_env.engines.draws.arrivals import SECOND_NS, Arrivals, is_premium, llm_benefit_of
 from streamflow_env.system import Users
 
 FEED, TITLE, INGEST = range(3)
@@ -156,12 +156,12 @@ def test_a_buffer_that_grows_does_not_change_the_stream(lookback_s: int) -> None
     assert np.array_equal(in_pieces, at_once)
 
 
-def test_needs_are_uniform_and_no_matter_of_priority() -> None:
+def test_benefits_are_uniform_and_no_matter_of_priority() -> None:
     """The need of a user depends on the seed and the user alone, that of a background request on the request."""
-    needs = np.array([need_of(3, user, 0) for user in range(20_000)])
+    needs = np.array([llm_benefit_of(3, user, 0) for user in range(20_000)])
     premium = np.array([is_premium(3, user, 0.5) for user in range(20_000)])
     counts = np.histogram(needs, bins=20, range=(0, 1))[0]
     assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-squared with 19 degrees of freedom, p = 0.001
     assert abs(np.corrcoef(needs, premium)[0, 1]) < 0.025
-    assert need_of(3, 7, 1) == need_of(3, 7, 2) == needs[7] != need_of(4, 7, 1)
-    assert len({need_of(3, -1, request) for request in range(100)}) == 100
+    assert llm_benefit_of(3, 7, 1) == llm_benefit_of(3, 7, 2) == needs[7] != llm_benefit_of(4, 7, 1)
+    assert len({llm_benefit_of(3, -1, request) for request in range(100)}) == 100

@@ -17,10 +17,10 @@ from typing import Final
 
 import pytest
 
-from benchmarks.memory import arrays_of
 from streamflow_env.engines.compiled import CompiledEngine
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import load_system
+from studies.benchmark.memory import arrays_of
 
 ROOT: Final = Path(__file__).parents[2]
 SEED: Final = 1
@@ -43,12 +43,12 @@ def count(on):
 system = load_system()
 engine = CompiledEngine(system)
 engine.reset(load_scenario("normal").episode(system, SEED))
-as_found = system.control_table.as_found
-engine.step(as_found)
+default = system.control_table.default
+engine.step(default)
 first = engine.num_events
 count("on")
 for _ in range(10):
-    engine.step(as_found)
+    engine.step(default)
 count("off")
 print("events", engine.num_events - first)
 """
@@ -62,9 +62,9 @@ def started(scenario: str) -> CompiledEngine:
 
 
 def run(engine: CompiledEngine, num_steps: int) -> None:
-    as_found = load_system().control_table.as_found
+    default = load_system().control_table.default
     for _ in range(num_steps):
-        engine.step(as_found)
+        engine.step(default)
 
 
 @pytest.mark.parametrize("scenario", EVENTS)

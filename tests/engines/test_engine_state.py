@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 import yaml
 
-from streamflow_env.engines import ENGINE_NAMES, Engine, make_engine, warm
+from streamflow_env.engines import ENGINE_NAMES, Engine, make_engine, warm_start
 from streamflow_env.engines.compiled import engine as compiled_engine
 from streamflow_env.engines.draws import arrivals
 from streamflow_env.engines.draws.arrivals import SECOND_NS
-from streamflow_env.engines.equivalence import actions
 from streamflow_env.engines.telemetry import Telemetry
-from streamflow_env.engines.warm import warm_state
+from streamflow_env.engines.warm_start import warm_state
 from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.episode import Change, Episode
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
 from streamflow_env.system import load_system
+from studies.equivalence.comparison import actions
 from tests.engines.test_other_system import TEXTS, episode_of
 
 SYSTEM = load_system()
@@ -88,7 +88,7 @@ def test_telemetry_is_not_changed_by_later_intervals(name: str) -> None:
     kept = [engine.reset(episode_of(system, 0, 2.0))]
     copies = [pickle.loads(pickle.dumps(kept[0]))]
     for _ in range(4):
-        controls = system.control_table.as_found.copy()
+        controls = system.control_table.default.copy()
         kept.append(engine.step(controls))
         copies.append(pickle.loads(pickle.dumps(kept[-1])))
         controls[:] = 1.0
@@ -100,7 +100,7 @@ def test_a_pickled_engine_goes_on_identically(name: str) -> None:
     engine, steps = make_engine(name, SYSTEM, log=True), num_intervals(name) // 2
     run(engine, steps)
     copy = pickle.loads(pickle.dumps(engine))
-    ours, theirs = ([e.step(SYSTEM.control_table.as_found) for _ in range(steps)] for e in (engine, copy))
+    ours, theirs = ([e.step(SYSTEM.control_table.default) for _ in range(steps)] for e in (engine, copy))
     assert_same(ours, theirs)
     assert sum(len(t.visits) for t in theirs) > 0
 
@@ -113,7 +113,7 @@ def test_an_engine_is_pickled_before_its_first_episode(name: str) -> None:
 @ENGINES
 def test_step_comes_after_reset(name: str) -> None:
     with pytest.raises((AssertionError, RuntimeError), match="reset"):
-        make_engine(name, SYSTEM).step(SYSTEM.control_table.as_found)
+        make_engine(name, SYSTEM).step(SYSTEM.control_table.default)
 
 
 def test_an_unknown_engine() -> None:
@@ -145,7 +145,7 @@ def test_a_reset_simulates_the_warm_up_and_no_more() -> None:
 
 
 def test_a_reset_costs_less_than_a_few_steps() -> None:
-    engine, as_found = make_engine("compiled", SYSTEM), SYSTEM.control_table.as_found
+    engine, default = make_engine("compiled", SYSTEM), SYSTEM.control_table.default
     engine.reset(episode())
     num_warmup = SYSTEM.warmup_s / SYSTEM.control_interval_s
 
@@ -158,7 +158,7 @@ def test_a_reset_costs_less_than_a_few_steps() -> None:
         return min(times)
 
     reset_s = seconds(lambda: engine.reset(episode()))
-    step_s = seconds(lambda: [engine.step(as_found) for _ in range(10)]) / 10
+    step_s = seconds(lambda: [engine.step(default) for _ in range(10)]) / 10
     assert reset_s < (num_warmup + 6) * step_s, "the warm-up is simulated; the rest must be a few steps' worth"
 
 
@@ -229,7 +229,7 @@ def as_kernels_see(value: Any) -> Any:
 
 
 def fingerprint_with_the_jit_off() -> str:
-    for module in (compiled_engine, arrivals, warm):
+    for module in (compiled_engine, arrivals, warm_start):
         for name in ("run_interval", "put_in_force", "empty_slots", "fill_arrivals", "_remember", "fill_index"):
             if kernel := vars(module).get(name):
                 setattr(module, name, lambda *values, kernel=kernel: kernel(*map(as_kernels_see, values)))

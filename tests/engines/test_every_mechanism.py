@@ -28,7 +28,7 @@ services:
   later: {kind: deferred_queue, to: oracle, queue_limit: 3, workers: 2, poll_s: 0.15}
   much_later: {kind: deferred_queue, to: oracle, queue_limit: 6, workers: 1, poll_s: 0.4}
   gate:
-    {kind: worker_pool, replicas: 2, workers_per_replica: 4, queue_limit: 20, serves_departed: false,
+    {kind: worker_pool, replicas: 2, workers_per_replica: 4, queue_limit: 20, serves_abandoned: false,
      service_time: {mean_s: 0.004, cv: 1.0}, startup_delay_s: 1.5, removal_hold_s: 2.0, waiting_limit_s: 0.4,
      rate_limit_rps: 60, admission_reserve_fraction: 0.3}
   shed:
@@ -37,7 +37,7 @@ services:
      removal_hold_s: 0.0, fault_fraction: 0.02}
   crane:
     {kind: worker_pool, replicas: 2, workers_per_replica: 2, queue_limit: 8, service_time: {mean_s: 0.02, cv: 1.0},
-     serves_departed: false}
+     serves_abandoned: false}
   desk:
     {kind: cache, lookup_time: {mean_s: 0.001, cv: 0.5}, ttl_s: 3.0, ttl_jitter_fraction: 0.5, keys_per_item: 4,
      memory_entries: 25, eviction_samples: 3}
@@ -133,7 +133,7 @@ CHANGES = (
 )
 NUM_INTERVALS = 15
 SERVICE_ENDS = (
-    "completions", "queue_full", "shed", "rate_limited", "breaker_open", "departed", "faults", "failed", "abandoned",
+    "completions", "queue_full", "shed", "rate_limited", "breaker_open", "abandoned", "faults", "failed", "orphaned",
     "lost",
 )  # fmt: skip
 ATTEMPT_ENDS = (
@@ -141,7 +141,7 @@ ATTEMPT_ENDS = (
 )  # fmt: skip
 NEW = {
     "services": "shed memory_ns lookups item_lookups item_hits query_hits duplicate_fills evicted enriched stale_reads"
-    " lost departed entries replica_ns stale_hits",
+    " lost abandoned entries replica_ns stale_hits",
     "classes": "failed_shed personalised",
     "calls": "retries_refused deferred exhausted not_asked",
 }
@@ -176,7 +176,7 @@ def trajectory(name: str, system: System, seed: int, kind: str) -> list[Telemetr
     telemetry = [engine.reset(Episode("harbour", seed, 60.0, 12.0, 1_000_000_000, rates, CHANGES))]
     for _ in range(NUM_INTERVALS):
         random = rng.choice([-1.0, 1.0, 0.0], len(table)) if kind == "extreme" else rng.uniform(-1.0, 1.0, len(table))
-        values = table.as_found if kind == "as found" else table.natural(random)
+        values = table.default if kind == "as found" else table.natural(random)
         telemetry.append(engine.step(values))
     return telemetry
 

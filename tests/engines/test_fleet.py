@@ -11,8 +11,8 @@ import pytest
 
 from streamflow_env.engines import ENGINE_NAMES, make_engine, make_fleet
 from streamflow_env.engines.compiled import fleet as compiled_fleet
-from streamflow_env.engines.equivalence import actions
 from streamflow_env.errors import ConfigError
+from studies.equivalence.comparison import actions
 from tests.engines.test_engine_state import SYSTEM, episode
 
 NUM = 3
@@ -51,7 +51,7 @@ def test_the_lock_is_released_while_cells_are_simulated() -> None:
 
 def test_without_the_jit_the_engines_step_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     fleets = [make_fleet("compiled", SYSTEM, 2) for _ in range(2)]
-    controls = np.tile(SYSTEM.control_table.as_found, (2, 1))
+    controls = np.tile(SYSTEM.control_table.default, (2, 1))
     for fleet, is_off in zip(fleets, (0, 1), strict=True):
         monkeypatch.setattr(numba.config, "DISABLE_JIT", is_off)
         fleet.reset(np.arange(2), [episode(1), episode(2)])

@@ -62,11 +62,11 @@ def test_a_full_queue_refuses(engine: str) -> None:
     assert result.service("slow", "queue_full") == result.service("front", "failed") == [1]
 
 
-@pytest.mark.parametrize("serves_departed", [False, True])
-def test_a_deadline_passes_in_a_queue_and_the_user_retries(engine: str, serves_departed: bool) -> None:
+@pytest.mark.parametrize("serves_abandoned", [False, True])
+def test_a_deadline_passes_in_a_queue_and_the_user_retries(engine: str, serves_abandoned: bool) -> None:
     """A deadline of 150 ms; work of 100 ms, one at a time; one retry, at once."""
     users = {"deadline_s": 0.15, "max_retries": 1}
-    system = tiny_system({"slow": pool(100, serves_departed=serves_departed)}, [{"call": "slow"}], users=users)
+    system = tiny_system({"slow": pool(100, serves_abandoned=serves_abandoned)}, [{"call": "slow"}], users=users)
     episode, (a, b, c) = schedule(system, {100: 3})
 
     result = run(engine, system, episode)
@@ -82,7 +82,7 @@ def test_a_deadline_passes_in_a_queue_and_the_user_retries(engine: str, serves_d
     ]
     gone = [front(1, again_b, given_up_b, "deadline", 1), front(2, again_c, given_up_c, "deadline", 1)]
     first_b = (1, 0, 1, 0, "slow", b + ENTERED, turn[1], turn[2], "ok")
-    if serves_departed:
+    if serves_abandoned:
         assert result.visits == [
             *served,
             first_b,
@@ -94,10 +94,10 @@ def test_a_deadline_passes_in_a_queue_and_the_user_retries(engine: str, serves_d
     else:
         assert result.visits == [
             *served,
-            (2, 0, 1, 0, "slow", c + ENTERED, again_c, again_c, "departed"),
+            (2, 0, 1, 0, "slow", c + ENTERED, again_c, again_c, "abandoned"),
             first_b,
             *gone,
-            (2, 1, 1, 0, "slow", again_c + ENTERED, given_up_c, given_up_c, "departed"),
+            (2, 1, 1, 0, "slow", again_c + ENTERED, given_up_c, given_up_c, "abandoned"),
             (1, 1, 1, 0, "slow", again_b + ENTERED, turn[2], turn[3], "ok"),
         ]
     assert result.answers == [
@@ -109,12 +109,12 @@ def test_a_deadline_passes_in_a_queue_and_the_user_retries(engine: str, serves_d
     ]
     assert (result.users("intents"), result.users("attempts"), result.users("intents_failed")) == ([3], [5], [2])
     assert result.users("failed_deadline") == result.service("slow", "deadlines") == [4]
-    assert result.service("slow", "departed") == [0 if serves_departed else 2]
+    assert result.service("slow", "abandoned") == [0 if serves_abandoned else 2]
 
 
 def test_a_departed_request_gives_back_the_workers_it_holds(engine: str) -> None:
-    """It holds `outer` and waits for `inner`, which serves no departed users: `outer` is free for the next at once."""
-    services = {"outer": pool(0, workers=2), "inner": pool(100, serves_departed=False)}
+    """It holds `outer` and waits for `inner`, which serves no abandoned users: `outer` is free for the next at once."""
+    services = {"outer": pool(0, workers=2), "inner": pool(100, serves_abandoned=False)}
     plan = [{"call": "outer", "holding": [{"call": "inner"}]}]
     system = tiny_system(services, plan, users={"deadline_s": 0.15})
     slowdown = Change(0, "inner", "slowdown_factor", 2.0)
@@ -125,10 +125,10 @@ def test_a_departed_request_gives_back_the_workers_it_holds(engine: str) -> None
     assert result.visits == [
         front(0, a, a + 150 * MS, "deadline"),
         front(1, b, b + 150 * MS, "deadline"),
-        (1, 0, 2, 0, "inner", b + ENTERED, b + 150 * MS, b + 150 * MS, "departed"),
+        (1, 0, 2, 0, "inner", b + ENTERED, b + 150 * MS, b + 150 * MS, "abandoned"),
         (1, 0, 1, 0, "outer", b + ENTERED, b + ENTERED, b + 150 * MS, "failed"),
         front(2, c, c + 150 * MS, "deadline"),
-        (2, 0, 2, 0, "inner", b + 150 * MS, c + 150 * MS, c + 150 * MS, "departed"),
+        (2, 0, 2, 0, "inner", b + 150 * MS, c + 150 * MS, c + 150 * MS, "abandoned"),
         (2, 0, 1, 0, "outer", c + ENTERED, b + 150 * MS, c + 150 * MS, "failed"),
         (0, 0, 2, 0, "inner", a + ENTERED, a + ENTERED, a + 215 * MS, "ok"),
         (0, 0, 1, 0, "outer", a + ENTERED, a + ENTERED, a + 215 * MS, "ok"),

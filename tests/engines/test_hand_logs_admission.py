@@ -21,7 +21,7 @@ NETWORK = NETWORK_MS * MS
 def with_front(users: dict[str, Any] | None = None, *, slow_ms: float = 10, **more: Any) -> System:
     """A system whose entry has 10 workers unless given, and calls `slow`, which has as many."""
     interval_s = more.pop("interval_s", 10.0)
-    entry = pool(10, **{"workers": 10, "serves_departed": False, **more})
+    entry = pool(10, **{"workers": 10, "serves_abandoned": False, **more})
     rate = lever("rate", "front", "rate_limit_rps", 1, 100, off=True)
     return tiny_system(
         {"front": entry, "slow": pool(slow_ms, workers=10)}, [{"call": "slow"}], users=users, controls=[rate],
@@ -53,7 +53,7 @@ def test_who_has_waited_to_the_limit_at_the_entry_is_shed(engine: str) -> None:
     assert (result.service("front", "arrivals"), result.service("front", "completions")) == ([3], [2])
     assert result.service("front", "shed") == result.users("failed_shed") == [1]
     assert result.service("front", "queue_ns") == [50 * MS + first - (shed + NETWORK)]
-    assert result.service("front", "failed") == result.service("front", "departed") == [0]
+    assert result.service("front", "failed") == result.service("front", "abandoned") == [0]
     assert result.users("failed_deadline") == result.users("intents_failed") == [0]
     assert (result.users("attempts"), result.users("response_ns")) == ([3], [55 * MS + first - a + second - shed])
 
@@ -104,7 +104,7 @@ def test_a_departed_request_waits_to_the_limit_too(engine: str) -> None:
         (0, 0, 1, 0, "outer", a + ENTERED, a + ENTERED, a + 215 * MS, "ok"),
     ]
     assert [row[4] for row in result.answers] == ["deadline", "deadline"]
-    assert (result.service("inner", "shed"), result.service("inner", "departed")) == ([1], [0])
+    assert (result.service("inner", "shed"), result.service("inner", "abandoned")) == ([1], [0])
     assert (result.users("failed_deadline"), result.users("failed_shed")) == ([2], [0])
 
 
@@ -112,7 +112,7 @@ def test_the_limit_of_an_attempt_is_not_that_of_the_next(engine: str) -> None:
     """It leaves the queue at its deadline, 60 ms, and waits there again when the limit of the first wait, 80, is up."""
     users = {"deadline_s": 0.06, "max_retries": 1}
     system = tiny_system(
-        {"slow": pool(300, serves_departed=False, waiting_limit_s=0.08)}, [{"call": "slow"}], users=users
+        {"slow": pool(300, serves_abandoned=False, waiting_limit_s=0.08)}, [{"call": "slow"}], users=users
     )
     episode, (_, b) = schedule(system, {100: 2})
 
@@ -121,8 +121,8 @@ def test_the_limit_of_an_attempt_is_not_that_of_the_next(engine: str) -> None:
     again = b + 60 * MS
     waits = [row[1:] for row in result.visits if row[0] == 1 and row[4] == "slow"]
     assert waits == [
-        (0, 1, 0, "slow", b + ENTERED, again, again, "departed"),
-        (1, 1, 0, "slow", again + ENTERED, again + 60 * MS, again + 60 * MS, "departed"),
+        (0, 1, 0, "slow", b + ENTERED, again, again, "abandoned"),
+        (1, 1, 0, "slow", again + ENTERED, again + 60 * MS, again + 60 * MS, "abandoned"),
     ]
     assert result.service("slow", "shed") == [0]
 

@@ -269,7 +269,7 @@ def test_a_breaker_opens_refuses_probes_and_closes(engine: str) -> None:
     assert result.call("ask", "attempts") == [0, 2, 2, 0, 3, 0]
     assert result.call("ask", "breaker_open") == result.call("ask", "fallbacks") == [0, 1, 1, 0, 0, 0]
     assert result.call("ask", "timeouts") == result.call("ask", "exhausted") == [0, 2, 2, 0, 0, 0]
-    assert result.service("llm", "abandoned") == [0, 2, 2, 0, 0, 0]
+    assert result.service("llm", "orphaned") == [0, 2, 2, 0, 0, 0]
     assert result.users("personalised") == [0] * 6  # there is no lookup, so no miss
 
 
@@ -375,7 +375,7 @@ def test_a_timed_out_llm_call_goes_on_and_is_abandoned(engine: str) -> None:
         (3, 0, d, d + ENTERED, "ok", 700),
     ]
     assert result.service("llm", "timeouts") == [2, 2, 0]
-    assert result.service("llm", "abandoned") == [2, 1, 1]
+    assert result.service("llm", "orphaned") == [2, 1, 1]
     assert result.service("llm", "in_flight") == [0, 1, 0]
     crossing = 4000 * MS - (c + 25 * MS)
     assert result.service("llm", "busy_ns") == [800 * MS, 400 * MS + crossing, 400 * MS - crossing]

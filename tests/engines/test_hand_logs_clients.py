@@ -24,7 +24,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 def doomed(background: Sequence[Any] = (), **users: Any) -> Any:
     """Every attempt fails, 15 ms after it was sent: there is no room behind the entry."""
-    full = pool(1, workers=1, queue_limit=0, fault_fraction=1.0, serves_departed=True)
+    full = pool(1, workers=1, queue_limit=0, fault_fraction=1.0, serves_abandoned=True)
     services = {"full": {**full, "service_time": constant(0)}}
     return tiny_system(services, [{"call": "full"}], users=users, background=background)
 
@@ -32,7 +32,7 @@ def doomed(background: Sequence[Any] = (), **users: Any) -> Any:
 @pytest.mark.parametrize(("cap_s", "caps_ms"), [(None, (100, 200, 400)), (0.15, (100, 150, 150))])
 def test_full_jitter(engine: str, cap_s: float | None, caps_ms: tuple[int, ...]) -> None:
     """The wait after attempt k is U · min(cap, base · 2^k), of the same draw as the exponential wait."""
-    system = doomed(max_retries=3, think_time_s=0.1, think_law="full_jitter", think_cap_s=cap_s)
+    system = doomed(max_retries=3, think_time_s=0.1, think_time_distribution="full_jitter", think_cap_s=cap_s)
     episode, (sent,) = schedule(system, {100: 1})
 
     result = run(engine, system, episode)
@@ -104,7 +104,7 @@ def test_a_breaker_is_shared_by_all_users(engine: str) -> None:
 
 def test_a_breaker_learns_of_answers_and_of_deadlines(engine: str) -> None:
     """One answered of the last two leaves it closed, being below 0.6; two that passed their deadline open it."""
-    work = {"work": pool(20, workers=1, queue_limit=9, serves_departed=True)}
+    work = {"work": pool(20, workers=1, queue_limit=9, serves_abandoned=True)}
     users = {"deadline_s": 0.05, "breaker": breaker(threshold_fraction=0.6)}
     system = tiny_system(work, [{"call": "work"}], users=users)
     episode, sent = schedule(system, {100: 2, 200: 1, 300: 3, 400: 1})
@@ -154,5 +154,5 @@ def test_the_latency_of_an_index_may_grow_by_so_much_a_query(engine: str) -> Non
 
 def test_a_cap_without_full_jitter_is_refused() -> None:
     system = tiny_system({}, [{"call": "front"}]).model_dump(mode="json")
-    with pytest.raises(ConfigError, match=r"think_cap_s 1\.0: needs think_law full_jitter"):
+    with pytest.raises(ConfigError, match=r"think_cap_s 1\.0: needs think_time_distribution full_jitter"):
         load_system({**system, "users": {**USER_DEFAULTS, "think_cap_s": 1.0}})

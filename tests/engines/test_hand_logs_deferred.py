@@ -16,7 +16,7 @@ from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.engines.draws.hashing import DEFERRED
 from streamflow_env.episode import Change
 from streamflow_env.system import System
-from tests.engines.tiny import MS, Drawn, cache, draw, front, llm, needs_are, run, schedule, tiny_system, users_are
+from tests.engines.tiny import MS, Drawn, cache, draw, front, llm, benefits_are, run, schedule, tiny_system, users_are
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 ASK: dict[str, Any] = {
@@ -115,7 +115,7 @@ def test_a_poll_leaves_to_the_next_what_finds_no_token(engine: str, endpoint: di
 
     assert result.service("later", "queue_ns") == [500 * MS + a + second_ms * MS - (b + 35 * MS)]
     assert result.service("llm", "arrivals") == result.service("llm", "completions") == [2]
-    assert result.service("llm", "rate_limited") == result.service("later", "departed") == [0]
+    assert result.service("llm", "rate_limited") == result.service("later", "abandoned") == [0]
     assert result.service("later", "completions") == result.service("later", "enriched") == [2]
 
 
@@ -137,7 +137,7 @@ def test_a_job_whose_entry_was_written_again_departs(engine: str) -> None:
 
     result = run(engine, system, episode)
 
-    assert (result.service("later", "arrivals"), result.service("later", "departed")) == ([2], [1])
+    assert (result.service("later", "arrivals"), result.service("later", "abandoned")) == ([2], [1])
     assert result.service("later", "completions") == result.service("later", "enriched") == [1]
     assert result.service("later", "queue_ns") == [500 * MS + a + 535 * MS - (b + 35 * MS)]
     assert result.service("cache", "duplicate_fills") == [1]
@@ -149,15 +149,15 @@ def test_a_job_whose_entry_gave_way_departs(engine: str) -> None:
 
     result = run(engine, system, episode)
 
-    assert result.service("cache", "evicted") == result.service("later", "departed") == [1]
+    assert result.service("cache", "evicted") == result.service("later", "abandoned") == [1]
     assert result.service("later", "completions") == result.service("later", "enriched") == [1]
     assert result.service("later", "queue_ns") == [500 * MS + a + 535 * MS - (b + 35 * MS)]
 
 
 @pytest.mark.parametrize(
-    ("reason", "departed"), [("expired", 1), ("invalidated", 1), ("swept once", 0), ("swept twice", 1)]
+    ("reason", "abandoned"), [("expired", 1), ("invalidated", 1), ("swept once", 0), ("swept twice", 1)]
 )
-def test_a_job_whose_entry_has_expired_departs(engine: str, reason: str, departed: int) -> None:
+def test_a_job_whose_entry_has_expired_departs(engine: str, reason: str, abandoned: int) -> None:
     """So does one whose key was invalidated. What a sweep has reached expires when the next sweep begins."""
     services = {"cache": cache(ttl_s=0.3 if reason == "expired" else 10.0, keys_per_item=1)}
     system = with_queue(services=services, background=[{"invalidate": "cache"}])
@@ -167,8 +167,8 @@ def test_a_job_whose_entry_has_expired_departs(engine: str, reason: str, departe
 
     result = run(engine, system, episode)
 
-    assert (result.service("later", "arrivals"), result.service("later", "departed")) == ([1], [departed])
-    assert result.service("later", "completions") == result.service("later", "enriched") == [1 - departed]
+    assert (result.service("later", "arrivals"), result.service("later", "abandoned")) == ([1], [abandoned])
+    assert result.service("later", "completions") == result.service("later", "enriched") == [1 - abandoned]
     assert result.service("later", "queue_ns") == [500 * MS]
 
 
@@ -185,7 +185,7 @@ def test_an_entry_written_again_while_the_llm_was_asked_stays_as_it_is(engine: s
 
     assert [row[5] for row in result.answers] == [500, 500, 500, 1000]
     assert (result.service("later", "completions"), result.service("later", "enriched")) == ([2], [1])
-    assert (result.service("later", "departed"), result.service("later", "queue_ns")) == ([0], [1000 * MS])
+    assert (result.service("later", "abandoned"), result.service("later", "queue_ns")) == ([0], [1000 * MS])
 
 
 def test_the_other_fallbacks_remain_in_an_enriched_entry(engine: str) -> None:
@@ -213,10 +213,10 @@ def test_one_call_of_an_attempt_is_deferred(engine: str) -> None:
     assert result.service("later", "arrivals") == [1]
 
 
-@pytest.mark.parametrize(("need", "deferred"), [((0.0, 0.75), False), ((0.75, 1.0), True)])
-def test_a_share_of_the_fallbacks_is_deferred(engine: str, need: tuple[float, float], deferred: bool) -> None:
+@pytest.mark.parametrize(("llm_benefit", "deferred"), [((0.0, 0.75), False), ((0.75, 1.0), True)])
+def test_a_share_of_the_fallbacks_is_deferred(engine: str, llm_benefit: tuple[float, float], deferred: bool) -> None:
     system = with_queue(ask={"defer_fraction": 0.25})
-    episode, _ = schedule(system, {100: 1, 900: 1}, where=needs_are(need))
+    episode, _ = schedule(system, {100: 1, 900: 1}, where=benefits_are(llm_benefit))
 
     result = run(engine, system, episode)
 
@@ -283,5 +283,5 @@ def test_the_quality_of_a_hit_remains_in_an_enriched_entry(engine: str) -> None:
     result = run(engine, system, episode)
 
     assert [row[5] for row in result.answers] == [500, 250, 250]
-    assert (result.service("later", "arrivals"), result.service("later", "departed")) == ([3], [1])
+    assert (result.service("later", "arrivals"), result.service("later", "abandoned")) == ([3], [1])
     assert result.service("cache", "duplicate_fills") == [0]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 
 def test_a_deadline_gives_a_request_the_worker_that_it_held_itself(engine: str) -> None:
     """One worker: it waits for itself from 15 ms on; at 150 ms the entry gives that worker back, and it has it."""
-    front = pool(ENTRY_MS, serves_departed=False)
+    front = pool(ENTRY_MS, serves_abandoned=False)
     system = tiny_system({"front": front}, [{"call": "front"}], users={"deadline_s": 0.15})
     episode, (sent,) = schedule(system, {100: 1})
 
@@ -25,13 +25,13 @@ def test_a_deadline_gives_a_request_the_worker_that_it_held_itself(engine: str) 
         (0, 0, 1, 0, "front", entered, gone, gone + ENTRY_MS * MS, "ok"),
     ]
     assert result.answers == [(0, 0, sent, gone, "deadline", 0)]
-    assert result.service("front", "departed") == [0]
+    assert result.service("front", "abandoned") == [0]
     assert result.service("front", "completions") == result.service("front", "failed") == [1]
 
 
 def test_who_waits_behind_another_departs_from_the_entry(engine: str) -> None:
     """Two requests hold the two workers and wait for a third: at the first deadline the first in the queue has it."""
-    front = pool(ENTRY_MS, workers=2, serves_departed=False)
+    front = pool(ENTRY_MS, workers=2, serves_abandoned=False)
     system = tiny_system({"front": front}, [{"call": "front"}], users={"deadline_s": 0.15})
     episode, (a, b) = schedule(system, {100: 1, 101: 1})
 

@@ -49,7 +49,7 @@ def test_who_waits_for_too_long_is_shed(engine: str) -> None:
 
 
 def test_who_waits_for_too_long_to_enter_is_shed(engine: str) -> None:
-    front = pool(ENTRY_MS, serves_departed=False, waiting_limit_s=0.004)
+    front = pool(ENTRY_MS, serves_abandoned=False, waiting_limit_s=0.004)
     system = tiny_system({"front": front, "slow": pool(0)}, [{"call": "slow"}])
     episode, (a, b) = schedule(system, {100: 2})
 
@@ -64,7 +64,7 @@ def test_who_waits_for_too_long_to_enter_is_shed(engine: str) -> None:
 @pytest.mark.parametrize(("reserve", "num_admitted"), [(0.0, 2), (0.5, 1), (1.0, 1)])
 def test_admission_keeps_some_for_premium_users(engine: str, reserve: float, num_admitted: int) -> None:
     """Two a second: of three standard requests in one millisecond two are admitted, or one, and one 0.6 s later."""
-    front = pool(ENTRY_MS, workers=9, serves_departed=False, rate_limit_rps=2, admission_reserve_fraction=reserve)
+    front = pool(ENTRY_MS, workers=9, serves_abandoned=False, rate_limit_rps=2, admission_reserve_fraction=reserve)
     system = tiny_system({"front": front, "slow": pool(0, workers=9)}, [{"call": "slow"}])
     episode, sent = schedule(system, {100: 3, 701: 1})
 
@@ -164,7 +164,7 @@ def test_a_deferred_ask_leaves_when_its_entry_is_gone(engine: str) -> None:
 
     result = run(engine, system, episode)
 
-    assert [result.service("later", name) for name in ("arrivals", "lost", "departed")] == [[2], [1], [1]]
+    assert [result.service("later", name) for name in ("arrivals", "lost", "abandoned")] == [[2], [1], [1]]
     assert result.service("llm", "arrivals") == [0]
 
 

@@ -105,7 +105,7 @@ def test_a_query_that_was_given_up_leaves_no_result(engine: str) -> None:
     result = run(engine, system, episode)
 
     assert (result.service("index", "query_hits"), result.service("index", "timeouts")) == ([0], [2])
-    assert result.service("index", "abandoned") == [2]
+    assert result.service("index", "orphaned") == [2]
 
 
 def test_an_answer_of_the_query_cache_slows_down_with_the_index(engine: str) -> None:

@@ -12,14 +12,18 @@ SHARED = (
     "streamflow_env.errors",
     "streamflow_env.engines.draws",
     "streamflow_env.engines.telemetry",
-    "streamflow_env.engines.warm",
+    "streamflow_env.engines.warm_start",
 )
 """Configuration, what happens from outside, draws, telemetry definitions, and the one computed warm state.
 
 The compiled engine keeps its entries in the warm state's slots; the reference engine has a dictionary of its own.
 Its fleet is a fleet, which steps engines and simulates nothing; the reference engine knows of none.
 """
-COMPILED_ALONE = ("streamflow_env.engines.slots.", "streamflow_env.engines.fleet.", "streamflow_env.engines.compiling.")
+COMPILED_ALONE = (
+    "streamflow_env.engines.cache_entries.",
+    "streamflow_env.engines.fleet.",
+    "streamflow_env.engines.compiling.",
+)
 
 
 def imported(engine: str) -> set[str]:

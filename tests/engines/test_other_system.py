@@ -32,7 +32,7 @@ services:
     {kind: llm_endpoint, quota_per_minute: 240, burst: 6, floor_latency_s: 0.05, tail: {mean_s: 0.1, cv: 0.8},
      rejection_time_s: 0.02, retry_after_s: 0.1, background_share_fraction: 0.3}
   door:
-    {kind: worker_pool, replicas: 3, workers_per_replica: 5, queue_limit: 100, serves_departed: false,
+    {kind: worker_pool, replicas: 3, workers_per_replica: 5, queue_limit: 100, serves_abandoned: false,
      service_time: {mean_s: 0.02, distribution: exponential}, startup_delay_s: 6.0, removal_hold_s: 8.0,
      waiting_limit_s: 0.8, admission_reserve_fraction: 0.5, discipline: premium_first}
 calls:
@@ -94,7 +94,7 @@ services:
      startup_delay_s: 4.0, removal_hold_s: 3.0, replication_lag_s: 0.5, write_gap_s: 3.0}
   archive: {kind: database, connections: 1, queue_limit: 0, service_time: {mean_s: 0.05, distribution: exponential}}
   gate:
-    {kind: worker_pool, replicas: 2, workers_per_replica: 8, queue_limit: 20, serves_departed: false,
+    {kind: worker_pool, replicas: 2, workers_per_replica: 8, queue_limit: 20, serves_abandoned: false,
      service_time: {mean_s: 0.0}}
   crane:
     {kind: worker_pool, replicas: 2, workers_per_replica: 3, cores_per_replica: 1, cpu_pressure: 3.0,
@@ -102,7 +102,7 @@ services:
      removal_hold_s: 0.0, fault_fraction: 0.05}
   clerk:
     {kind: worker_pool, replicas: 1, workers_per_replica: 4, queue_limit: 5, service_time: {mean_s: 0.02, cv: 2.0},
-     serves_departed: false, startup_delay_s: 7.0, removal_hold_s: 4.0, waiting_limit_s: 0.3,
+     serves_abandoned: false, startup_delay_s: 7.0, removal_hold_s: 4.0, waiting_limit_s: 0.3,
      discipline: premium_first}
   mail: {kind: consumer, queue_limit: 6, batch_size: 4, batch_time: {mean_s: 0.3, cv: 0.5}}
 calls:
@@ -149,7 +149,7 @@ users:
    think_time_s: 0.0}
 services:
   camp:
-    {kind: worker_pool, replicas: 1, workers_per_replica: 1000, queue_limit: 0, serves_departed: false,
+    {kind: worker_pool, replicas: 1, workers_per_replica: 1000, queue_limit: 0, serves_abandoned: false,
      service_time: {mean_s: 90000.0, cv: 0.7}}
   ice: {kind: vector_index, base_latency_s: 70000.0, saturated_latency_s: 900000.0, knee_in_flight: 7.0, cv: 0.25}
   oracle:
@@ -172,12 +172,13 @@ sla: {target_s: 0.1, worst_s: 1.0}
 users:
   {num_users: 70, popularity_exponent: 0.5, return_fraction: 0.3, return_gap_s: 5.0, lookback_s: 10,
    premium_fraction: 0.3, entry: turnstile, network_s: 0.004, deadline_s: 0.4, retry_fraction: 0.9, max_retries: 4,
-   think_time_s: 0.3, think_law: full_jitter, think_cap_s: 0.8, retry_budget_fraction: 0.6, retry_budget_cap: 7,
+   think_time_s: 0.3, think_time_distribution: full_jitter, think_cap_s: 0.8, retry_budget_fraction: 0.6,
+   retry_budget_cap: 7,
    breaker: {threshold_fraction: 0.5, window_size: 12, minimum_calls: 6, slow_call_s: 0.3, open_s: 0.7,
              half_open_calls: 3}}
 services:
   turnstile:
-    {kind: worker_pool, replicas: 2, workers_per_replica: 9, queue_limit: 30, serves_departed: false,
+    {kind: worker_pool, replicas: 2, workers_per_replica: 9, queue_limit: 30, serves_abandoned: false,
      service_time: {mean_s: 0.003, cv: 1.0}, waiting_limit_s: 0.3}
   bar: {kind: worker_pool, replicas: 1, workers_per_replica: 1, queue_limit: 15, fault_fraction: 0.05,
         service_time: {mean_s: 0.03, distribution: exponential}}
@@ -213,12 +214,12 @@ CHANGES = {
     "glacier": (Change(500_000_000_000_000, "ice", "slowdown_factor", 1.3),),
 }
 HAPPENS = {
-    "stadium": "queue_full failed abandoned timeouts deadlines faults",
-    "library": "queue_full shed failed abandoned timeouts deadlines rate_limited breaker_open hits stale_hits item_hits"
-    " fills duplicate_fills evicted invalidated sweep_backlog deferred departed lost enriched retries_refused",
-    "warehouse": "queue_full shed departed failed abandoned timeouts deadlines faults lost cpu_queue_length query_hits"
+    "stadium": "queue_full failed orphaned timeouts deadlines faults",
+    "library": "queue_full shed failed orphaned timeouts deadlines rate_limited breaker_open hits stale_hits item_hits"
+    " fills duplicate_fills evicted invalidated sweep_backlog deferred abandoned lost enriched retries_refused",
+    "warehouse": "queue_full shed abandoned failed orphaned timeouts deadlines faults lost cpu_queue_length query_hits"
     " stale_reads retries_refused",
-    "glacier": "abandoned timeouts",
+    "glacier": "orphaned timeouts",
 }
 TEXTS = {"library": LIBRARY, "warehouse": WAREHOUSE, "glacier": GLACIER, "stadium": STADIUM}
 NUM_INTERVALS = 12
@@ -245,7 +246,7 @@ def settings(system: System, kind: str) -> list[np.ndarray]:
     table = system.control_table
     rng = np.random.default_rng(5)
     return {
-        "as found": [table.action(table.as_found)] * NUM_INTERVALS,
+        "as found": [table.action(table.default)] * NUM_INTERVALS,
         "low": [np.full(len(table), -1.0)] * NUM_INTERVALS,
         "high": [np.full(len(table), 1.0)] * NUM_INTERVALS,
         "random": [rng.uniform(-1.0, 1.0, len(table)) for _ in range(NUM_INTERVALS)],
@@ -301,7 +302,7 @@ def test_nothing_is_compiled_anew_for_another_system(system: System) -> None:
 
     engine = make_engine("compiled", system, log=True)
     engine.reset(episode_of(system, 0, 1.0))
-    engine.step(system.control_table.as_found)
+    engine.step(system.control_table.default)
 
     assert {name: list(f.signatures) for name, f in kernels.items()} == before
     assert len(kernels["run_interval"].signatures) == 1

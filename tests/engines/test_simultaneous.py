@@ -82,7 +82,7 @@ def test_replicas_are_ready_before_an_arrival(engine: str, after_ns: int, outcom
     """The second request finds the first's worker busy, and no queue; a second replica is ready when it arrives."""
 
     def with_delay(startup_delay_s: float) -> System:
-        entry = pool(10, queue_limit=0, serves_departed=False, startup_delay_s=startup_delay_s)
+        entry = pool(10, queue_limit=0, serves_abandoned=False, startup_delay_s=startup_delay_s)
         replicas = lever("replicas", "front", "replicas", 1, 2)
         return tiny_system({"front": entry, "slow": pool(50, workers=2)}, [{"call": "slow"}], controls=[replicas])
 
@@ -102,7 +102,7 @@ def test_an_arrival_comes_before_a_step(engine: str, after_ns: int, outcome: str
 
     def with_work(slow_s: float) -> System:
         slow = pool(0) | {"service_time": {"mean_s": slow_s, "cv": 0.0}}
-        return tiny_system({"front": pool(10, queue_limit=0, serves_departed=False), "slow": slow}, [{"call": "slow"}])
+        return tiny_system({"front": pool(10, queue_limit=0, serves_abandoned=False), "slow": slow}, [{"call": "slow"}])
 
     requests = {100: 1, 200: 1}
     _, (a, b) = schedule(with_work(0.05), requests)
@@ -208,14 +208,14 @@ def test_a_replica_that_is_ready_at_the_waiting_limit_is_in_time(engine: str, af
 @pytest.mark.parametrize(("more_ns", "outcome"), [(0, "deadline"), (-1, "shed")])
 def test_a_deadline_comes_before_the_waiting_limit(engine: str, more_ns: int, outcome: str) -> None:
     """The second request waits from 15 ms after it was sent, for a deadline of 50 ms and a limit of 35."""
-    slow = pool(200, serves_departed=False, waiting_limit_s=(35 * MS + more_ns) / 1e9)
+    slow = pool(200, serves_abandoned=False, waiting_limit_s=(35 * MS + more_ns) / 1e9)
     system = tiny_system({"slow": slow}, [{"call": "slow"}], users={"deadline_s": 0.05})
     episode, (_, b) = schedule(system, {100: 2})
 
     result = run(engine, system, episode)
 
     assert sorted(result.answers)[1] == (1, 0, b, b + 50 * MS + more_ns, outcome, 0)
-    assert (result.service("slow", "departed"), result.service("slow", "shed")) == ([1 + more_ns], [-more_ns])
+    assert (result.service("slow", "abandoned"), result.service("slow", "shed")) == ([1 + more_ns], [-more_ns])
 
 
 @pytest.mark.parametrize(("more_ns", "outcome"), [(0, "queue full"), (-1, "ok")])
@@ -223,7 +223,7 @@ def test_an_arrival_comes_before_the_waiting_limit(engine: str, more_ns: int, ou
     """One works, one waits; a third finds the queue full, unless the second has been given up before."""
 
     def with_limit(waiting_limit_s: float) -> System:
-        entry = pool(10, queue_limit=1, serves_departed=False, waiting_limit_s=waiting_limit_s)
+        entry = pool(10, queue_limit=1, serves_abandoned=False, waiting_limit_s=waiting_limit_s)
         return tiny_system({"front": entry, "slow": pool(100)}, [{"call": "slow"}])
 
     requests = {100: 2, 120: 1}

@@ -120,7 +120,7 @@ def tiny_system(
             "warmup_s": 0.0,
             "sla": {"target_s": 0.1, "worst_s": 1.0},
             "users": {**USER_DEFAULTS, **(users or {})},
-            "services": {"front": pool(ENTRY_MS, workers=10, serves_departed=False), **services},
+            "services": {"front": pool(ENTRY_MS, workers=10, serves_abandoned=False), **services},
             "calls": calls or {},
             "classes": classes,
             "controls": [{"meaning": "-", **control} for control in (*controls, unused)],
@@ -147,7 +147,7 @@ class Drawn:
         """Number (purpose, step, round) of a request's first attempt."""
         return draw(self.seed, REQUESTS, request, draw_index(purpose, 0, step, round_))
 
-    def need(self, request: int) -> float:
+    def llm_benefit(self, request: int) -> float:
         """How badly precomputed preferences fit the user of a request."""
         return draw(self.seed, USERS, self.users[request], NEED)
 
@@ -175,9 +175,9 @@ def items_are(pattern: str) -> Wanted:
     return lambda drawn: _pattern([drawn.item(request) for request in range(len(pattern))]) == _pattern(pattern)
 
 
-def needs_are(*bounds: tuple[float, float]) -> Wanted:
+def benefits_are(*bounds: tuple[float, float]) -> Wanted:
     """The needs of the requests' users lie within these bounds."""
-    return lambda drawn: all(low <= drawn.need(request) < high for request, (low, high) in enumerate(bounds))
+    return lambda drawn: all(low <= drawn.llm_benefit(request) < high for request, (low, high) in enumerate(bounds))
 
 
 def _pattern(names: Sequence[Any]) -> list[int]:

@@ -40,7 +40,7 @@ def empty_telemetry(system: System) -> Telemetry:
         calls=np.zeros(len(system.calls), CALL),
         sojourn=np.zeros((len(system.services), NUM_BUCKETS), np.int32),
         response=np.zeros((len(system.classes), 2, NUM_BUCKETS), np.int32),
-        controls=system.control_table.as_found.copy(),
+        controls=system.control_table.default.copy(),
     )
 
 
@@ -58,7 +58,7 @@ class FakeEngine:
         self._random = np.random.default_rng(episode.seed)
         self._now_ns = round(max(self._system.warmup_s - self._system.control_interval_s, 0) * NS)
         self._last = None
-        return self._interval(self._system.control_table.as_found)
+        return self._interval(self._system.control_table.default)
 
     def step(self, controls: NDArray[np.float64]) -> Telemetry:
         return self._interval(controls)

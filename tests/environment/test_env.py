@@ -17,9 +17,9 @@ from gymnasium.error import ResetNeeded
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.environment import env as env_module
 from streamflow_env.environment.accounting import accounting_errors
-from streamflow_env.environment.adding import add
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.rewards import REWARD_TERMS
+from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import load_system
@@ -60,11 +60,11 @@ def test_every_request_is_accounted_for_at_every_step(engine: str) -> None:
 def test_a_copy_in_mid_episode_goes_on_identically(engine: str, duplicate: Any) -> None:
     env = make(engine)
     env.reset(seed=2)
-    env.step(env.as_found_action)
+    env.step(env.default_action)
     other = duplicate(env)
     for _ in range(2):
-        observation, reward, _, _, info = env.step(env.as_found_action)
-        other_observation, other_reward, _, _, other_info = other.step(env.as_found_action)
+        observation, reward, _, _, info = env.step(env.default_action)
+        other_observation, other_reward, _, _, other_info = other.step(env.default_action)
         np.testing.assert_array_equal(observation, other_observation)
         assert reward == other_reward
         assert info == other_info
@@ -73,18 +73,18 @@ def test_a_copy_in_mid_episode_goes_on_identically(engine: str, duplicate: Any) 
 
 def test_an_episode_is_truncated_at_its_horizon_and_never_terminated(fake: StreamFlowEnv) -> None:
     fake.reset(seed=0)
-    ends = [fake.step(fake.as_found_action)[2:4] for _ in range(4)]
+    ends = [fake.step(fake.default_action)[2:4] for _ in range(4)]
     assert ends == [(False, False)] * 3 + [(False, True)]
     assert fake.time_s == 60.0
     with pytest.raises(ResetNeeded, match="horizon"):
-        fake.step(fake.as_found_action)
+        fake.step(fake.default_action)
     fake.reset()
-    fake.step(fake.as_found_action)
+    fake.step(fake.default_action)
 
 
 def test_nothing_goes_before_reset(fake: StreamFlowEnv) -> None:
     with pytest.raises(ResetNeeded, match="reset"):
-        fake.step(fake.as_found_action)
+        fake.step(fake.default_action)
     with pytest.raises(ResetNeeded):
         _ = fake.telemetry
     with pytest.raises(ResetNeeded):
@@ -101,12 +101,12 @@ def test_a_seed_gives_the_same_episodes_and_no_seed_new_ones(fake: StreamFlowEnv
 def test_a_seed_means_the_same_in_another_process() -> None:
     code = (
         "from tests.environment.test_env import make; e = make(); o, i = e.reset(seed=11); "
-        "print(i['episode_seed'], e.step(e.as_found_action)[0].tobytes().hex())"
+        "print(i['episode_seed'], e.step(e.default_action)[0].tobytes().hex())"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     env = make()
     _, info = env.reset(seed=11)
-    assert result.stdout.split() == [str(info["episode_seed"]), env.step(env.as_found_action)[0].tobytes().hex()]
+    assert result.stdout.split() == [str(info["episode_seed"]), env.step(env.default_action)[0].tobytes().hex()]
 
 
 def test_an_option_picks_the_episode(fake: StreamFlowEnv) -> None:
@@ -139,7 +139,7 @@ def test_wrong_options_are_errors(fake: StreamFlowEnv, options: dict[str, Any], 
 
 def test_actions_that_cannot_be_used_name_the_control(fake: StreamFlowEnv) -> None:
     fake.reset(seed=0)
-    action = fake.as_found_action.copy()
+    action = fake.default_action.copy()
     action[2] = np.nan
     with pytest.raises(ConfigError, match=fake.control_table.names[2]):
         fake.step(action)
@@ -155,13 +155,13 @@ def test_actions_beyond_the_box_are_clipped(fake: StreamFlowEnv) -> None:
     assert fake.observation_space.contains(observation)
 
 
-def test_the_as_found_action_leaves_everything_as_found(fake: StreamFlowEnv) -> None:
-    assert fake.as_found_action.dtype == np.float32
+def test_the_as_found_action_leaves_everything_do_nothing(fake: StreamFlowEnv) -> None:
+    assert fake.default_action.dtype == np.float32
     with pytest.raises(ValueError, match="read-only"):
-        fake.as_found_action[0] = 1.0
+        fake.default_action[0] = 1.0
     fake.reset(seed=0)
-    *_, info = fake.step(fake.as_found_action)
-    found = dict(zip(SYSTEM.control_table.names, SYSTEM.control_table.as_found, strict=True))
+    *_, info = fake.step(fake.default_action)
+    found = dict(zip(SYSTEM.control_table.names, SYSTEM.control_table.default, strict=True))
     assert info["controls"] == pytest.approx(found, rel=1e-6)  # an action is a float32
     assert info["reward_terms"]["churn"] == 0.0
 
@@ -174,7 +174,7 @@ def test_info_is_flat_finite_and_sums_up_to_the_reward(fake: StreamFlowEnv) -> N
     assert info["scenario"] == "minute"
     assert info["time_s"] == SYSTEM.control_interval_s
     assert tuple(info["reward_terms"]) == tuple(REWARD_TERMS)
-    assert reward == add(info["reward_terms"].values())
+    assert reward == sequential_sum(info["reward_terms"].values())
     for part in ("metrics", "reward_terms", "controls"):
         assert all(type(value) is float and np.isfinite(value) for value in info[part].values())
 
@@ -220,7 +220,7 @@ def test_a_campaign_is_announced_in_the_observation(fake: StreamFlowEnv) -> None
         "spread_s": 15, "open_fraction": 0.2, "opens_delay_s": 0, "opens_spread_s": 20, "announced_s": 15,
     }  # fmt: skip
     fake.scenario = load_scenario({**MINUTE, "incidents": [campaign]})
-    observations = [fake.reset(seed=0)[0], *(fake.step(fake.as_found_action)[0] for _ in range(4))]
+    observations = [fake.reset(seed=0)[0], *(fake.step(fake.default_action)[0] for _ in range(4))]
     decoded = fake.observation_table.decode(np.array(observations))
     assert decoded["announced.starts_in_s"] == pytest.approx([1800, 15, 0, 0, 1800], abs=1e-3)
     assert decoded["announced.expected_rps"] == pytest.approx([0, 10, 10, 10, 0], abs=1e-4)

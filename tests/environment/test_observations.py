@@ -20,14 +20,14 @@ from tests.environment.fake import FakeEngine, empty_telemetry
 SYSTEM = load_system()
 TABLE = ObservationTable(SYSTEM)
 CONTROLS = SYSTEM.control_table
-AS_FOUND = CONTROLS.action(CONTROLS.as_found)
+DO_NOTHING = CONTROLS.action(CONTROLS.default)
 EPISODE = Episode("any", 0, 60.0, 0.0, 10**9, np.zeros((len(SYSTEM.classes), 120)))
 
 
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1, 10, 1000, 1_000_000]), hour=st.floats(0, 24))
 def test_any_telemetry_is_within_the_bounds(seed: int, scale: int, hour: float) -> None:
     telemetry = FakeEngine(SYSTEM, scale=scale).reset(dataclasses.replace(EPISODE, seed=seed))
-    observation = TABLE.encode(telemetry, hour, AS_FOUND)
+    observation = TABLE.encode(telemetry, hour, DO_NOTHING)
     assert observation.dtype == np.float32
     assert observation.shape == (TABLE.size,) == (len(TABLE.names),)
     assert (observation >= TABLE.low).all()
@@ -53,7 +53,7 @@ def test_counts_come_back_exactly() -> None:
     telemetry = empty_telemetry(SYSTEM)
     for count in (0, 1, 2, 7, 137, 499):
         telemetry.services["queue_length"] = count
-        decoded = TABLE.decode(TABLE.encode(telemetry, 0.0, AS_FOUND))
+        decoded = TABLE.decode(TABLE.encode(telemetry, 0.0, DO_NOTHING))
         queues = [value for name, value in decoded.items() if name.endswith("queue_length")]
         assert queues == [count] * len(queues)
     for name, pool in SYSTEM.pools():
@@ -81,7 +81,7 @@ def test_known_telemetry_reads_as_known_values() -> None:
     telemetry.services["breaker_open"][llm], telemetry.services["tokens_milli"][llm] = 25, 12_500
     telemetry.classes["within_sla"][users, PREMIUM], telemetry.classes["late"][users, PREMIUM] = 3, 1
     telemetry.response[users, PREMIUM, 300] = 4
-    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, AS_FOUND))
+    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, DO_NOTHING))
     assert decoded["engine.arrival_rate_rps"] == pytest.approx(90 / seconds)
     assert decoded["engine.utilisation"] == pytest.approx(0.25)
     assert decoded["llm.requests_per_min"] == pytest.approx(100 * 60 / seconds)
@@ -98,7 +98,7 @@ def decoded_of(name: str, **counts: int) -> dict[str, float]:
     telemetry = empty_telemetry(SYSTEM)
     for field, count in counts.items():
         telemetry.services[field][SYSTEM.service_names.index(name)] = count
-    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, AS_FOUND))
+    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, DO_NOTHING))
     return {field: float(value) for field, value in decoded.items()}
 
 
@@ -134,7 +134,7 @@ def test_what_a_calls_controls_do_can_be_read() -> None:
         telemetry.calls[field][llm] = count
     telemetry.calls["attempts"][vector] = 40
     telemetry.services["query_hits"][SYSTEM.service_names.index("vector_db")] = 10
-    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, AS_FOUND))
+    decoded = TABLE.decode(TABLE.encode(telemetry, 6.0, DO_NOTHING))
     assert decoded["engine_llm.deferred_fraction"] == pytest.approx(0.25)
     assert decoded["engine_llm.retries_refused_fraction"] == pytest.approx(0.25)
     assert decoded["vector_db.query_hit_fraction"] == pytest.approx(0.25)
@@ -147,7 +147,7 @@ def test_what_a_calls_controls_do_can_be_read() -> None:
     [((math.inf, 0.0), 1800.0, 0.0), ((450.0, 20.0), 450.0, 20.0), ((0.0, 20.0), 0.0, 20.0), ((0, 1e9), 0.0, 301.5)],
 )
 def test_what_is_announced_comes_back(announced: tuple[float, float], starts_in_s: float, expected_rps: float) -> None:
-    decoded = TABLE.decode(TABLE.encode(empty_telemetry(SYSTEM), 6.0, AS_FOUND, announced))
+    decoded = TABLE.decode(TABLE.encode(empty_telemetry(SYSTEM), 6.0, DO_NOTHING, announced))
     assert decoded["announced.starts_in_s"] == pytest.approx(starts_in_s, abs=1e-3)
     assert decoded["announced.expected_rps"] == pytest.approx(expected_rps, rel=1e-5)
     assert TABLE.names.index("announced.expected_rps") + 1 == TABLE.names.index("time_of_day.sin")
@@ -155,8 +155,8 @@ def test_what_is_announced_comes_back(announced: tuple[float, float], starts_in_
 
 def test_nothing_announced_is_the_default() -> None:
     telemetry = empty_telemetry(SYSTEM)
-    nothing = TABLE.encode(telemetry, 6.0, AS_FOUND, NOTHING_ANNOUNCED)
-    np.testing.assert_array_equal(TABLE.encode(telemetry, 6.0, AS_FOUND), nothing)
+    nothing = TABLE.encode(telemetry, 6.0, DO_NOTHING, NOTHING_ANNOUNCED)
+    np.testing.assert_array_equal(TABLE.encode(telemetry, 6.0, DO_NOTHING), nothing)
 
 
 @given(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines.telemetry import PREMIUM, STANDARD, Telemetry
-from streamflow_env.environment.document import WEIGHT
 from streamflow_env.environment.rewards import LEAST_LOAD, REWARD_TERMS, RewardWeights, load_reward, reward_terms
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import Cache, LlmEndpoint, load_system
+from studies.reference.tables import WEIGHT
 from tests.environment.fake import empty_telemetry
 
 SYSTEM = load_system()
@@ -24,7 +24,7 @@ NS = 10**9
 
 
 def terms(telemetry: Telemetry, weights: RewardWeights = WEIGHTS) -> dict[str, float]:
-    return reward_terms(telemetry, SYSTEM.control_table.as_found, SYSTEM, weights)
+    return reward_terms(telemetry, SYSTEM.control_table.default, SYSTEM, weights)
 
 
 def users(**counts: int) -> Telemetry:
@@ -138,14 +138,14 @@ def test_no_request_of_the_llm_is_worth_more_than_none() -> None:
         telemetry.services["arrivals"][rows] = 159, 100
         telemetry.services["rate_limited"][rows] = 25, rate_limited
         telemetry.services["breaker_open"][rows] = 134, 100 - rate_limited
-        assert -1e-12 < reward_terms(telemetry, SYSTEM.control_table.as_found, system, WEIGHTS)["llm"] <= 0.0
+        assert -1e-12 < reward_terms(telemetry, SYSTEM.control_table.default, system, WEIGHTS)["llm"] <= 0.0
 
 
 def test_a_longer_ttl_does_not_make_an_age_younger() -> None:
     data = SYSTEM.model_dump(mode="json", exclude_unset=True)
     data["services"]["cache"]["ttl_s"] = 7200.0
     telemetry = service("cache", age_ns=90 * 900 * NS)
-    longer = reward_terms(telemetry, SYSTEM.control_table.as_found, load_system(data), WEIGHTS)
+    longer = reward_terms(telemetry, SYSTEM.control_table.default, load_system(data), WEIGHTS)
     assert longer["age"] == terms(telemetry)["age"]
     half = load_reward({**ONES, "age_scale_s": 900.0})
     assert terms(telemetry, half)["age"] == pytest.approx(2 * terms(telemetry)["age"])

@@ -50,7 +50,7 @@ def make_sync(mode: AutoresetMode, num_envs: int = NUM, **arguments: Any) -> Syn
 def actions(step: int, num_envs: int = NUM) -> NDArray[np.float32]:
     """Random settings beyond the box too, as found now and then."""
     drawn = np.random.default_rng(step).uniform(-1.2, 1.2, (num_envs, len(SYSTEM.control_table)))
-    found = SYSTEM.control_table.action(SYSTEM.control_table.as_found)
+    found = SYSTEM.control_table.action(SYSTEM.control_table.default)
     return np.where(step % 3 == 0, found, drawn).astype(np.float32)
 
 
@@ -189,7 +189,7 @@ def test_gymnasium_makes_it_by_default_with_its_options() -> None:
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     statistics = gymnasium.wrappers.vector.RecordEpisodeStatistics(env)
     statistics.reset(seed=0)
-    statistics.step(np.tile(env.problem.as_found_action, (2, 1)))
+    statistics.step(np.tile(env.problem.default_action, (2, 1)))
     statistics.close()
 
 

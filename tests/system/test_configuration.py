@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     "number in quotes": ([("services.auth.replicas", "2")], ["services.auth", "replicas", "'2'", "integer"]),
     "fraction for an integer": ([("services.auth.replicas", 2.5)], ["services.auth", "replicas", "2.5", "integer"]),
     "boolean for an integer": ([("services.auth.replicas", True)], ["services.auth", "replicas", "True", "integer"]),
-    "number for a flag": ([("services.auth.serves_departed", 1)], ["serves_departed", "= 1", "boolean"]),
+    "number for a flag": ([("services.auth.serves_abandoned", 1)], ["serves_abandoned", "= 1", "boolean"]),
     "number for a name": ([("name", 3)], ["name = 3", "string"]),
     "nothing for a number": ([("sla.target_s", None)], ["sla.target_s", "None", "number"]),
     "infinity": ([("users.deadline_s", float("inf"))], ["users.deadline_s", "inf", "finite"]),
@@ -61,7 +61,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     "worst below target": ([("sla.worst_s", 0.1)], ["sla", "worst_s 0.1", "above target_s 0.2"]),
     "unknown entry": ([("users.entry", "door")], ["users.entry", "'door'", "worker_pool"]),
     "entry of another kind": ([("users.entry", "cache")], ["users.entry", "'cache'", "worker_pool"]),
-    "entry that serves departed users": ([("services.gateway.serves_departed", True)], ["gateway", "false"]),
+    "entry that serves abandoned users": ([("services.gateway.serves_abandoned", True)], ["gateway", "false"]),
     "call to nowhere": ([("calls.engine_llm.to", "gpt")], ["calls.engine_llm.to", "'gpt'", "llm"]),
     "call to a pool": ([("calls.engine_llm.to", "auth")], ["calls.engine_llm.to", "'auth'", "llm_endpoint"]),
     "timeout of a database": ([("calls.profile_query.timeout_s", 1.0)], ["profile_query.timeout_s", "database"]),
@@ -227,7 +227,7 @@ def test_a_missing_file_and_an_unreadable_one(tmp_path: Path) -> None:
 
 def test_a_call_may_bear_the_name_of_a_service() -> None:
     system = load_system(changed(("calls.auth", {"to": "profile_db"})))
-    assert system.control_table.as_found[control("auth_replicas")] == SHIPPED["services"]["auth"]["replicas"]
+    assert system.control_table.default[control("auth_replicas")] == SHIPPED["services"]["auth"]["replicas"]
 
 
 def test_nothing_can_be_changed_afterwards() -> None:
@@ -235,7 +235,7 @@ def test_nothing_can_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         system.warmup_s = 0.0  # type: ignore[misc]
     with pytest.raises(ValueError, match="read-only"):
-        system.control_table.as_found[0] = 1.0
+        system.control_table.default[0] = 1.0
 
 
 def test_a_shipped_file_says_everything_once() -> None:

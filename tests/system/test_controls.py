@@ -73,8 +73,8 @@ def test_off_is_reached_whatever_the_rounding() -> None:
 
 
 def test_as_found_comes_back() -> None:
-    assert TABLE.natural(TABLE.action(TABLE.as_found)) == pytest.approx(TABLE.as_found, rel=1e-6)
-    found = dict(zip(TABLE.names, TABLE.as_found.tolist(), strict=True))
+    assert TABLE.natural(TABLE.action(TABLE.default)) == pytest.approx(TABLE.default, rel=1e-6)
+    found = dict(zip(TABLE.names, TABLE.default.tolist(), strict=True))
     off = {control.name: control.high for control in TABLE.controls if control.off_at_high}
     assert found == found | off, "what can be off is off as found"
     assert found["auth_replicas"] == SYSTEM.services["auth"].replicas  # type: ignore[union-attr]
@@ -85,14 +85,14 @@ def test_as_found_comes_back() -> None:
 def test_no_half_of_the_axis_is_dead(name: str) -> None:
     """In each half of [-1, 1] the natural value changes, and it never turns back."""
     index = TABLE.names.index(name)
-    action = TABLE.action(TABLE.as_found).astype(np.float64)
+    action = TABLE.action(TABLE.default).astype(np.float64)
     values = []
     for position in np.linspace(-1, 1, 201):
         action[index] = position
         natural = TABLE.natural(action)
         values.append(natural[index])
         others = np.arange(NUM) != index
-        assert natural[others] == pytest.approx(TABLE.as_found[others], rel=1e-6), "a control moves itself only"
+        assert natural[others] == pytest.approx(TABLE.default[others], rel=1e-6), "a control moves itself only"
     assert (np.diff(values) >= 0).all()
     assert values[0] < values[100] < values[200]
 
@@ -113,7 +113,7 @@ def test_an_action_of_a_wrong_shape(shape: tuple[int, ...]) -> None:
 
 def test_controls_by_name() -> None:
     natural = TABLE.with_values(auth_replicas=7, llm_ask=0.25)
-    changed = {name: new for name, new, old in zip(TABLE.names, natural, TABLE.as_found, strict=True) if new != old}
+    changed = {name: new for name, new, old in zip(TABLE.names, natural, TABLE.default, strict=True) if new != old}
     assert changed == {"auth_replicas": 7, "llm_ask": 0.25}
     with pytest.raises(ConfigError, match="unknown control 'auth'; known: gateway_replicas"):
         TABLE.with_values(auth=5)

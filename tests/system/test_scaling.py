@@ -12,7 +12,7 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
 from streamflow_env.system.scaling import EXTENSIVE, INTENSIVE, INVERSE, scaled
 from streamflow_env.system.schema import Frozen
-from tests.validation.small import small_system
+from tests.studies.accounting.small import small_system
 
 FACTOR = 4
 NUM_STEPS = 480
@@ -63,8 +63,8 @@ def test_controls_of_what_is_extensive_have_wider_ranges() -> None:
         "cache_memory",
     }
     assert all(both == (1.0, 1.0) for name, both in ranges.items() if name not in wider)
-    np.testing.assert_allclose(cell.control_table.action(cell.control_table.as_found),
-                               large.control_table.action(large.control_table.as_found), atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(cell.control_table.action(cell.control_table.default),
+                               large.control_table.action(large.control_table.default), atol=1e-6)  # fmt: skip
 
 
 def test_what_is_off_stays_off_and_once_is_the_same() -> None:
@@ -99,5 +99,5 @@ def _means(factor: int) -> dict[str, float]:
     """Means of the metrics over the intervals of an episode, as found."""
     env = StreamFlowEnv(STEADY, system=scaled(load_system(), factor))
     env.reset(options={"episode_seed": 1})
-    seen = [env.step(env.as_found_action)[-1]["metrics"] for _ in range(NUM_STEPS)]
+    seen = [env.step(env.default_action)[-1]["metrics"] for _ in range(NUM_STEPS)]
     return {name: float(np.mean([metrics[name] for metrics in seen])) for name in seen[0]}

@@ -15,7 +15,7 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
 from streamflow_env.system.schema import parse
 from streamflow_env.traffic import Load, Trace, TraceTraffic, read_trace
-from streamflow_env.traffic.example import example_counts, example_csv
+from studies.traces.example_day import example_counts, example_csv
 
 SHARED_TRACES = Path(__file__).resolve().parents[3] / "shared" / "traces"
 

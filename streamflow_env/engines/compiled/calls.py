@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from streamflow_env.engines.compiled.agenda import (
+from streamflow_env.engines.compiled.breaker import permits, record
+from streamflow_env.engines.compiled.cache import item_of
+from streamflow_env.engines.compiled.event_queue import (
     RELEASE_EVENT,
     order_of,
     queue_for_core,
     schedule,
     wait,
 )
-from streamflow_env.engines.compiled.breaker import permits, record
-from streamflow_env.engines.compiled.caching import item_of
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
-from streamflow_env.engines.compiled.need import fallback_of, falls_back_at_once, is_asked, is_deferred
+from streamflow_env.engines.compiled.llm_benefit import fallback_of, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.compiled.records import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
 from streamflow_env.engines.compiled.services import (
     HAD,
@@ -313,4 +313,4 @@ def release(w: Any, s: Any) -> None:
     touch(w.now, s)
     s.busy -= 1
     s.in_flight -= 1
-    s.abandoned += 1
+    s.orphaned += 1

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.agenda import ENRICH_EVENT, POLL_EVENT, order_of, schedule
+from streamflow_env.engines.cache_entries import FREE, find
+from streamflow_env.engines.compiled.event_queue import ENRICH_EVENT, POLL_EVENT, order_of, schedule
 from streamflow_env.engines.compiled.llm import latency_ns, take_token
 from streamflow_env.engines.compiled.records import CELL, JOB
 from streamflow_env.engines.compiled.services import complete, touch
 from streamflow_env.engines.compiling import kernel
 from streamflow_env.engines.draws.hashing import DEFERRED, stream_key, uniform
-from streamflow_env.engines.slots import FREE, find
 
 
 @kernel
@@ -72,7 +72,7 @@ def poll(w: Any, services: Any, heap: Any, entries: Any, index: Any, memory: Any
         s.queue_length -= 1
         if is_gone:
             s.in_flight -= 1
-            s.departed += 1
+            s.abandoned += 1
     if s.queue_length > 0:
         _poll_later(w, s, heap, queue)
 

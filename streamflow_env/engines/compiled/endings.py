@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.agenda import (
+from streamflow_env.engines.compiled.breaker import record
+from streamflow_env.engines.compiled.clients import grants_retry, think_ns
+from streamflow_env.engines.compiled.event_queue import (
     ARRIVAL_EVENT,
     ATTEMPT_MASK,
     ATTEMPT_SHIFT,
@@ -17,8 +19,6 @@ from streamflow_env.engines.compiled.agenda import (
     order_of,
     schedule,
 )
-from streamflow_env.engines.compiled.breaker import record
-from streamflow_env.engines.compiled.clients import grants_retry, think_ns
 from streamflow_env.engines.compiled.records import (
     ENTER,
     HOLD,
@@ -34,9 +34,9 @@ from streamflow_env.engines.compiled.services import (
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.hashing import RETRY, THINK
 from streamflow_env.engines.telemetry import (
+    ABANDONED,
     BREAKER_OPEN,
     DEADLINE,
-    DEPARTED,
     FAILED,
     FAULT,
     OK,
@@ -160,7 +160,7 @@ def fail(
     """A step has failed, and with it the attempt."""
     r = requests[slot]
     _unwind(w, services, requests, holds, visits, slot)
-    if r.departed == 0:
+    if r.abandoned == 0:
         cls = classes[r.row]
         if cause == QUEUE_FULL:
             cls.failed_queue_full += 1
@@ -191,18 +191,18 @@ def deadline(
     services[step.top].deadlines += 1
     _end(w, services, cls, memory, hists, answers, r, DEADLINE)
     _retry(w, cls, requests, heap, slot)
-    r.departed = 1
+    r.abandoned = 1
     if r.entry_held == 1:
         services[holds[slot, 2]].failed += 1
         give_back_worker(w, services, requests, holds, visits, slot, 0, DEADLINE)
         r.entry_held = 0
     if r.queue == WORKER_QUEUE:
         s = services[step.service]
-        if s.kind == POOL and s.serves_departed == 0:
+        if s.kind == POOL and s.serves_abandoned == 0:
             remove_from_queue(w, s, requests, slot)
-            s.departed += 1
+            s.abandoned += 1
             at = level_to_be(step, r) * HOLD
-            log_visit(w, visits, r, step.number, 0, step.service, holds[slot, at], w.now, DEPARTED)
+            log_visit(w, visits, r, step.number, 0, step.service, holds[slot, at], w.now, ABANDONED)
             _unwind(w, services, requests, holds, visits, slot)
             free_slot(w, requests, slot)
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamflow_env.engines.compiled.agenda import empty_slots
+from streamflow_env.engines.cache_entries import ENTRY, FREE, fill_index, index_bits
+from streamflow_env.engines.compiled.event_queue import empty_slots
 from streamflow_env.engines.compiled.layout import Layout, lay_out
 from streamflow_env.engines.compiled.loop import EVENTS_PER_SLOT, MORE_ROOM, VISITS_PER_SLOT, put_in_force, run_interval
 from streamflow_env.engines.compiled.records import CHANGE, CHANGES, HOLD_COLUMNS, REQUEST
 from streamflow_env.engines.draws.arrivals import Arrivals
-from streamflow_env.engines.slots import ENTRY, FREE, fill_index, index_bits
 from streamflow_env.engines.telemetry import (
     ANSWER,
     CALL,
@@ -25,7 +25,7 @@ from streamflow_env.engines.telemetry import (
     VISIT,
     Telemetry,
 )
-from streamflow_env.engines.warm import warm_state
+from streamflow_env.engines.warm_start import warm_state
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
@@ -66,10 +66,10 @@ class CompiledEngine:
         self._arrivals = Arrivals(
             episode.seed, episode.rates_rps, episode.bin_ns, self._system.interactive, users, (warm.users, warm.seconds)
         )
-        as_found = self._system.control_table.as_found
-        telemetry = self._measure(0, 0, as_found)
+        default = self._system.control_table.default
+        telemetry = self._measure(0, 0, default)
         for _ in range(self._found.num_warmup_intervals):
-            telemetry = self.step(as_found)
+            telemetry = self.step(default)
         return telemetry
 
     def step(self, controls: NDArray[np.float64]) -> Telemetry:

@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from numba.np import arrayobj as untyped_arrayobj
 from numpy.typing import NDArray
 
+from streamflow_env.engines.cache_entries import ENTRY
 from streamflow_env.engines.compiled.engine import CompiledEngine
 from streamflow_env.engines.compiled.layout import lay_out
 from streamflow_env.engines.compiled.loop import MORE_ROOM, put_in_force, run_interval
@@ -31,7 +32,6 @@ from streamflow_env.engines.compiled.records import (
 from streamflow_env.engines.compiling import kernel, long_kernel
 from streamflow_env.engines.draws.arrivals import ARRIVAL, fill_arrivals
 from streamflow_env.engines.fleet import Fleet
-from streamflow_env.engines.slots import ENTRY
 from streamflow_env.engines.telemetry import (
     ANSWER,
     CALL_FIELDS,

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.engines.cache_entries import INVALID
 from streamflow_env.engines.compiled.breaker import lay_out_breaker, window_places
-from streamflow_env.engines.compiled.instructions import flatten
 from streamflow_env.engines.compiled.llm import kept_burst, rest_of_burst
+from streamflow_env.engines.compiled.plan import flatten
 from streamflow_env.engines.compiled.records import (
     ADMISSION,
     CACHE,
@@ -37,7 +38,6 @@ from streamflow_env.engines.compiled.records import (
 )
 from streamflow_env.engines.draws.distributions import duration_code, to_ns
 from streamflow_env.engines.draws.sweeps import sweep_multiplier
-from streamflow_env.engines.slots import INVALID
 from streamflow_env.system import (
     Breaker,
     Cache,
@@ -153,7 +153,7 @@ def _lay_out_world(system: System) -> NDArray[Any]:
 
 
 def _lay_out_clients(world: Any, users: Users, memory: _Memory) -> None:
-    world["full_jitter"] = users.think_law == "full_jitter"
+    world["full_jitter"] = users.think_time_distribution == "full_jitter"
     world["think_cap_s"] = math.inf if users.think_cap_s is None else users.think_cap_s
     world["budget_on"] = users.retry_budget_fraction is not None
     world["budget"] = users.retry_budget_fraction or 0.0
@@ -215,7 +215,7 @@ def _lay_out_pool(record: Any, pool: WorkerPool, system: System, memory: _Memory
     record["cores"] = pool.replicas * pool.cores_per_replica
     record["queue_limit"] = pool.queue_limit
     record["premium_first"] = pool.discipline == "premium_first"
-    record["serves_departed"] = pool.serves_departed
+    record["serves_abandoned"] = pool.serves_abandoned
     record["cpu_pressure"] = pool.cpu_pressure
     record["cpu_pressure_queue"] = pool.cpu_pressure_queue
     record["fault_fraction"] = pool.fault_fraction

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streamflow_env.engines.compiled.admission import set_rate_limit
-from streamflow_env.engines.compiled.agenda import (
+from streamflow_env.engines.compiled.attempt import advance, begin, begin_first
+from streamflow_env.engines.compiled.breaker import set_threshold
+from streamflow_env.engines.compiled.cache import begin_sweep, set_memory, settle_sweep
+from streamflow_env.engines.compiled.calls import release, set_budget
+from streamflow_env.engines.compiled.deferred import enrich, poll
+from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
+from streamflow_env.engines.compiled.event_queue import (
     ARRIVAL_EVENT,
     ATTEMPT_MASK,
     ATTEMPT_SHIFT,
@@ -23,12 +29,6 @@ from streamflow_env.engines.compiled.agenda import (
     next_awake,
     order_of,
 )
-from streamflow_env.engines.compiled.breaker import set_threshold
-from streamflow_env.engines.compiled.caching import begin_sweep, set_memory, settle_sweep
-from streamflow_env.engines.compiled.calls import release, set_budget
-from streamflow_env.engines.compiled.deferred import enrich, poll
-from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
-from streamflow_env.engines.compiled.life import advance, begin, begin_first
 from streamflow_env.engines.compiled.llm import refill, set_background_share
 from streamflow_env.engines.compiled.prefetch import fetch_ahead, fetch_row
 from streamflow_env.engines.compiled.records import (

@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
+from streamflow_env.engines.cache_entries import FREE, home_of
 from streamflow_env.engines.compiling import inlined
-from streamflow_env.engines.slots import FREE, home_of
 
 LINE: Final = 64
 """Bytes of a cache line."""

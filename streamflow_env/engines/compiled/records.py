@@ -88,7 +88,7 @@ def _record(telemetry: dict[str, str], integers: str, floats: str) -> np.dtype[A
 SERVICE_STATE: Final = _record(
     SERVICE_FIELDS,
     "kind touched_ns primary servers head tail premium_first last_premium waiting_limit_ns rate_limit"
-    " admission_units admitted_at workers cores_each queue_limit serves_departed startup_ns cores cpu_busy cpu_head"
+    " admission_units admitted_at workers cores_each queue_limit serves_abandoned startup_ns cores cpu_busy cpu_head"
     " cpu_tail cpu_pressure_queue"
     " cohorts_at num_cohorts desired_at num_desired family"
     " quota quota_now burst_units token_units kept_burst kept_units tokens_at rejection_ns latencies_at num_latencies"
@@ -114,7 +114,7 @@ STEP: Final = _record({}, "op number service call pool top jump is_item family",
 REQUEST: Final = np.dtype(
     _fields("key", "u8")
     + _fields(
-        "request attempt class_ premium user sent_ns row pc phase round quality_milli held entry_held departed"
+        "request attempt class_ premium user sent_ns row pc phase round quality_milli held entry_held abandoned"
         " ended source personalised next previous queue arrived_ns started_ns call_sent_ns"
         " item potential_milli deferred missed_ns item_missed_ns"
     )

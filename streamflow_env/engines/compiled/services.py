@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from streamflow_env.engines.compiled.agenda import (
+from streamflow_env.engines.compiled.event_queue import (
     BATCH_EVENT,
     NOWHERE,
     READY_EVENT,

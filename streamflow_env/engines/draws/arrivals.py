@@ -132,7 +132,7 @@ def is_premium(seed: int, user: int, fraction: float) -> bool:
 
 
 @kernel
-def need_of(seed: int, user: int, request: int) -> float:
+def llm_benefit_of(seed: int, user: int, request: int) -> float:
     """How badly precomputed preferences fit a user, in (0, 1): the same in every request of an episode.
 
     A background request has no user (-1) and a need of its own, the same in all its calls.

@@ -25,7 +25,7 @@ _ONE: Final = np.uint64(1)
 _TO_UNIT: Final = 2.0**-52
 
 # What a draw is for. The numbers are part of every trajectory's meaning: append, never renumber.
-# 13, 14 and 19 are retired: who asks the LLM, falls back and is deferred now goes by the user's need.
+# 13, 14 and 19 are retired: who asks the LLM, falls back and is deferred now goes by the user's llm_benefit.
 INTERARRIVAL: Final = 0
 CLASS: Final = 1
 RETURNS: Final = 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simpy
 
-from streamflow_env.engines.draws.arrivals import need_of
+from streamflow_env.engines.draws.arrivals import llm_benefit_of
 from streamflow_env.engines.draws.distributions import popular_key
 from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, RETRY, THINK, draw_index, stream_key, uniform
 from streamflow_env.engines.reference.plan import Step
@@ -75,9 +75,28 @@ class Attempt:
     """One attempt, sent at `sent_ns`. `life` is its SimPy process."""
 
     __slots__ = (
-        "_entry_visit", "_has_ended", "_running", "_sender", "class_", "deferred_to", "departed", "first_lookup_hit",
-        "held", "is_generic", "key", "missed_ns", "number", "population", "potential", "premium", "quality",
-        "queued_at", "request", "sent_ns", "sim", "user",
+        "_entry_visit",
+        "_has_ended",
+        "_running",
+        "_sender",
+        "abandoned",
+        "class_",
+        "deferred_to",
+        "first_lookup_hit",
+        "held",
+        "is_generic",
+        "key",
+        "missed_ns",
+        "number",
+        "population",
+        "potential",
+        "premium",
+        "quality",
+        "queued_at",
+        "request",
+        "sent_ns",
+        "sim",
+        "user",
     )  # fmt: skip
 
     def __init__(
@@ -105,7 +124,7 @@ class Attempt:
         self.first_lookup_hit: bool | None = None  # whether the first lookup found an entry, once there was one
         self.missed_ns: dict[KeyOf, int] = {}  # when a lookup last missed the user's key, and the item's
         self.is_generic = False  # a call took a fallback, or was exhausted
-        self.departed = False  # its user has gone, its work goes on
+        self.abandoned = False  # its user has gone, its work goes on
         self._has_ended = False  # in the eyes of its user
         self._running: Service = population.entry  # where the outermost running step happens
         self._entry_visit: Visit | None = None
@@ -129,9 +148,9 @@ class Attempt:
         return int(popular_key(u, self.population.num_items, self.population.item_exponent))
 
     @property
-    def need(self) -> float:
+    def llm_benefit(self) -> float:
         """How badly precomputed preferences fit its user."""
-        return float(need_of(self.sim.seed, self.user, self.request))
+        return float(llm_benefit_of(self.sim.seed, self.user, self.request))
 
     def take_quality(self, milli: int, for_good: bool = True) -> None:
         """Go on with an answer that is not in earnest, worth `milli` thousandths; a deferred ask may yet mend it."""
@@ -173,10 +192,10 @@ class Attempt:
             yield from self.walk(self.class_.plan)
         except StepError as failure:
             self._unwind()
-            if not self.departed:
+            if not self.abandoned:
                 self._fail(failure.outcome)
             return
-        if not self.departed:
+        if not self.abandoned:
             self._be_answered()
 
     def _arrive(self) -> None:
@@ -197,10 +216,10 @@ class Attempt:
         yield from self.pause(entry.work_ns(self, ENTRY_STEP), ENTRY_STEP)
 
     def walk(self, steps: tuple[Step, ...]) -> Waiting:
-        """Walk steps in turn. The entry begins none for a departed user; what a nested pool holds goes on."""
+        """Walk steps in turn. The entry begins none for a abandoned user; what a nested pool holds goes on."""
         for step in steps:
             if not self.held:
-                if self.departed:
+                if self.abandoned:
                     return
                 self._running = step.service
             yield from step.walk(self)
@@ -248,13 +267,13 @@ class Attempt:
         self._counts["failed_deadline"] += 1
         self._running.counts["deadlines"] += 1
         self._maybe_retry()
-        self.departed = True
+        self.abandoned = True
         if self._entry_visit is not None:
             self.population.entry.fail(self._entry_visit, DEADLINE_OUTCOME)
         if self.queued_at is not None:
             pool, visit = self.queued_at
             # the entry's worker, just given back, may be what it waited for: then it waits no more
-            if not pool.config.serves_departed and visit in pool.workers.queue:
+            if not pool.config.serves_abandoned and visit in pool.workers.queue:
                 pool.depart(visit)  # nobody will ever grant it a worker: its process never goes on
                 self._unwind()
 

@@ -15,7 +15,7 @@ from streamflow_env.engines.reference.service import UnlimitedService, Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Level, Simulation, Waiting
 from streamflow_env.engines.reference.sweep import Sweep
 from streamflow_env.engines.telemetry import MISS, OK
-from streamflow_env.engines.warm import INVALID, ttl_ns
+from streamflow_env.engines.warm_start import INVALID, ttl_ns
 from streamflow_env.episode import ChangeKind
 from streamflow_env.system import Cache as CacheConfig
 from streamflow_env.system.controls import Parameter

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import ATTEMPT_CPU, BACKOFF
 from streamflow_env.engines.reference.breaker import Breaker
-from streamflow_env.engines.reference.need import fallback_milli, falls_back_at_once, is_asked, is_deferred
+from streamflow_env.engines.reference.llm_benefit import fallback_milli, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.reference.pools import WorkerPool
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, StepError, Waiting
@@ -98,7 +98,7 @@ class Call:
         """Make the call, on the CPU of `pool`; the attempt's quality suffers where it is not answered in earnest."""
         self.counts["requests"] += 1
         self._retry_budget.pay_in()
-        if not is_asked(attempt.need, self._ask_fraction):
+        if not is_asked(attempt.llm_benefit, self._ask_fraction):
             self.counts["not_asked"] += 1
             self._fall_back(attempt)
             return
@@ -148,7 +148,7 @@ class Call:
     def _gives_up_early(self, attempt: Attempt) -> bool:
         if self._policy.fallback_quality is None:
             return False
-        return falls_back_at_once(attempt.need, self._ask_fraction, self._fallback_fraction)
+        return falls_back_at_once(attempt.llm_benefit, self._ask_fraction, self._fallback_fraction)
 
     def _may_retry(self, k: int) -> bool:
         """Whether another attempt may follow the failed attempt `k`."""
@@ -168,7 +168,7 @@ class Call:
         self.counts["fallbacks"] += 1
         assert self._policy.fallback_quality is not None
         mean_milli = round(1000 * self._policy.fallback_quality)
-        self._take(attempt, fallback_milli(mean_milli, self._policy.fallback_spread, attempt.need))
+        self._take(attempt, fallback_milli(mean_milli, self._policy.fallback_spread, attempt.llm_benefit))
 
     def _exhaust(self, attempt: Attempt) -> None:
         self.counts["exhausted"] += 1
@@ -188,7 +188,7 @@ class Call:
     def _may_defer(self, attempt: Attempt) -> bool:
         if self._deferred is None or attempt.deferred_to is not None:
             return False
-        return is_deferred(attempt.need, self._ask_fraction, self._defer_fraction)
+        return is_deferred(attempt.llm_benefit, self._ask_fraction, self._defer_fraction)
 
     def put_in_force(self, parameter: Parameter, value: float | None) -> None:
         """A control: from now on `parameter` is `value`; None is off."""

@@ -68,7 +68,7 @@ class DeferredQueue(Service):
             job = self._queue[0]
             if not job.cache.is_waiting_for(job):
                 self._leave_queue()
-                self.counts["departed"] += 1
+                self.counts["abandoned"] += 1
             elif self._busy.value < self._config.workers and self._llm.takes_token_in_background():
                 self._leave_queue()
                 self._ask(job)

@@ -24,7 +24,7 @@ from streamflow_env.engines.reference.service import Service
 from streamflow_env.engines.reference.simulation import CHANGE, Simulation
 from streamflow_env.engines.reference.vector_index import VectorIndex
 from streamflow_env.engines.telemetry import ANSWER, CALL, CLASS, SERVICE, VISIT, Telemetry
-from streamflow_env.engines.warm import WarmState, warm_state
+from streamflow_env.engines.warm_start import WarmState, warm_state
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system.controls import PARAMETER_KINDS, PARAMETERS_WITH_OFF, Control
 
@@ -132,11 +132,11 @@ class RunningEpisode:
 
     def warm_up(self) -> Telemetry:
         """Simulate the warm-up, in whole control intervals; the telemetry of the last."""
-        as_found = self._system.control_table.as_found
+        default = self._system.control_table.default
         num_intervals = -(-int(to_ns(self._system.warmup_s)) // self._interval_ns)
         if num_intervals == 0:
-            return self._measure(0, as_found)
-        return [self.simulate_interval(as_found) for _ in range(num_intervals)][-1]
+            return self._measure(0, default)
+        return [self.simulate_interval(default) for _ in range(num_intervals)][-1]
 
     def simulate_interval(self, controls: NDArray[np.float64]) -> Telemetry:
         """Put `controls` in force, let first attempts arrive, run to the end of the interval, and measure."""

@@ -11,7 +11,7 @@ from streamflow_env.engines.reference.admission import Admission
 from streamflow_env.engines.reference.servers import Delays, PerReplica, Replicas, Servers
 from streamflow_env.engines.reference.service import Service, Visit
 from streamflow_env.engines.reference.simulation import PATIENCE, DurationDraw, Simulation, StepError, Waiting
-from streamflow_env.engines.telemetry import DEPARTED, FAILED, FAULT, OK, QUEUE_FULL, SHED
+from streamflow_env.engines.telemetry import ABANDONED, FAILED, FAULT, OK, QUEUE_FULL, SHED
 from streamflow_env.system import WorkerPool as PoolConfig
 from streamflow_env.system.controls import Parameter
 
@@ -104,9 +104,9 @@ class WorkerPool(Service):
     def depart(self, visit: Visit) -> None:
         """The user of a request in the queue has gone, and it leaves."""
         self.workers.withdraw(visit)
-        self.counts["departed"] += 1
+        self.counts["abandoned"] += 1
         visit.started_ns = self.sim.now
-        self.log_visit(visit, DEPARTED)
+        self.log_visit(visit, ABANDONED)
 
     # CPU
 

@@ -30,7 +30,7 @@ class Population:
         self.retry_budget = RetryBudget(users.retry_budget_fraction, users.retry_budget_cap * RETRY)
         self._think_time_s = float(users.think_time_s)
         self._think_cap_s = math.inf if users.think_cap_s is None else float(users.think_cap_s)
-        self._has_full_jitter = users.think_law == "full_jitter"
+        self._has_full_jitter = users.think_time_distribution == "full_jitter"
         self._breaker = None if users.breaker is None else Breaker(users.breaker)
 
     def think_ns(self, u: float, attempt: int) -> int:

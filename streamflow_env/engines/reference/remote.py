@@ -39,4 +39,4 @@ class RemoteService(UnlimitedService):
 
     def _abandon(self, _: simpy.Event) -> None:
         self.busy.add(-1)
-        self.counts["abandoned"] += 1
+        self.counts["orphaned"] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamflow_env.engines.draws.sweeps import sweep_multiplier, sweep_position
-from streamflow_env.engines.warm import INVALID
+from streamflow_env.engines.warm_start import INVALID
 
 KEY = 1_000_000_000
 """One key in the units of a sweep's progress: a rate of 1 key/s reaches one unit in 1 ns."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from streamflow_env.environment.adding import add
 from streamflow_env.environment.readings import Count, Percentile, Ratio, Reading
+from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.system import System
 from streamflow_env.system.controls import Parameter
 
@@ -68,7 +68,7 @@ def share(name: str, meaning: str, reading: Ratio) -> Field:
     return Field(name, "fraction", 0.0, 1.0, "linear", meaning, reading)
 
 
-def few(name: str, unit: str, high: float, meaning: str, reading: Ratio) -> Field:
+def small_count(name: str, unit: str, high: float, meaning: str, reading: Ratio) -> Field:
     return Field(name, unit, 0.0, high, "linear", meaning, reading, whole=True)
 
 
@@ -88,7 +88,7 @@ def p95(row: int, name: str) -> Field:
 
 def normal_rps(system: System) -> float:
     """First attempts per second at normal load, at least 1: the measure of rates."""
-    return max(1.0, add(request_class.normal_rate_rps for request_class in system.classes.values()))
+    return max(1.0, sequential_sum(request_class.normal_rate_rps for request_class in system.classes.values()))
 
 
 def is_controlled(system: System, of: str, parameter: Parameter) -> bool:

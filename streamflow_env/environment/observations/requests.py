@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from streamflow_env.engines.telemetry import PERCENTILE_ERROR, PREMIUM, STANDARD
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
-from streamflow_env.environment.observations.fields import NS, Field, Row, few, gauge, is_controlled, rate, share
+from streamflow_env.environment.observations.fields import (
+    NS,
+    Field,
+    Row,
+    gauge,
+    is_controlled,
+    rate,
+    share,
+    small_count,
+)
 from streamflow_env.environment.readings import NUM_PRIORITIES, Count, Percentile, Ratio, class_counts
 from streamflow_env.system import CallPolicy, RequestClass, System
 
@@ -18,7 +27,7 @@ def call_fields(system: System, row: int, name: str, policy: CallPolicy) -> Iter
     answers = ("successes", "fallbacks", "exhausted")
     if policy.breaker is not None:
         state = read.gauge("breaker_state")
-        yield few(f"{name}.breaker_state", "state", 2.0, "0 CLOSED, 1 OPEN, 2 HALF_OPEN", state)
+        yield small_count(f"{name}.breaker_state", "state", 2.0, "0 CLOSED, 1 OPEN, 2 HALF_OPEN", state)
     if policy.timeout_s is not None or is_controlled(system, name, "timeout_s"):
         yield share(f"{name}.timeout_fraction", "attempts given up", read.ratio(("timeouts",), ends))
     if policy.fallback_quality is not None:

@@ -9,13 +9,13 @@ from streamflow_env.environment.observations.fields import (
     SURGE,
     Field,
     Row,
-    few,
     gauge,
     highest,
     is_controlled,
     p95,
     rate,
     share,
+    small_count,
 )
 from streamflow_env.environment.quantities import cacheable_queries
 from streamflow_env.environment.readings import Ratio
@@ -54,7 +54,7 @@ def service_fields(system: System, row: int, name: str, service: Service) -> Ite
 def _pool(system: System, row: int, name: str, pool: WorkerPool) -> Iterator[Field]:
     read = Row("services", row)
     queue = highest(system, name, "queue_limit", pool.queue_limit)
-    errors = ("queue_full", "shed", "departed", "faults", "failed")
+    errors = ("queue_full", "shed", "abandoned", "faults", "failed")
     ends = (*errors, "completions")
     yield rate(system, f"{name}.arrival_rate_rps", "requests that came", read.per_s("arrivals"))
     yield share(f"{name}.utilisation", "workers in use", read.ratio(("busy_ns",), ("server_ns",)))
@@ -69,8 +69,8 @@ def _pool(system: System, row: int, name: str, pool: WorkerPool) -> Iterator[Fie
 
 
 def _replicas(name: str, high: float, meaning: str, read: Row) -> Iterator[Field]:
-    yield few(f"{name}.ready_replicas", "replicas", high, meaning, read.gauge("ready_replicas"))
-    yield few(f"{name}.pending_replicas", "replicas", high, "starting up", read.gauge("pending_replicas"))
+    yield small_count(f"{name}.ready_replicas", "replicas", high, meaning, read.gauge("ready_replicas"))
+    yield small_count(f"{name}.pending_replicas", "replicas", high, "starting up", read.gauge("pending_replicas"))
 
 
 def _can_shed(system: System, name: str, pool: WorkerPool) -> bool:
@@ -129,7 +129,7 @@ def _cache(system: System, row: int, name: str, cache: Cache) -> Iterator[Field]
     yield Field(f"{name}.sweep_backlog", "keys", 0.0, keys, "log", "to be invalidated", sweep, keys / 100, whole=True)
     age = read.mean_s("age_ns", ("hits", "item_hits"))
     yield Field(f"{name}.mean_age_s", "s", 0.0, oldest, "linear", "age of the entries that hit", age)
-    yield few(f"{name}.entries", "entries", room, "in memory", read.gauge("entries"))
+    yield small_count(f"{name}.entries", "entries", room, "in memory", read.gauge("entries"))
     evicted = read.per_s("evicted")
     yield rate(system, f"{name}.evictions_per_s", "valid entries that gave way for want of memory", evicted)
     twice = read.ratio(("duplicate_fills",), ("fills",))

@@ -1,0 +1,97 @@
+"""`streamflow-evaluate`: compare policies on episodes that no agent has been trained on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from streamflow_agents.commands.arguments import argument, parse_arguments
+from streamflow_agents.evaluation.episodes import Setting, evaluate
+from streamflow_agents.evaluation.tables import (
+    free_folder,
+    markdown,
+    print_tables,
+    summarise,
+    write_episodes_csv,
+    write_summary_csv,
+)
+from streamflow_agents.evaluation.timelines import load_panels, write_timelines
+from streamflow_agents.policies.loading import name_policies
+from streamflow_agents.seeds import evaluation_seeds
+from streamflow_env.engines import ENGINE_NAMES
+from streamflow_env.errors import ConfigError
+
+SCENARIOS = "normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Evaluate baselines and trained agents on the same held-out episodes; prints the folder of results."""
+
+    policies: str = argument(
+        "do_nothing,hpa,playbook,playbook_hpa",
+        "baselines, run folders or models, separated by commas; NAME=POLICY calls one by a name of your own",
+    )
+    scenarios: str = argument("", f"names or YAML files, separated by commas (without --trace: {SCENARIOS})")
+    num_seeds: int = argument(5, "episodes of each scenario, the same for every policy")
+    reference: str = argument("do_nothing", "the policy that differences are taken against")
+    trace: str | None = argument(None, "CSV of time and requests (.gz too) that the scenario `trace` is to follow")
+    engine: str = argument("compiled", "engine that simulates", ENGINE_NAMES)
+    system: str = argument("streamflow", "a name of configs/system, or a YAML file")
+    reward: str = argument("default", "a name of configs/reward, or a YAML file")
+    panels: str = argument("panels", "panels of the pictures: a name of configs/evaluation, or a YAML file")
+    jobs: int = argument(os.cpu_count() or 1, "processes that share the work")
+    out: str | None = argument(None, "folder for the results, new or empty (by default one of its own in results/)")
+    progress: bool = argument(True, "show a progress bar")
+
+
+def main() -> None:
+    """Evaluate as the command line says."""
+    arguments = parse_arguments(Arguments)
+    try:
+        run(arguments, command_line(sys.argv))
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+
+
+def run(arguments: Arguments, command: str) -> None:
+    """Evaluate, print and write; `command` is named in the summary."""
+    panels = load_panels(arguments.panels)
+    policies = name_policies(arguments.policies.split(","))
+    scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS)
+    if arguments.reference not in policies:
+        raise ConfigError(f"reference {arguments.reference!r}: must be one of {', '.join(policies)}")
+    seeds = evaluation_seeds(arguments.num_seeds)
+    folder = free_folder(arguments.out)
+    results = evaluate(
+        policies,
+        [name.strip() for name in scenarios.split(",")],
+        seeds,
+        Setting(arguments.engine, arguments.system, arguments.reward, arguments.trace),
+        jobs=arguments.jobs,
+        record_first=True,
+        progress=arguments.progress,
+    )
+    rows = summarise(results, arguments.reference)
+    print_tables(rows, arguments.reference)
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), **asdict(arguments), "scenarios": scenarios}
+    (folder / "config.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+    (folder / "summary.md").write_text(markdown(rows, arguments.reference, seeds, command), encoding="utf-8")
+    write_summary_csv(rows, folder / "summary.csv")
+    write_episodes_csv(results, folder / "episodes.csv")
+    write_timelines(results, folder, panels)
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def command_line(argv: list[str]) -> str:
+    """How `argv` is typed: a file of Python with `python`, an installed command by its name."""
+    program = Path(argv[0])
+    start = ["python", argv[0]] if program.suffix == ".py" else [program.stem]
+    return shlex.join([*start, *argv[1:]])

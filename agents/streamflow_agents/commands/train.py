@@ -1,0 +1,21 @@
+"""`streamflow-train`: train an agent, or go on with a run that was killed; prints the run's folder."""
+
+from __future__ import annotations
+
+import sys
+
+from streamflow_agents.commands.arguments import parse_given
+from streamflow_agents.training.callbacks import log
+from streamflow_agents.training.run import TrainingArguments, run_training
+from streamflow_env.errors import ConfigError
+
+
+def main() -> None:
+    """Train as the command line says."""
+    given = parse_given(TrainingArguments)
+    try:
+        folder = run_training(given)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    log(f"TensorBoard: tensorboard --logdir {folder.parent}")
+    print(folder)

@@ -1,0 +1,1 @@
+"""Evaluation: paired episodes, statistics, tables and plots."""

@@ -1,0 +1,1 @@
+"""Policies: the protocol they speak, the baselines, and loading by name."""

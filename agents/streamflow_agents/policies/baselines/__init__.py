@@ -1,0 +1,135 @@
+"""The hand-made policies that agents are compared with, by name. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
+from streamflow_agents.policies.baselines.baseline import Baseline
+from streamflow_agents.policies.baselines.expert import ExpertSettings, make_expert
+from streamflow_agents.policies.baselines.hpa import HpaBaseline, HpaSettings
+from streamflow_agents.policies.baselines.keda import KedaBaseline, KedaSettings
+from streamflow_agents.policies.baselines.parts import Autoscalers, Composite, Fixed
+from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings
+from streamflow_agents.policies.baselines.static import Playbook, StaticBaseline
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.errors import ConfigError
+from streamflow_env.paths import config_path
+from streamflow_env.system import System
+from streamflow_env.system.schema import load
+
+__all__ = [
+    "BASELINE_NAMES",
+    "WITHOUT",
+    "Baseline",
+    "HpaBaseline",
+    "HpaSettings",
+    "Playbook",
+    "StaticBaseline",
+    "each_without",
+    "is_baseline",
+    "make_baseline",
+]
+
+
+def _do_nothing(system: System, table: ObservationTable) -> Baseline[Any]:
+    return StaticBaseline(system, table, {})
+
+
+def _hpa(system: System, table: ObservationTable) -> Baseline[Any]:
+    return HpaBaseline(system, table, _hpa_settings())
+
+
+def _playbook(system: System, table: ObservationTable) -> Baseline[Any]:
+    return StaticBaseline(system, table, _playbook_settings())
+
+
+def _playbook_hpa(system: System, table: ObservationTable) -> Baseline[Any]:
+    """The playbook's settings, but the replicas are the autoscalers'."""
+    return HpaBaseline(system, table, _hpa_settings(), _playbook_settings())
+
+
+def _keda(system: System, table: ObservationTable) -> Baseline[Any]:
+    return KedaBaseline(system, table, load(KedaSettings, config_path("baselines", "keda")))
+
+
+def _predictive(system: System, table: ObservationTable) -> Baseline[Any]:
+    """The playbook, its replicas sized ahead."""
+    ahead = Predictive(system, load(PredictiveSettings, config_path("baselines", "predictive")))
+    return Composite(system, table, [Fixed(system, _playbook_settings()), ahead])
+
+
+def _aimd(system: System, table: ObservationTable) -> Baseline[Any]:
+    """The playbook with autoscalers, its rate limit found by how long requests queue."""
+    admission = Admission(system, table, load(AdmissionSettings, config_path("baselines", "aimd")))
+    scalers = Autoscalers(HpaBaseline(system, table, _hpa_settings()))
+    return Composite(system, table, [Fixed(system, _playbook_settings()), scalers, admission])
+
+
+def _expert(system: System, table: ObservationTable) -> Baseline[Any]:
+    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "expert")))
+
+
+def _tuned_static(system: System, table: ObservationTable) -> Baseline[Any]:
+    return StaticBaseline(system, table, load(Playbook, config_path("baselines", "tuned_static")).settings)
+
+
+def _tuned_expert(system: System, table: ObservationTable) -> Baseline[Any]:
+    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "tuned_expert")))
+
+
+def _hpa_settings() -> HpaSettings:
+    return load(HpaSettings, config_path("baselines", "hpa"))
+
+
+def _playbook_settings() -> dict[str, float]:
+    return dict(load(Playbook, config_path("baselines", "playbook")).settings)
+
+
+_MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline[Any]]]] = {
+    "do_nothing": _do_nothing,
+    "hpa": _hpa,
+    "keda": _keda,
+    "playbook": _playbook,
+    "playbook_hpa": _playbook_hpa,
+    "predictive": _predictive,
+    "aimd": _aimd,
+    "expert": _expert,
+    "tuned_static": _tuned_static,
+    "tuned_expert": _tuned_expert,
+}
+BASELINE_NAMES: Final = tuple(_MAKERS)
+
+
+WITHOUT: Final = "~"
+_EXPERTS: Final = ("expert", "tuned_expert")
+
+
+def is_baseline(name: str) -> bool:
+    """Whether `name` is a baseline's, or an expert's without one of its parts: `expert~hpa`."""
+    base, mark, _ = name.partition(WITHOUT)
+    return base in _MAKERS and (not mark or base in _EXPERTS)
+
+
+def each_without(name: str) -> tuple[str, ...]:
+    """The names of an expert without one of its parts, for each of them. Raises ConfigError for what is no expert."""
+    if name not in _EXPERTS:
+        raise ConfigError(f"baseline {name!r}: must be one of {', '.join(_EXPERTS)} to have parts")
+    return tuple(f"{name}{WITHOUT}{part}" for part in load(ExpertSettings, config_path("baselines", name)).names)
+
+
+def make_baseline(name: str, system: System, table: ObservationTable) -> Baseline[Any]:
+    """The baseline called `name` for `system`, its parameters read from `configs/baselines`.
+
+    `expert~NAME` is the expert without the part or rule of that name.
+
+    Raises:
+        ConfigError: an unknown name, or a wrong parameter file.
+    """
+    if not is_baseline(name):
+        raise ConfigError(f"baseline {name!r}: must be one of {', '.join(BASELINE_NAMES)}")
+    base, mark, left_out = name.partition(WITHOUT)
+    if mark:
+        return make_expert(system, table, load(ExpertSettings, config_path("baselines", base)).without([left_out]))
+    return _MAKERS[base](system, table)

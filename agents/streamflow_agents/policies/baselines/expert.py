@@ -1,0 +1,63 @@
+"""The combined expert: settings for calm hours, a fleet sized ahead and scaled, admission, and a runbook.
+
+What it does is in its file (configs/baselines/expert.yaml), which is to be read as a runbook. It sees telemetry alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import Field
+
+from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
+from streamflow_agents.policies.baselines.hpa import HpaBaseline, HpaSettings
+from streamflow_agents.policies.baselines.parts import Autoscalers, Composite, Fixed, Part
+from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings
+from streamflow_agents.policies.baselines.runbook import Rule, Runbook
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.errors import ConfigError
+from streamflow_env.system import System
+from streamflow_env.system.schema import Frozen, Number, Text
+
+
+class ExpertSettings(Frozen):
+    """Its parts, in the order in which they have their say; one that is not given is left out."""
+
+    settings: dict[Text, Number | int] = Field(default_factory=dict)
+    predictive: PredictiveSettings | None = None
+    hpa: HpaSettings | None = None
+    admission: AdmissionSettings | None = None
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its parts and rules, as they stand in its file."""
+        parts = tuple(name for name in PARTS if getattr(self, name) is not None)
+        return (*parts, *(rule.name for rule in self.rules))
+
+    def without(self, names: Collection[str]) -> ExpertSettings:
+        """A copy without the parts or rules of these names. Raises ConfigError where there is none such."""
+        for name in names:
+            if name not in self.names:
+                raise ConfigError(f"part {name!r}: must be one of {', '.join(self.names)}")
+        left_out: dict[str, Any] = {name: None for name in PARTS if name in names}
+        kept = tuple(rule for rule in self.rules if rule.name not in names)
+        return self.model_copy(update={**left_out, "rules": kept})
+
+
+PARTS = ("predictive", "hpa", "admission")
+
+
+def make_expert(system: System, table: ObservationTable, settings: ExpertSettings) -> Composite:
+    """The policy. Of the predicted fleet and the autoscalers' each pool has the larger."""
+    parts: list[Part[Any]] = [Fixed(system, settings.settings)]
+    if settings.predictive is not None:
+        parts.append(Predictive(system, settings.predictive))
+    if settings.hpa is not None:
+        scalers = HpaBaseline(system, table, settings.hpa)
+        parts.append(Autoscalers(scalers, largest=settings.predictive is not None))
+    if settings.admission is not None:
+        parts.append(Admission(system, table, settings.admission))
+    parts.append(Runbook(system, table, settings.rules))
+    return Composite(system, table, parts)

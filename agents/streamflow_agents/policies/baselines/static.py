@@ -1,0 +1,30 @@
+"""Settings that never change: the system as found, and the playbook an engineer would set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamflow_agents.policies.baselines.baseline import Baseline
+from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.system import System
+from streamflow_env.system.schema import Frozen, Number, Text
+
+
+class Playbook(Frozen):
+    """Settings by control name, in natural units; a control that is not named stays as found."""
+
+    settings: dict[Text, Number | int]
+
+
+class StaticBaseline(Baseline[None]):
+    """`settings` from the first step on, the other controls as found. Raises ConfigError for a control it lacks."""
+
+    def __init__(self, system: System, table: ObservationTable, settings: Mapping[str, float]) -> None:
+        super().__init__(system, table)
+        self.settings = self.controls.with_values(**settings)
+
+    def decide(self, readings: Mapping[str, float], memory: None) -> tuple[NDArray[np.float64], None]:
+        return self.settings, None

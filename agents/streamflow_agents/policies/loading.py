@@ -1,0 +1,139 @@
+"""Policies by name: a baseline, or a trained model by its path. torch is loaded only for a trained model."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamflow_agents.policies.baselines import BASELINE_NAMES, is_baseline, make_baseline
+from streamflow_agents.policies.protocol import Policy
+from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.errors import ConfigError
+from streamflow_env.system.schema import read_yaml
+
+BEST_MODEL: Final = "best_model.zip"
+NORMALISATION: Final = "vecnormalize.pkl"
+DESCRIPTION: Final = "config.yaml"
+
+
+def load_policy(name: str, env: StreamFlowEnv) -> Policy:
+    """The policy called `name` for the system of `env`: a baseline's name, a run's folder, or the path of a model.
+
+    Beside a model, `config.yaml` says its algorithm (PPO if it is silent) and `vecnormalize.pkl` holds the statistics
+    its observations were normalised with, if any. Both are pickles of a kind: load only models that you trust.
+
+    Raises:
+        ConfigError: no such baseline or file, not a model, or one trained on other observations or controls.
+    """
+    if is_baseline(name):
+        return make_baseline(name, env.system, env.observation_table)
+    return TrainedPolicy(_model_path(name), env)
+
+
+def name_policies(given: Sequence[str]) -> dict[str, str]:
+    """Policies by the label they are called by: each of `given` is `LABEL=POLICY`, or a policy labelled by itself.
+
+    What stands before the first `=` is a label unless it holds a `/`: then it is part of a path.
+
+    Raises:
+        ConfigError: two have the same label, or one is neither a baseline nor a model.
+    """
+    policies: dict[str, str] = {}
+    for text in given:
+        label, equals, source = text.strip().partition("=")
+        if not equals or "/" in label or os.sep in label:
+            label, source = "", text.strip()
+        own_label = _label(source)
+        label = label or own_label
+        if label in policies:
+            raise ConfigError(f"policy {label!r}: given twice; call one by another name, NAME={source}")
+        policies[label] = source
+    return policies
+
+
+def _label(source: str) -> str:
+    """The baseline's name, or the run's folder's, or the model's own."""
+    if is_baseline(source):
+        return source
+    path = _model_path(source)
+    return path.resolve().parent.name if path.name == BEST_MODEL else path.stem
+
+
+def _model_path(name: str) -> Path:
+    path = Path(name) / BEST_MODEL if Path(name).is_dir() else Path(name)
+    if not path.is_file():
+        known = ", ".join(BASELINE_NAMES)
+        raise ConfigError(f"policy {name!r}: neither a baseline ({known}), nor a model, nor a folder with {BEST_MODEL}")
+    return path
+
+
+class TrainedPolicy:
+    """A Stable-Baselines3 model, with the normalisation of observations it was trained behind."""
+
+    def __init__(self, path: Path, env: StreamFlowEnv) -> None:
+        self._model = _load_model(path)
+        for what, has, needs in (
+            ("observations", self._model.observation_space, env.observation_space),
+            ("actions", self._model.action_space, env.action_space),
+        ):
+            if has.shape != needs.shape:
+                raise ConfigError(f"{path}: its {what} have shape {has.shape}, those of this system {needs.shape}")
+        statistics = path.parent / NORMALISATION
+        self._normalise = _load_normalisation(statistics) if statistics.is_file() else None
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        """The model's action, of a shape that matches the observation's, and its hidden state."""
+        if self._normalise is not None:
+            observation = self._normalise.normalize_obs(observation)
+        action, state = self._model.predict(observation, state, episode_start, deterministic)
+        return action, state
+
+
+def _load_model(path: Path) -> Any:
+    import torch
+
+    from streamflow_agents.training.algorithms import find_algorithm
+
+    torch.set_num_threads(1)  # on a busy machine OpenMP's spinning threads cost far more than they give
+    description = path.parent / DESCRIPTION
+    name = _algorithm(description)
+    try:
+        kind = find_algorithm(name).model
+    except ConfigError as error:
+        raise ConfigError(f"{description}: {error}") from None
+    try:
+        return kind.load(path, device="cpu")
+    except Exception as error:  # a file of something else may raise anything: AssertionError, torch's RuntimeError ...
+        raise ConfigError(f"{path}: not a model that {name} can load: {error}") from error
+
+
+def _algorithm(description: Path) -> str:
+    content = read_yaml(description) if description.is_file() else {}
+    arguments = content.get("arguments") if isinstance(content, dict) else None
+    return str(arguments.get("algorithm", "ppo")) if isinstance(arguments, dict) else "ppo"
+
+
+def _load_normalisation(path: Path) -> Any:
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    try:
+        with path.open("rb") as file:
+            statistics = pickle.load(file)
+    except Exception as error:  # as above
+        raise ConfigError(f"{path}: not a pickled VecNormalize: {error}") from error
+    if not isinstance(statistics, VecNormalize):
+        raise ConfigError(f"{path}: holds a {type(statistics).__name__}, must be a VecNormalize")
+    statistics.training = False
+    return statistics

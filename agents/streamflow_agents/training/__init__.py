@@ -1,0 +1,1 @@
+"""Training: tasks, algorithms, networks, checkpoints and curves."""

@@ -1,0 +1,215 @@
+"""The learning algorithms by name: their hyperparameters, the model they make, and how it starts as found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from sb3_contrib import TQC, RecurrentPPO
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
+
+from streamflow_agents.training.networks import DefaultStartPolicy, DefaultStartRecurrentPolicy
+from streamflow_env.errors import ConfigError
+from streamflow_env.paths import config_path
+from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Number, Positive, Size, load
+
+LARGEST_MEAN: Final = 0.97
+"""Where SAC and TQC start for a control that is found at an end of its axis: tanh never reaches 1."""
+CLIPPED_MEAN: Final = 2.5
+"""Of the actor of SAC and TQC, before the tanh; tanh(2.5) is 0.987."""
+
+
+class Settings(Frozen):
+    """What every algorithm has; `configs/training/*.yaml` say what each is."""
+
+    learning_rate: Positive
+    final_learning_rate_fraction: Fraction
+    num_steps: Count
+    batch_size: Count
+    discount: Fraction
+    hidden_layers: tuple[Count, ...] = Field(min_length=1)
+    start_std: Positive
+    collapse_below: Fraction
+    collapse_steps: Count
+    stagger_steps: Count
+
+
+class PpoSettings(Settings):
+    """Hyperparameters of PPO."""
+
+    num_epochs: Count
+    gae_lambda: Fraction
+    clip_fraction: Positive
+    target_kl: Positive | None
+    entropy_weight: NonNegative
+    value_weight: NonNegative
+    max_gradient_norm: Positive
+    noise_steps: Count
+
+
+class RecurrentPpoSettings(PpoSettings):
+    """Hyperparameters of PPO with a memory: an LSTM before the actor, another before the critic."""
+
+    memory_size: Count
+
+
+class SacSettings(Settings):
+    """Hyperparameters of SAC."""
+
+    num_updates: Count
+    replay_size: Count
+    first_update_at: Size
+    target_update_fraction: Fraction
+    start_entropy_weight: Positive
+    target_entropy_per_control: Number
+
+
+class TqcSettings(SacSettings):
+    """Hyperparameters of TQC: SAC whose critics learn quantiles of the return, the highest of which are dropped."""
+
+    num_critics: Count
+    num_quantiles: Count
+    num_dropped_quantiles: Size
+
+    @model_validator(mode="after")
+    def _check(self) -> TqcSettings:
+        if self.num_dropped_quantiles >= self.num_quantiles:
+            raise ValueError(f"num_dropped_quantiles = {self.num_dropped_quantiles}: must be below num_quantiles")
+        return self
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """`options` turns settings, number of cells and start action into arguments of `model`; `start` sets its actor."""
+
+    settings: type[Settings]
+    model: type[BaseAlgorithm]
+    policy: Any
+    options: Callable[[Any, int, tuple[float, ...]], dict[str, Any]]
+    start: Callable[[Any, Settings, tuple[float, ...], torch.Tensor], None]
+
+
+@dataclass(frozen=True)
+class Falling:
+    """A schedule from `start` to its `final_fraction`; SB3 passes the share of the training that remains."""
+
+    start: float
+    final_fraction: float
+
+    def __call__(self, remaining: float) -> float:
+        return self.start * (self.final_fraction + (1.0 - self.final_fraction) * remaining)
+
+
+def load_settings(algorithm: str) -> Settings:
+    """The hyperparameters of `algorithm`, of `configs/training/<algorithm>.yaml`. Raises ConfigError."""
+    return load(find_algorithm(algorithm).settings, config_path("training", algorithm))
+
+
+def find_algorithm(name: str) -> Algorithm:
+    """The algorithm called `name`. Raises ConfigError, which lists the names there are."""
+    if name not in ALGORITHMS:
+        raise ConfigError(f"algorithm {name!r}: must be one of {', '.join(ALGORITHMS)}")
+    return ALGORITHMS[name]
+
+
+def build_model(
+    name: str, settings: Settings, cells: VecNormalize, start_action: tuple[float, ...], seed: int
+) -> BaseAlgorithm:
+    """An untrained model on `cells` that takes `start_action`, and a little noise, whatever it observes."""
+    algorithm = find_algorithm(name)
+    model = algorithm.model(
+        algorithm.policy,
+        cells,
+        learning_rate=Falling(settings.learning_rate, settings.final_learning_rate_fraction),
+        seed=seed,
+        device="cpu",
+        **algorithm.options(settings, cells.num_envs, start_action),
+    )
+    algorithm.start(model, settings, start_action, torch.as_tensor(cells.reset()))
+    return model
+
+
+def _ppo_options(settings: PpoSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
+    layers = list(settings.hidden_layers)
+    return {
+        "n_steps": settings.num_steps,
+        "batch_size": min(settings.batch_size, settings.num_steps * num_cells),
+        "n_epochs": settings.num_epochs,
+        "gamma": settings.discount,
+        "gae_lambda": settings.gae_lambda,
+        "clip_range": settings.clip_fraction,
+        "target_kl": settings.target_kl,
+        "ent_coef": settings.entropy_weight,
+        "vf_coef": settings.value_weight,
+        "max_grad_norm": settings.max_gradient_norm,
+        "use_sde": True,
+        "sde_sample_freq": settings.noise_steps,
+        "policy_kwargs": {"net_arch": {"pi": layers, "vf": layers}, "start_action": list(start_action)},
+    }
+
+
+def _recurrent_options(
+    settings: RecurrentPpoSettings, num_cells: int, start_action: tuple[float, ...]
+) -> dict[str, Any]:
+    options = _ppo_options(settings, num_cells, start_action)
+    options["policy_kwargs"]["lstm_hidden_size"] = settings.memory_size
+    return options
+
+
+def _sac_options(settings: SacSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
+    """The noise is drawn anew every `num_steps`; before the first update too it is the policy's, not uniform."""
+    return {
+        "train_freq": settings.num_steps,
+        "gradient_steps": settings.num_updates,
+        "batch_size": settings.batch_size,
+        "gamma": settings.discount,
+        "buffer_size": max(settings.replay_size, settings.num_steps * num_cells),
+        "learning_starts": settings.first_update_at,
+        "tau": settings.target_update_fraction,
+        "ent_coef": f"auto_{settings.start_entropy_weight}",
+        "target_entropy": settings.target_entropy_per_control * len(start_action),
+        "use_sde": True,
+        "use_sde_at_warmup": True,
+        "policy_kwargs": {"net_arch": list(settings.hidden_layers), "clip_mean": CLIPPED_MEAN},
+    }
+
+
+def _tqc_options(settings: TqcSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
+    options = _sac_options(settings, num_cells, start_action)
+    options["top_quantiles_to_drop_per_net"] = settings.num_dropped_quantiles
+    options["policy_kwargs"] |= {"n_critics": settings.num_critics, "n_quantiles": settings.num_quantiles}
+    return options
+
+
+def _start_ppo(model: Any, settings: Settings, start_action: tuple[float, ...], observations: torch.Tensor) -> None:
+    """The policy is built at its start action; the noise is left."""
+    model.policy.set_exploration(settings.start_std, observations)
+
+
+def _start_sac(model: Any, settings: Settings, start_action: tuple[float, ...], observations: torch.Tensor) -> None:
+    """The mean's layer gives the start action whatever it is given; the noise is of `start_std` before the tanh."""
+    actor = model.actor
+    with torch.no_grad():
+        actor.mu[0].weight.mul_(0.01)
+        bounded = np.clip(start_action, -LARGEST_MEAN, LARGEST_MEAN)
+        actor.mu[0].bias.copy_(torch.as_tensor(np.arctanh(bounded)))
+        features = actor.latent_pi(actor.extract_features(observations, actor.features_extractor))
+        size = float(features.square().sum(dim=1).mean().sqrt())
+        actor.log_std.fill_(math.log(settings.start_std / max(size, 1e-6)))
+
+
+ALGORITHMS: Final[dict[str, Algorithm]] = {
+    "ppo": Algorithm(PpoSettings, PPO, DefaultStartPolicy, _ppo_options, _start_ppo),
+    "recurrent_ppo": Algorithm(
+        RecurrentPpoSettings, RecurrentPPO, DefaultStartRecurrentPolicy, _recurrent_options, _start_ppo
+    ),
+    "sac": Algorithm(SacSettings, SAC, "MlpPolicy", _sac_options, _start_sac),
+    "tqc": Algorithm(TqcSettings, TQC, "MlpPolicy", _tqc_options, _start_sac),
+}

@@ -1,0 +1,234 @@
+"""Training: an algorithm on many cells at once, starting at the as-found action, and going on where it was killed.
+
+What a resumed run has as it was: networks, optimisers, replay memory, normalisation, counters and schedules, the
+streams of episode seeds and of noise, the best model and its score, the baselines' levels. What it has not, so that it
+is not bit by bit the run that was never killed: the simulators' state (each cell starts its next episode), a recurrent
+policy's memory (which starts with the episodes), and what happened since the checkpoint. Where more `total_steps` are
+asked for, the learning rate falls over all of them, from the value it has there.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+import yaml
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+
+from streamflow_agents.commands.arguments import argument
+from streamflow_agents.policies.loading import DESCRIPTION
+from streamflow_agents.training.algorithms import ALGORITHMS, Settings, build_model, find_algorithm, load_settings
+from streamflow_agents.training.callbacks import EvaluationLog, Progress, TrainingLog, log
+from streamflow_agents.training.checkpoints import TrainingProgress, newest_checkpoint, save_checkpoint, save_model
+from streamflow_agents.training.curves import open_curves
+from streamflow_agents.training.native_vec_env import Cut, NativeVecEnv
+from streamflow_agents.training.task import CutShort, Task, streamflow_task
+from streamflow_agents.training.vec_env import Cell, SeededVecEnv, ThreadedVecEnv
+from streamflow_env.engines import ENGINE_NAMES
+from streamflow_env.errors import ConfigError
+from streamflow_env.system.schema import parse, read_yaml
+
+LOG_STEPS = 32
+"""Of each cell, at least, between two points of TensorBoard's curves."""
+
+
+@dataclass(frozen=True)
+class TrainingArguments:
+    """Train an agent; TensorBoard shows how it goes, and the folder printed at the end holds all that came of it."""
+
+    algorithm: str = argument(
+        "ppo", "learning algorithm; its hyperparameters are configs/training/ALGORITHM.yaml", tuple(ALGORITHMS)
+    )
+    scenario: str = argument("mixed", "scenario to train on: a name of configs/scenarios, or a YAML file")
+    system: str = argument("streamflow", "system to train on: a name of configs/system, or a YAML file")
+    engine: str = argument("compiled", "engine that simulates", ENGINE_NAMES)
+    total_steps: int = argument(100_000, "control steps of training, all cells together")
+    seed: int = argument(0, "seed of everything random in training")
+    num_cells: int = argument(48, "cells simulated side by side")
+    num_threads: int = argument(2, "threads that simulate them")
+    evaluate_every: int = argument(25_000, "control steps between two evaluations and checkpoints")
+    num_evaluation_episodes: int = argument(14, "episodes of an evaluation, the same each time, never trained on")
+    out: str = argument("runs", "folder in which the run gets a folder of its own")
+    progress: bool = argument(True, "show a progress bar")
+    resume: str | None = argument(
+        None, "folder of a run to go on with from its newest checkpoint; beside it only --total-steps may be given"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "num_cells", "num_threads", "evaluate_every", "num_evaluation_episodes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}: must be at least 1")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed {self.seed}: must be in [0, 2**32)")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its folder, what it was started with, and all of that as `config.yaml` has it, the task resolved."""
+
+    folder: Path
+    arguments: TrainingArguments
+    settings: Settings
+    configuration: dict[str, Any]
+
+
+def run_training(given: dict[str, Any]) -> Path:
+    """Train, or go on, as the options `given` say; the run's folder.
+
+    Raises:
+        ConfigError: an option, a file or a checkpoint cannot be used; the message names it.
+    """
+    if given.get("resume") is None:
+        arguments = TrainingArguments(**given)
+        return train(arguments, _task(arguments, {"scenario": arguments.scenario, "system": arguments.system}))
+    others = sorted(set(given) - {"resume", "total_steps"})
+    if others:
+        raise ConfigError(f"--{others[0].replace('_', '-')}: beside --resume only --total-steps may be given")
+    run = read_run(Path(given["resume"]), given.get("total_steps"))
+    return resume(run, _task(run.arguments, run.configuration))
+
+
+def train(arguments: TrainingArguments, task: Task, settings: Settings | None = None) -> Path:
+    """Train on `task`; the run's folder, with `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
+
+    An interrupt (Ctrl-C) ends the training early and keeps what was learned.
+    """
+    settings = settings or load_settings(arguments.algorithm)
+    torch.set_num_threads(1)
+    run = _new_run(arguments, settings, task)
+    cells = _make_cells(run, task)
+    normalised = VecNormalize(VecMonitor(cells), norm_obs=False, norm_reward=True, gamma=settings.discount)
+    with closing(normalised):
+        model = build_model(arguments.algorithm, settings, normalised, task.start_action, arguments.seed)
+        _learn(run, task, model, cells, TrainingProgress())
+    return run.folder
+
+
+def read_run(folder: Path, total_steps: int | None = None) -> Run:
+    """The run in `folder` as its `config.yaml` describes it, but for `total_steps` if given. Raises ConfigError."""
+    path = folder / DESCRIPTION
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not {"arguments", "hyperparameters", "scenario", "system"} <= set(content):
+        raise ConfigError(f"{path}: must have arguments, hyperparameters, scenario and system, as training writes them")
+    unknown = set(content["arguments"]) - {item.name for item in fields(TrainingArguments)}
+    if unknown:
+        raise ConfigError(f"{path}: arguments.{min(unknown)}: unknown key")
+    arguments = TrainingArguments(**content["arguments"])
+    if total_steps is not None:
+        arguments = replace(arguments, total_steps=total_steps)
+    kind = find_algorithm(arguments.algorithm).settings
+    return Run(folder, arguments, parse(kind, content["hyperparameters"], f"{path}: hyperparameters"), content)
+
+
+def resume(run: Run, task: Task) -> Path:
+    """Go on with `run` from its newest complete checkpoint until its `total_steps`; its folder.
+
+    Raises:
+        ConfigError: there is no complete checkpoint, or nothing left to do.
+    """
+    torch.set_num_threads(1)
+    checkpoint = newest_checkpoint(run.folder, log)
+    if run.arguments.total_steps <= checkpoint.steps:
+        raise ConfigError(f"{run.folder}: has {checkpoint.steps} steps already; give more with --total-steps")
+    log(f"going on with {run.folder} from step {checkpoint.steps:,}")
+    resumed = [*run.configuration.get("resumed_at_steps", []), checkpoint.steps]
+    configuration = {**run.configuration, "arguments": asdict(run.arguments), "resumed_at_steps": resumed}
+    run = replace(run, configuration=configuration)
+    _write_configuration(run)
+    checkpoint.publish_best(run.folder)
+    cells = _make_cells(run, task)
+    normalised = checkpoint.load_normalisation(VecMonitor(cells))
+    with closing(normalised):
+        kind = find_algorithm(run.arguments.algorithm).model
+        _learn(run, task, checkpoint.load_model(kind, normalised, cells), cells, checkpoint.standing)
+    return run.folder
+
+
+def make_run_folder(arguments: TrainingArguments) -> Path:
+    """A new folder `<algorithm>-<scenario>-<time>-<seed>-<unique>`; two runs started at once get two folders."""
+    scenario, moment = Path(arguments.scenario).stem, time.strftime("%Y%m%d-%H%M%S")
+    name = f"{arguments.algorithm}-{scenario}-{moment}-{arguments.seed}-{uuid4().hex[:6]}"
+    folder = Path(arguments.out) / name
+    folder.mkdir(parents=True, exist_ok=False)
+    return folder
+
+
+def _new_run(arguments: TrainingArguments, settings: Settings, task: Task) -> Run:
+    """A run in a folder of its own, with what is needed to repeat it: `config.yaml`, resolved, and `versions.txt`."""
+    described = {"arguments": asdict(arguments), "hyperparameters": settings.model_dump(mode="json")}
+    run = Run(make_run_folder(arguments), arguments, settings, described | task.description)
+    _write_configuration(run)
+    packages = sorted({f"{item.name}=={item.version}" for item in importlib.metadata.distributions()}, key=str.lower)
+    lines = [f"# Python {platform.python_version()}, {platform.platform()}", *packages]
+    (run.folder / "versions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return run
+
+
+def _write_configuration(run: Run) -> None:
+    text = yaml.safe_dump(run.configuration, sort_keys=False, allow_unicode=True, width=120)
+    partial_file = run.folder / f".partial-{DESCRIPTION}"
+    partial_file.write_text(text, encoding="utf-8")
+    partial_file.replace(run.folder / DESCRIPTION)
+
+
+def _task(arguments: TrainingArguments, sources: dict[str, Any]) -> Task:
+    return streamflow_task(
+        sources["scenario"],
+        sources["system"],
+        arguments.engine,
+        sources.get("reward", "default"),
+        num_episodes=arguments.num_evaluation_episodes,
+        num_threads=arguments.num_threads,
+        log=log,
+    )
+
+
+def _make_cells(run: Run, task: Task) -> SeededVecEnv:
+    arguments, settings = run.arguments, run.settings
+    seeds = {"seed": arguments.seed, "seed_limit": task.seed_limit}
+    first_steps = 1 + np.arange(arguments.num_cells) * settings.stagger_steps // arguments.num_cells
+    if task.make_cells is not None:
+        cut = Cut(settings.collapse_below, settings.collapse_steps, first_steps)
+        return NativeVecEnv(task.make_cells(arguments.num_cells), **seeds, cut=cut)
+
+    def make_cell(steps: int) -> Cell:
+        return CutShort(task.make_cell(), settings.collapse_below, settings.collapse_steps, steps)
+
+    makers = [partial(make_cell, steps) for steps in first_steps.tolist()]
+    return ThreadedVecEnv(makers, num_threads=arguments.num_threads, **seeds)
+
+
+def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: SeededVecEnv, standing: TrainingProgress) -> None:
+    arguments, steps = run.arguments, model.num_timesteps
+    progress = Progress(arguments.total_steps, first_step=steps, shown=arguments.progress)
+
+    def keep() -> None:
+        save_checkpoint(run.folder, model, cells, standing).publish_best(run.folder)
+
+    callbacks = CallbackList(
+        [
+            progress,
+            TrainingLog(LOG_STEPS * arguments.num_cells),
+            EvaluationLog(task.judge, task.reference_policies, arguments.evaluate_every, run.folder, standing, keep),
+        ]
+    )
+    model.set_logger(open_curves(run.folder, run.configuration, steps))
+    try:
+        model.learn(arguments.total_steps - steps, callbacks, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        log("interrupted: what was learned is kept")
+    finally:
+        progress.close()
+        model.logger.close()
+    save_model(model, run.folder / "final_model.zip")

@@ -1,0 +1,1 @@
+"""Random control steps against every account and bound."""

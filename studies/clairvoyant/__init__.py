@@ -1,0 +1,1 @@
+"""What a search with foresight reaches: an approximate upper bound."""

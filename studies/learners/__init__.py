@@ -1,0 +1,1 @@
+"""Agents trained with several seeds, evaluated as the baselines are."""

@@ -1,0 +1,1 @@
+"""One mechanism after the other is broken: which test notices?"""

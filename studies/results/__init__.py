@@ -1,0 +1,1 @@
+"""The results page, from what other studies kept."""

@@ -1,0 +1,126 @@
+"""The page `docs/validation.md`: what is claimed, how to read it, and a section for every part of the validation."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from streamflow_env.errors import ConfigError
+from studies.validation.section import Section, Settings
+from studies.validation.sections import KEPT, SECTIONS
+
+CLAIM: Final = """# Validation
+
+Whether the simulator is right where the right answer is known from elsewhere: from queueing theory, from another
+simulator, from failures that others have published, from the documentation and the tests of the controllers that it
+imitates; and whether its own accounts balance. Nothing here is tuned to the answers.
+"""
+READING: Final = """## How to read the tables
+
+- *Seen* is the mean over the seeds and half of its 99.9 % interval (Student's t). Against a figure a row is right when
+  the interval holds the figure and is narrow: to either side at most 3 % of the figure (5 % for high quantiles, heavy
+  tails and many servers; 8 % for the quantiles of 100 servers), so that a wrong figure cannot hide. About one such row
+  in a thousand is wrong by chance, on seeds that are always the same.
+- Against bounds every seed must be within them: *seen* is the mean, and in brackets the lowest and the highest seed.
+- The last figures are those of the first seed, `compiled = reference`: the reference engine repeats that whole run, and
+  a row is right only if its figure is the same to the last bit. A dash: not repeated.
+- What is wrong stays on the page, in bold, and `make validate` exits with 1.
+"""
+DPI: Final = 110
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A section, and how long it took."""
+
+    section: Section
+    duration_s: float
+
+
+def measure(settings: Settings, names: Sequence[str] = tuple(SECTIONS)) -> Iterator[Measured]:
+    """The sections of these names, one after the other."""
+    for name in names:
+        began = time.monotonic()
+        section = SECTIONS[name](settings)
+        yield Measured(section, time.monotonic() - began)
+
+
+def page(measured: Sequence[Measured], settings: Settings, folder: str) -> str:
+    """The whole page; the pictures lie in `folder`, relative to it."""
+    return "\n".join(_page(measured, settings, folder)) + "\n"
+
+
+def _page(measured: Sequence[Measured], settings: Settings, folder: str) -> Iterator[str]:
+    minutes = sum(each.duration_s for each in measured) / 60
+    repeats = ", the reference engine repeating one seed a row" if settings.reference else ""
+    yield CLAIM
+    yield "Written by `make validate` from the compiled engine" + repeats + "."
+    yield f"It took {minutes:.1f} min in {settings.processes} processes.\n"
+    yield "| section | | min |"
+    yield "|---|---|---|"
+    for each in measured:
+        section = each.section
+        yield f"| [{section.title}](#{_anchor(section.title)}) | {section.verdict} | {each.duration_s / 60:.1f} |"
+    yield ""
+    yield READING
+    for each in measured:
+        yield from each.section.markdown(folder)
+
+
+def _anchor(title: str) -> str:
+    """GitHub's, of a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
+
+
+def write(measured: Sequence[Measured], settings: Settings, out: Path) -> None:
+    """The page to `out`, its pictures and files into a folder beside it: all of it, or none and the old ones stay."""
+    folder = out.with_suffix("")
+    with tempfile.TemporaryDirectory(prefix=".validation-", dir=out.parent) as name:
+        new = Path(name)
+        files = _write_files(measured, new)
+        (new / out.name).write_text(page(measured, settings, folder.name), encoding="utf-8")
+        folder.mkdir(exist_ok=True)
+        for file in files:
+            os.replace(file, folder / file.name)
+        os.replace(new / out.name, out)
+
+
+def refresh(settings: Settings, out: Path) -> list[Section]:
+    """Quote the kept campaigns anew in the page that is there, and leave all else as it is.
+
+    Raises:
+        ConfigError: there is no page, or it has not their sections.
+    """
+    if not out.is_file():
+        raise ConfigError(f"{out}: there is no page to refresh")
+    text, sections = out.read_text(encoding="utf-8"), [SECTIONS[name](settings) for name in KEPT]
+    for section in sections:
+        row = re.compile(rf"^(\| \[{section.title}\]\(#\w+\) \|) .* (\| [\d.]+ \|)$", re.MULTILINE)
+        body = re.compile(rf"^## {section.title}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+        if not (row.search(text) and body.search(text)):
+            raise ConfigError(f"{out}: has no section {section.title!r} to refresh")
+        new = "\n".join(section.markdown(out.with_suffix("").name)) + "\n"
+        text = row.sub(lambda found, words=section.verdict: f"{found[1]} {words} {found[2]}", text)  # type: ignore[misc]
+        text = body.sub(lambda _, new=new: new, text)  # type: ignore[misc]
+    with tempfile.TemporaryDirectory(prefix=".validation-", dir=out.parent) as name:
+        (Path(name) / out.name).write_text(text, encoding="utf-8")
+        os.replace(Path(name) / out.name, out)
+    return sections
+
+
+def _write_files(measured: Sequence[Measured], folder: Path) -> list[Path]:
+    written: list[Path] = []
+    for each in measured:
+        for name, picture in each.section.pictures.items():
+            written.append(folder / name)
+            picture.figure.savefig(written[-1], dpi=DPI)
+        for name, write_to in each.section.files.items():
+            written.append(folder / name)
+            write_to(written[-1])
+    return written

@@ -1,0 +1,94 @@
+"""A section of the validation's page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.validation import cases, rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page is measured; `kept` is the folder with the results of the longer campaigns."""
+
+    processes: int = 2
+    reference: bool = True
+    progress: bool = False
+    kept: Path = Path("docs/validation")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and the line under it."""
+
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one part of the validation came to.
+
+    Attributes:
+        title: its heading.
+        text: Markdown before the tables: what is held against what, seeds, lengths, warm-up.
+        rows, cases: its tables.
+        more: Markdown after them.
+        pictures: by file name.
+        files: by file name, what writes that file beside the page.
+        summary: a few words where there are neither rows nor cases.
+        num_wrong: of what is neither a row nor a case.
+    """
+
+    title: str
+    text: str
+    rows: Sequence[rows.Row] = ()
+    cases: Sequence[cases.Case] = ()
+    more: str = ""
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    files: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    summary: str = ""
+    num_wrong: int = 0
+
+    @property
+    def passes(self) -> bool:
+        return not self.num_wrong and all(self._verdicts)
+
+    @property
+    def verdict(self) -> str:
+        """How much of it is right, in a few words."""
+        each = self._verdicts
+        if not each:
+            return self.summary if self.passes else f"**{self.summary}**"
+        words = f"{sum(each)} of {len(each)} {'rows' if self.rows else 'cases'} are right"
+        return words if self.passes else f"**{words}**"
+
+    @property
+    def _verdicts(self) -> list[bool]:
+        return [row.passes for row in self.rows] + [case.passes for case in self.cases]
+
+    def tables(self) -> Iterator[str]:
+        """The lines of its tables."""
+        if self.rows:
+            yield from rows.markdown(self.rows)
+            yield ""
+        if self.cases:
+            yield from cases.markdown(self.cases)
+            yield ""
+        if self.more:
+            yield self.more
+
+    def markdown(self, folder: str) -> Iterator[str]:
+        """Its lines; pictures lie in `folder`, relative to the page."""
+        yield f"## {self.title}\n"
+        yield self.text
+        yield from self.tables()
+        for name, picture in self.pictures.items():
+            yield f"![{picture.caption}]({folder}/{name})\n"
+            yield f"*{picture.caption}*\n"

@@ -1,0 +1,43 @@
+"""The task of the fake cell, quick to train on and to judge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamflow_agents.training.task import Task
+from tests.agents.training.fake_cell import DO_NOTHING, FakeCell
+
+
+class Constant:
+    """A baseline that leaves all as found."""
+
+    def predict(self, observation: NDArray[np.float32], *_: Any, **__: Any) -> tuple[NDArray[np.float32], None]:
+        return np.array(DO_NOTHING, dtype=np.float32), None
+
+
+def judge(policy: Any) -> dict[str, float]:
+    returns = []
+    for seed in (1_000_000, 1_000_001):
+        cell = FakeCell()
+        observation, _ = cell.reset(seed=seed)
+        total, state, start, truncated = 0.0, None, True, False
+        while not truncated:
+            action, state = policy.predict(observation, state, np.array([start]), deterministic=True)
+            observation, reward, _, truncated, _ = cell.step(action)
+            start = False
+            total += reward
+        returns.append(total)
+    return {"return": float(np.mean(returns)), "sla_fraction": 0.5}
+
+
+TASK = Task(
+    make_cell=FakeCell,
+    start_action=DO_NOTHING,
+    judge=judge,
+    reference_policies={"do_nothing": Constant()},
+    seed_limit=1_000_000,
+    description={"scenario": {"name": "fake"}, "system": {"name": "fake"}},
+)

@@ -1,0 +1,45 @@
+"""Same system, seed and actions: the same trajectory in both engines, visit by visit, in every scenario."""
+
+import pytest
+
+from streamflow_env.engines import make_engine
+from streamflow_env.paths import config_path
+from streamflow_env.scenarios import load_scenario, scenario_names
+from streamflow_env.system import load_system
+from streamflow_env.system.schema import read_yaml
+from studies.equivalence.comparison import ActionMode, actions, compare_engines
+
+TWENTY_MINUTES = 80  # control intervals of 15 s
+SYSTEM = load_system()
+
+
+@pytest.mark.parametrize("mode", ["near", "random"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", scenario_names())
+def test_engines_are_equal(name: str, seed: int, mode: ActionMode) -> None:
+    content = read_yaml(config_path("scenarios", name))
+    if name in {"evening-peak", "whole-day"}:
+        content["traffic"]["start_hour"] = 19.8  # so that the peak falls into the twenty minutes
+    episode = load_scenario(content).episode(SYSTEM, seed)
+    comparison = compare_engines(SYSTEM, episode, mode, TWENTY_MINUTES)
+    assert comparison.differences == ()
+    assert comparison.num_intervals == TWENTY_MINUTES
+    assert comparison.num_attempts > 15_000
+    assert comparison.num_failed > 0
+
+
+def test_twenty_minutes_contain_the_incident() -> None:
+    for name in ("llm-rate-limit", "invalidation-storm", "retry-storm", "compound"):
+        for seed in range(3):
+            episode = load_scenario(name).episode(SYSTEM, seed)
+            assert any(0 < mark.start_s < 960 for mark in episode.marks), (name, seed)
+
+
+def test_a_difference_is_seen() -> None:
+    episode = load_scenario("normal").episode(SYSTEM, 0)
+    engines = [make_engine(name, SYSTEM, log=True) for name in ("compiled", "reference")]
+    for engine in engines:
+        engine.reset(episode)
+    settings = actions(SYSTEM, "random", 0)
+    results = [engine.step(next(settings)) for engine in engines]
+    assert results[0].differences(results[1])
