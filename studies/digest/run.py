@@ -1,0 +1,88 @@
+"""Compare trajectories with those kept in `data/digest.json`; a change that moves and renames must change none.
+
+An episode's digest is of every observation, reward and telemetry array, in order. Every scenario has three seeds, each
+with the default action and with random ones. The compiled engine runs 240 steps, the reference engine, which is slow,
+the first 30.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from tqdm import tqdm
+
+import streamflow_env
+from streamflow_agents.commands.arguments import argument
+from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.environment.env import StreamFlowEnv
+from studies.common.study import StudyArguments, kept
+
+KEPT: Final = kept("digest") / "digest.json"
+SEEDS: Final = (1, 2, 3)
+MODES: Final = ("default", "random")
+STEPS: Final = {"reference": 30, "compiled": 240}
+Job = tuple[str, int, str, str]
+
+
+@dataclass(frozen=True)
+class Arguments(StudyArguments):
+    """Compare trajectories with those that were kept; exits with 1 where one differs."""
+
+    keep: bool = argument(False, "keep the digests, after a change that is meant to change them")
+
+
+def run(arguments: Arguments) -> int:
+    """Compare, or keep; 1 where an episode differs, else 0. A quick run has one seed of each scenario."""
+    seeds = SEEDS[:1] if arguments.quick else SEEDS
+    jobs = [(s, k, m, e) for s in streamflow_env.SCENARIOS for k in seeds for m in MODES for e in STEPS]
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        done = pool.imap(digest, jobs)
+        for (scenario, seed, mode, engine), result in tqdm(
+            zip(jobs, done, strict=True), total=len(jobs), unit="episode", disable=not arguments.progress
+        ):
+            found.setdefault(f"{scenario} seed {seed} {mode}", {})[engine] = result
+    if arguments.keep:
+        KEPT.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        print(f"{KEPT}: {len(found)} episodes")
+        return 0
+    expected = json.loads(KEPT.read_text(encoding="utf-8"))
+    different = [name for name, result in found.items() if result != expected.get(name)]
+    for name in different:
+        print(f"DIFFERENT {name}")
+    print(f"{len(found) - len(different)} of {len(found)} episodes are the same as those kept, on both engines")
+    return 1 if different else 0
+
+
+def digest(job: Job) -> dict[str, str]:
+    """By number of steps, the digest of an episode up to there."""
+    scenario, seed, mode, engine = job
+    env = StreamFlowEnv(scenario, engine=engine)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    state, found, step = hashlib.sha256(), {}, 0
+    observation, _ = env.reset(options={"episode_seed": seed})
+    state.update(observation.tobytes())
+    _add(state, env.telemetry)
+    for step in range(1, STEPS[engine] + 1):
+        action = env.default_action if mode == "default" else rng.uniform(-1, 1, env.default_action.shape)
+        observation, reward, _, truncated, _ = env.step(np.asarray(action, dtype=np.float32))
+        state.update(observation.tobytes())
+        state.update(np.float64(reward).tobytes())
+        _add(state, env.telemetry)
+        if step in STEPS.values():
+            found[str(step)] = state.hexdigest()[:16]
+        if truncated:
+            break
+    found[str(step)] = state.hexdigest()[:16]
+    return found
+
+
+def _add(state: Any, telemetry: Telemetry) -> None:
+    arrays = (telemetry.services, telemetry.classes, telemetry.calls, telemetry.sojourn, telemetry.response)
+    for array in (*arrays, telemetry.controls):
+        state.update(np.ascontiguousarray(array).tobytes())
