@@ -21,6 +21,7 @@ from streamflow_agents.commands.arguments import argument
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.env import StreamFlowEnv
 from studies.common.study import StudyArguments, kept
+from studies.digest.figures import differences
 
 KEPT: Final = kept("digest") / "digest.json"
 SEEDS: Final = (1, 2, 3)
@@ -34,10 +35,15 @@ class Arguments(StudyArguments):
     """Compare trajectories with those that were kept; exits with 1 where one differs."""
 
     keep: bool = argument(False, "keep the digests, after a change that is meant to change them")
+    figures: str | None = argument(None, "simulate nothing: compare the figures of README and docs with this commit's")
 
 
 def run(arguments: Arguments) -> int:
     """Compare, or keep; 1 where an episode differs, else 0. A quick run has one seed of each scenario."""
+    if arguments.figures is not None:
+        changed = [str(difference) for difference in differences(arguments.figures)]
+        print("\n".join(changed) or "every figure is the same")
+        return 1 if changed else 0
     seeds = SEEDS[:1] if arguments.quick else SEEDS
     jobs = [(s, k, m, e) for s in streamflow_env.SCENARIOS for k in seeds for m in MODES for e in STEPS]
     found: dict[str, dict[str, dict[str, str]]] = {}
