@@ -6,7 +6,7 @@ imports only modules before it:
 
 1. `simulation`, `protocols`, `service`
 2. `servers`, `admission`, `pools`; `breaker`, `llm_benefit`, `calls`; `eviction`, `invalidation`, `cache`; `consumer`
-3. `tokens`, `llm`, `vector_index`, `database`, `deferred`
+3. `remote`, `tokens`, `llm`, `vector_index`, `database`, `deferred`
 4. `classes`, `clients`, `attempt`, `plan`
 5. `engine`
 """

@@ -16,9 +16,9 @@ from streamflow_env.engines.reference.breaker import Breaker
 from streamflow_env.engines.reference.llm_benefit import fallback_milli, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.reference.pools import WorkerPool
 from streamflow_env.engines.reference.protocols import JobQueue, Request
-from streamflow_env.engines.reference.service import UnlimitedService, Visit
-from streamflow_env.engines.reference.simulation import RELEASE, DurationDraw, Simulation, StepError, Waiting
-from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, CLOSED, FAILED, OK, RATE_LIMITED, TIMEOUT
+from streamflow_env.engines.reference.service import Visit
+from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, StepError, Waiting
+from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, CLOSED, FAILED, OK, RATE_LIMITED
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import CallPolicy
 from streamflow_env.system.controls import Parameter
@@ -221,30 +221,3 @@ class Call:
         counts, self.counts = self.counts, dict.fromkeys(CALL_FIELDS, 0)
         counts["breaker_state"] = CLOSED if self._breaker is None else self._breaker.state
         return counts
-
-
-class RemoteService(UnlimitedService):
-    """A service that answers after a latency. A caller may stop waiting; the work then goes on as orphaned work."""
-
-    retry_after_ns = 0
-
-    def answer(self, visit: Visit, latency_ns: int, call: Call) -> Serving:
-        """Answer after `latency_ns`, in flight until then. The caller waits at most its timeout."""
-        self.busy.add(1)
-        attempt = visit.attempt
-        if call.timeout_ns is not None and call.timeout_ns < latency_ns:
-            work_ends = self.sim.wake(latency_ns, RELEASE, attempt.request, attempt.number, visit.step)
-            work_ends.callbacks.append(self._end_orphaned)
-            yield from attempt.pause(call.timeout_ns, visit.step)
-            self.counts["timeouts"] += 1
-            call.counts["timeouts"] += 1
-            self.log_visit(visit, TIMEOUT)
-            return TIMEOUT
-        yield from attempt.pause(latency_ns, visit.step)
-        self.busy.add(-1)
-        self.complete(visit)
-        return OK
-
-    def _end_orphaned(self, _: simpy.Event) -> None:
-        self.busy.add(-1)
-        self.counts["orphaned"] += 1

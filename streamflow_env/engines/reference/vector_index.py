@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import CALL_LATENCY
-from streamflow_env.engines.reference.calls import Call, RemoteService, Serving
+from streamflow_env.engines.reference.calls import Call, Serving
+from streamflow_env.engines.reference.remote import RemoteService
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
 from streamflow_env.engines.telemetry import OK
