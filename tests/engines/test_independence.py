@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ENGINES = Path(__file__).resolve().parents[2] / "streamflow_env" / "engines"
 SHARED = (
@@ -47,3 +50,36 @@ def test_engines_share_definitions_only() -> None:
     for engine, names in both.items():
         strangers = {name for name in names if not any(name == s or name.startswith(f"{s}.") for s in SHARED)}
         assert strangers == set(), engine
+
+
+def imports_within(folder: Path, package: str) -> dict[str, set[str]]:
+    """For each module of `package` the modules of it that it imports, those under `TYPE_CHECKING` too."""
+    graph: dict[str, set[str]] = {}
+    for path in folder.glob("*.py"):
+        graph[path.stem] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            graph[path.stem] |= {
+                name.removeprefix(f"{package}.").split(".")[0] for name in names if name.startswith(package)
+            }
+    return graph
+
+
+def test_the_reference_engine_has_no_import_cycle() -> None:
+    graph = imports_within(ENGINES / "reference", "streamflow_env.engines.reference")
+    assert graph["engine"] >= {"attempt", "plan", "pools"}
+    order = list(TopologicalSorter(graph).static_order())
+    assert order[-1] == "__init__"
+
+
+def test_a_cycle_of_type_annotations_is_found(tmp_path: Path) -> None:
+    guarded = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package.b import B\n"
+    (tmp_path / "a.py").write_text(guarded, encoding="utf-8")
+    (tmp_path / "b.py").write_text("import package.a\n", encoding="utf-8")
+    with pytest.raises(CycleError):
+        TopologicalSorter(imports_within(tmp_path, "package")).prepare()

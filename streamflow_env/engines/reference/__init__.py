@@ -1,19 +1,14 @@
-"""The reference engine: docs/model.md in SimPy, one process per attempt. Written to be read; slow.
+"""The reference engine: the model in SimPy, one process per attempt. It is written to be read, and slow.
 
-| module | what of docs/model.md |
-|---|---|
-| `simulation` | time, order, wake-ups |
-| `attempt` | an attempt: entry, plan, end, deadline, retry |
-| `plan` | the steps of a plan |
-| `pools`, `admission` | worker pools, CPU, patience; admission control |
-| `servers` | replicas, of pools and of databases, and who waits for a worker, core or connection |
-| `calls`, `breaker` | calls, retry budget; circuit breaker |
-| `remote`, `llm`, `tokens` | what a call queries: LLM endpoint and its token bucket |
-| `vector_index`, `database` | vector index and its query cache, database and its stale reads |
-| `cache`, `memory`, `sweep` | cache; its slots and who gives way; bulk invalidation |
-| `deferred`, `consumer` | deferred queues; consumers |
-| `service` | what all services have: counters, integrals, visits |
-| `engine` | putting it together: reset, step, telemetry |
+docs/reference/model.md has the rules. docs/reference/mechanisms.md says which module implements which of them.
+`protocols` says how modules see each other where a direct import would make a cycle. From bottom to top, a module
+imports only modules before it:
+
+1. `simulation`, `protocols`, `service`
+2. `servers`, `admission`, `pools`; `breaker`, `llm_benefit`, `calls`; `eviction`, `invalidation`, `cache`; `consumer`
+3. `remote`, `tokens`, `llm`, `vector_index`, `database`, `deferred`
+4. `classes`, `clients`, `attempt`, `plan`
+5. `engine`
 """
 
 from streamflow_env.engines.reference.engine import ReferenceEngine

@@ -1,15 +1,18 @@
-"""Admission control of the pool at which requests enter: a token bucket, part of it for premium users alone."""
+"""Admission control of the entry pool: a token bucket. A part of it is for premium users only."""
 
 from __future__ import annotations
 
 from streamflow_env.engines.reference.simulation import Simulation
 
 TOKEN = 1_000_000_000
-"""One admission in the units of the bucket's level: a limit of 1 a second adds one unit in 1 ns."""
+"""One admission, in the units of the bucket's level. A limit of 1 admission a second adds 1 unit each ns."""
 
 
 class Admission:
-    """Admits `limit` attempts a second and bursts of one second's worth; with None all of them."""
+    """Admits `limit` attempts a second, with a burst of one second's worth. None: admits all.
+
+    Only premium users may use the last `reserve_fraction` of the bucket.
+    """
 
     def __init__(self, sim: Simulation, limit: int | None, reserve_fraction: float) -> None:
         self._sim = sim
@@ -19,7 +22,7 @@ class Admission:
         self._refilled_at_ns = sim.now
 
     def set_limit(self, limit: int | None) -> None:
-        """From now on `limit`: a bucket that was off is full, another is cut to its new size."""
+        """Set the limit. A bucket that was off starts full; one that was on keeps what fits its new size."""
         if limit is not None:
             full = limit * TOKEN
             self._level = full if self._limit is None else min(full, self._refilled(self._limit))
@@ -27,7 +30,7 @@ class Admission:
         self._limit = limit
 
     def admits(self, premium: int) -> bool:
-        """Whether an attempt may enter now; an admission that is given is used."""
+        """Whether an attempt may enter now. If so, one admission is taken out of the bucket."""
         if self._limit is None:
             return True
         self._level = self._refilled(self._limit)

@@ -1,4 +1,4 @@
-"""A circuit breaker with resilience4j's semantics: a count-based window, slow calls, half-open probes."""
+"""A circuit breaker with the semantics of resilience4j: a count-based window, slow calls, half-open permits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamflow_env.system import Breaker as BreakerConfig
 
 
 class Breaker:
-    """The breaker of one call, CLOSED at first."""
+    """The breaker of one call, or of all clients. It is CLOSED at first."""
 
     def __init__(self, config: BreakerConfig) -> None:
         self.state = CLOSED
@@ -24,17 +24,17 @@ class Breaker:
 
     @property
     def is_off(self) -> bool:
-        """Whether everything is permitted and nothing recorded."""
+        """Whether the breaker permits every call and records none."""
         return self._threshold is None or self._threshold >= 1
 
     def set_threshold(self, threshold_fraction: float | None) -> None:
-        """Set the failure-rate and slow-call-rate threshold; off closes the breaker."""
+        """Set the threshold of the failure rate and of the slow-call rate; None or 1: off, which closes the breaker."""
         self._threshold = threshold_fraction
         if self.is_off:
             self._enter(CLOSED)
 
     def permits(self, now_ns: int) -> bool:
-        """Whether a call may be made now; a permit that is given is used."""
+        """Whether a call may be made now. In HALF_OPEN a call takes one of the permits."""
         if self.is_off or self.state == CLOSED:
             return True
         if self.state == OPEN:
@@ -46,7 +46,7 @@ class Breaker:
         return self._permits >= 0
 
     def record(self, failed: bool, took_ns: int, now_ns: int) -> bool:
-        """Learn the result of a call; whether it opened the breaker."""
+        """Record the result of a call. True if this opened the breaker."""
         if self.is_off or self.state == OPEN:
             return False
         self._window.append((failed, took_ns > self._slow_ns))

@@ -1,36 +1,34 @@
-"""The cache: entries of users' and items' keys with a TTL, in bounded memory, and bulk invalidations."""
+"""The cache: lookups and fills of entries, which have a key of a user or an item, a TTL and a quality.
+
+`eviction` has its memory, `invalidation` its invalidations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import simpy
 from numpy.typing import NDArray
 
 from streamflow_env.engines.draws.hashing import EVICTED, INVALIDATED_KEY, SERVICE_TIME, TTL
-from streamflow_env.engines.reference.deferred import Job
-from streamflow_env.engines.reference.memory import Entry, Memory
+from streamflow_env.engines.reference.eviction import Entry, Memory
+from streamflow_env.engines.reference.invalidation import Sweep, invalidate_keys
+from streamflow_env.engines.reference.protocols import KeyOf, Request
 from streamflow_env.engines.reference.service import UnlimitedService, Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Level, Simulation, Waiting
-from streamflow_env.engines.reference.sweep import Sweep
 from streamflow_env.engines.telemetry import MISS, OK
-from streamflow_env.engines.warm_start import INVALID, ttl_ns
+from streamflow_env.engines.warm_start import ttl_ns
 from streamflow_env.episode import ChangeKind
 from streamflow_env.system import Cache as CacheConfig
 from streamflow_env.system.controls import Parameter
 
-if TYPE_CHECKING:
-    from streamflow_env.engines.reference.attempt import Attempt
-
-KeyOf = Literal["user", "item"]
-"""Whose key a step is about: user u is key u, item i is key `num_users` + i."""
 LOOKUPS: dict[KeyOf, str] = {"user": "lookups", "item": "item_lookups"}
 HITS: dict[KeyOf, str] = {"user": "hits", "item": "item_hits"}
 
 
 class Cache(UnlimitedService):
-    """A cache, filled at first with a copy of `entries` (dtype ENTRY, shape (used,))."""
+    """A cache. It starts with a copy of `entries` (dtype ENTRY, shape (num_entries,))."""
 
     def __init__(self, sim: Simulation, index: int, config: CacheConfig, num_users: int, entries: NDArray[Any]) -> None:
         super().__init__(sim, index)
@@ -42,10 +40,10 @@ class Cache(UnlimitedService):
         self._room = Level(sim, config.memory_entries)
         self._sweep = Sweep(num_users, config.invalidation_rate_keys_per_s)
 
-    # A request
+    # Steps
 
-    def lookup(self, attempt: Attempt, step: int, of: KeyOf) -> Generator[simpy.Event, None, bool]:
-        """Look a key up; whether it was found."""
+    def lookup(self, attempt: Request, step: int, of: KeyOf) -> Generator[simpy.Event, None, bool]:
+        """Look up the key of the user or the item; whether there is a valid entry."""
         visit = yield from self._serve(attempt, step)
         self.counts[LOOKUPS[of]] += 1
         entry = self._memory.find(self._key(attempt, of))
@@ -54,14 +52,17 @@ class Cache(UnlimitedService):
             assert entry is not None
             self._count_hit(entry, of)
             entry.used_ns = self.sim.now
-            attempt.take_from_cache(entry.quality_milli)
+            attempt.use_entry(entry.quality_milli)
         else:
             attempt.missed_ns[of] = self.sim.now
         self.complete(visit, OK if hit else MISS)
         return hit
 
-    def fill(self, attempt: Attempt, step: int, of: KeyOf) -> Waiting:
-        """Write the answer under a key. A user's may be enriched later; what is known of an item is always whole."""
+    def fill(self, attempt: Request, step: int, of: KeyOf) -> Waiting:
+        """Write the answer under the key of the user or the item.
+
+        A user's entry has the quality of the answer, and may be enriched later. An item's has full quality.
+        """
         visit = yield from self._serve(attempt, step)
         now, key = self.sim.now, self._key(attempt, of)
         self.counts["fills"] += 1
@@ -71,10 +72,10 @@ class Cache(UnlimitedService):
         self.counts["evicted"] += self._memory.put(entry, now, lambda j: attempt.u(EVICTED, step, j))
         self.complete(visit)
         if of == "user" and attempt.deferred_to is not None:
-            attempt.deferred_to.enqueue(Job(self, key, now, attempt.potential))
+            attempt.deferred_to.enqueue(self, key, now, attempt.potential)
             attempt.deferred_to = None
 
-    def _serve(self, attempt: Attempt, step: int) -> Generator[simpy.Event, None, Visit]:
+    def _serve(self, attempt: Request, step: int) -> Generator[simpy.Event, None, Visit]:
         self.counts["arrivals"] += 1
         self.busy.add(1)
         visit = Visit(attempt, step)
@@ -82,16 +83,14 @@ class Cache(UnlimitedService):
         self.busy.add(-1)
         return visit
 
-    def _key(self, attempt: Attempt, of: KeyOf) -> int:
+    def _key(self, attempt: Request, of: KeyOf) -> int:
         return attempt.user if of == "user" else self._num_users + attempt.item
 
-    def invalidate(self, attempt: Attempt, step: int) -> None:
-        """The entries that a new item touches have never been."""
-        for j in range(self._config.keys_per_item):
-            entry = self._memory.find(int(attempt.u(INVALIDATED_KEY, step, j) * self._num_users))
-            if entry is not None:
-                entry.expires_ns = INVALID
-        self.counts["invalidated"] += self._config.keys_per_item
+    def invalidate(self, attempt: Request, step: int) -> None:
+        """Invalidate the entries of the users' keys that a new item affects."""
+        keys = [int(attempt.u(INVALIDATED_KEY, step, j) * self._num_users) for j in range(self._config.keys_per_item)]
+        invalidate_keys(self._memory, keys)
+        self.counts["invalidated"] += len(keys)
 
     # Entries
 
@@ -106,46 +105,43 @@ class Cache(UnlimitedService):
         self.counts["age_ns"] += self.sim.now - entry.written_ns
         self.counts["stale_hits"] += self._sweep.will_invalidate(entry.key, entry.written_ns)
 
-    def _is_duplicate(self, attempt: Attempt, of: KeyOf) -> bool:
-        """Whether somebody else has written the entry since the attempt missed it."""
+    def _is_duplicate(self, attempt: Request, of: KeyOf) -> bool:
+        """Whether another attempt has written the entry since this one missed it."""
         entry = self._memory.find(self._key(attempt, of))
         if entry is None or of not in attempt.missed_ns:
             return False
         return entry.expires_ns > self.sim.now and entry.written_ns > attempt.missed_ns[of]
 
-    # What a deferred ask needs
+    # What a deferred queue uses
 
-    def is_waiting_for(self, job: Job) -> bool:
-        """Whether the entry for which `job` asks is still there, and still of use."""
-        entry = self._entry_of(job)
+    def is_useful(self, key: int, written_ns: int) -> bool:
+        """Whether the entry of `key` that was written at `written_ns` is still there and has not expired."""
+        entry = self._entry(key, written_ns)
         return entry is not None and entry.expires_ns > self.sim.now
 
-    def enrich(self, job: Job) -> bool:
-        """The answer for `job` has come; whether its entry was still there to be made as good as it can be."""
-        entry = self._entry_of(job)
+    def enrich(self, key: int, written_ns: int, quality_milli: int) -> bool:
+        """Give the entry of `key` that was written at `written_ns` this quality. False if it is no longer there."""
+        entry = self._entry(key, written_ns)
         if entry is None:
             return False
-        entry.quality_milli = job.potential
+        entry.quality_milli = quality_milli
         return True
 
-    def _entry_of(self, job: Job) -> Entry | None:
-        entry = self._memory.find(job.key)
-        return entry if entry is not None and entry.written_ns == job.written_ns else None
+    def _entry(self, key: int, written_ns: int) -> Entry | None:
+        entry = self._memory.find(key)
+        return entry if entry is not None and entry.written_ns == written_ns else None
 
     # Bulk invalidation
 
     def change(self, kind: ChangeKind, value: float) -> None:
         if kind == "invalidate_fraction":
-            self._begin_sweep(value)
+            self._start_sweep(value)
         else:
             super().change(kind, value)
 
-    def _begin_sweep(self, fraction: float) -> None:
+    def _start_sweep(self, fraction: float) -> None:
         self._advance_sweep()
-        for entry in self._memory.slots:
-            if self._sweep.has_invalidated(entry.key, entry.written_ns):
-                entry.expires_ns = INVALID
-        self._sweep.restart(self.sim.now, int(fraction * self._num_users))
+        self._sweep.start(self.sim.now, fraction, self._memory.entries)
         self._advance_sweep()
 
     def _advance_sweep(self) -> None:
@@ -171,6 +167,6 @@ class Cache(UnlimitedService):
         self._advance_sweep()
         counts = super().measure()
         counts["memory_ns"] = self._room.collect()
-        counts["entries"] = len(self._memory.slots)
+        counts["entries"] = len(self._memory.entries)
         counts["sweep_backlog"] = self._sweep.limit - self._sweep.reached
         return counts

@@ -1,14 +1,21 @@
-"""Calls from one service to another: breaker, attempts with backoff, retry budget, timeout, fallback."""
+"""Calls from one service to another: breaker, attempts with backoff, retry budget, timeout, fallback.
+
+The attempts of a call are numbered k = 0, 1, … They are not the attempts of a user: those are in `attempt`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Generator
+from typing import Protocol
+
+import simpy
 
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import ATTEMPT_CPU, BACKOFF
 from streamflow_env.engines.reference.breaker import Breaker
 from streamflow_env.engines.reference.llm_benefit import fallback_milli, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.reference.pools import WorkerPool
+from streamflow_env.engines.reference.protocols import JobQueue, Request
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, StepError, Waiting
 from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, CLOSED, FAILED, OK, RATE_LIMITED
@@ -16,16 +23,10 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.system import CallPolicy
 from streamflow_env.system.controls import Parameter
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    import simpy
-
-    from streamflow_env.engines.reference.attempt import Attempt
-    from streamflow_env.engines.reference.deferred import DeferredQueue
-
+Serving = Generator[simpy.Event, None, int]
+"""The process of one attempt of a call at an endpoint. Its return value is the outcome."""
 RETRY = 1000
-"""One retry in the units of a retry budget's level: thousandths."""
+"""One retry, in the units of a retry budget's level: thousandths."""
 FULL_BUDGET = 100 * RETRY
 
 
@@ -36,17 +37,20 @@ class Endpoint(Protocol):
 
     @property
     def retry_after_ns(self) -> int:
-        """How long a caller must wait at least after a 429."""
+        """How long a caller waits at least after a 429 (ns)."""
 
-    def serve(self, visit: Visit, call: Call) -> Generator[simpy.Event, None, int]:
-        """One attempt of a call, sent now; returns its outcome when the caller knows it."""
+    def serve(self, visit: Visit, call: Call) -> Serving:
+        """Serve one attempt of `call`, sent now; returns its outcome when the caller knows it."""
 
     def log_visit(self, visit: Visit, outcome: int) -> None:
-        """A visit ends now."""
+        """Log that `visit` ends now with `outcome`."""
 
 
 class RetryBudget:
-    """At most `full` thousandths of a retry: a request pays `fraction` in, a retry takes 1 out. None: no limit."""
+    """A budget of retries: each request adds `fraction` of a retry, each retry takes 1. None: no limit.
+
+    It starts full. It holds at most `full` thousandths of a retry.
+    """
 
     def __init__(self, fraction: float | None, full: int = FULL_BUDGET) -> None:
         self._fraction = fraction
@@ -54,18 +58,18 @@ class RetryBudget:
         self._level = full
 
     def set_fraction(self, fraction: float | None) -> None:
-        """From now on `fraction`: a budget that was off is full, another keeps its level."""
+        """Set the fraction. A budget that was off starts full; one that was on keeps its level."""
         if self._fraction is None:
             self._level = self._full
         self._fraction = fraction
 
     def pay_in(self) -> None:
-        """A request is made."""
+        """Count a request."""
         if self._fraction is not None:
             self._level = min(self._full, self._level + int(1000 * self._fraction))
 
     def grants(self) -> bool:
-        """Whether a retry may be made; one that is granted is taken out."""
+        """Whether the budget allows a retry. If so, the retry is taken out."""
         if self._fraction is None:
             return True
         if self._level < RETRY:
@@ -75,10 +79,10 @@ class RetryBudget:
 
 
 class Call:
-    """A call under its policy. What it could not ask now may be asked later through `deferred`."""
+    """A call with its policy. If it takes its fallback, the queue `deferred` may ask the LLM later."""
 
     def __init__(
-        self, sim: Simulation, policy: CallPolicy, endpoint: Endpoint, deferred: DeferredQueue | None = None
+        self, sim: Simulation, policy: CallPolicy, endpoint: Endpoint, deferred: JobQueue | None = None
     ) -> None:
         self._sim = sim
         self._policy = policy
@@ -94,8 +98,11 @@ class Call:
         self._breaker = None if policy.breaker is None else Breaker(policy.breaker)
         self._attempt_cpu = None if policy.attempt_cpu is None else DurationDraw.of(policy.attempt_cpu)
 
-    def query(self, attempt: Attempt, step: int, pool: WorkerPool | None) -> Waiting:
-        """Make the call, on the CPU of `pool`; the attempt's quality suffers where it is not answered in earnest."""
+    def query(self, attempt: Request, step: int, pool: WorkerPool | None) -> Waiting:
+        """Make the call, on the CPU of `pool`. Without an answer of the endpoint, the attempt's answer is degraded.
+
+        Raises StepError if the call is exhausted and its policy has no quality for that.
+        """
         self.counts["requests"] += 1
         self._retry_budget.pay_in()
         if not is_asked(attempt.llm_benefit, self._ask_fraction):
@@ -121,8 +128,8 @@ class Call:
             yield from attempt.pause(self._backoff_ns(attempt, step, k, outcome), step)
         self._exhaust(attempt)
 
-    def _send(self, attempt: Attempt, step: int, k: int) -> Generator[simpy.Event, None, int]:
-        """Attempt `k`: send it, wait for its outcome, tell the breaker."""
+    def _send(self, attempt: Request, step: int, k: int) -> Serving:
+        """Send attempt `k`, wait for its outcome and tell the breaker."""
         self.counts["attempts"] += 1
         if k > 0:
             self.counts["retries"] += 1
@@ -134,8 +141,8 @@ class Call:
             self.counts["opened"] += self._breaker.record(outcome != OK, now - visit.arrived_ns, now)
         return outcome
 
-    def _refuse(self, attempt: Attempt, step: int, k: int) -> None:
-        """The breaker is open: attempt `k` is not sent."""
+    def _refuse(self, attempt: Request, step: int, k: int) -> None:
+        """The breaker does not permit attempt `k`: it is not sent."""
         self.counts["breaker_open"] += 1
         self._endpoint.counts["arrivals"] += 1
         self._endpoint.counts["breaker_open"] += 1
@@ -145,53 +152,53 @@ class Call:
         else:
             self._exhaust(attempt)
 
-    def _gives_up_early(self, attempt: Attempt) -> bool:
+    def _gives_up_early(self, attempt: Request) -> bool:
         if self._policy.fallback_quality is None:
             return False
         return falls_back_at_once(attempt.llm_benefit, self._ask_fraction, self._fallback_fraction)
 
     def _may_retry(self, k: int) -> bool:
-        """Whether another attempt may follow the failed attempt `k`."""
+        """Whether another attempt may follow attempt `k`, which failed."""
         if k + 1 == self._policy.max_attempts:
             return False
         granted = self._retry_budget.grants()
         self.counts["retries_refused"] += not granted
         return granted
 
-    def _backoff_ns(self, attempt: Attempt, step: int, k: int, outcome: int) -> int:
+    def _backoff_ns(self, attempt: Request, step: int, k: int, outcome: int) -> int:
         low, high = self._policy.backoff_jitter
         jitter = low + (high - low) * attempt.u(BACKOFF, step, k)
         backoff_ns = int(to_ns(self._policy.backoff_base_s * 2**k * jitter))
         return max(backoff_ns, self._endpoint.retry_after_ns) if outcome == RATE_LIMITED else backoff_ns
 
-    def _fall_back(self, attempt: Attempt) -> None:
+    def _fall_back(self, attempt: Request) -> None:
         self.counts["fallbacks"] += 1
         assert self._policy.fallback_quality is not None
         mean_milli = round(1000 * self._policy.fallback_quality)
         self._take(attempt, fallback_milli(mean_milli, self._policy.fallback_spread, attempt.llm_benefit))
 
-    def _exhaust(self, attempt: Attempt) -> None:
+    def _exhaust(self, attempt: Request) -> None:
         self.counts["exhausted"] += 1
         if self._policy.exhausted_quality is None:
             raise StepError(FAILED)
         self._take(attempt, round(1000 * self._policy.exhausted_quality))
 
-    def _take(self, attempt: Attempt, milli: int) -> None:
-        """Go on with a quality of `milli` thousandths instead of an answer; what is deferred may yet be worth more."""
+    def _take(self, attempt: Request, milli: int) -> None:
+        """Continue with a degraded answer of `milli` thousandths. A deferred queue may ask the LLM later."""
         if self._may_defer(attempt):
             self.counts["deferred"] += 1
             attempt.deferred_to = self._deferred
-            attempt.take_quality(milli, for_good=False)
+            attempt.degrade(milli, with_potential=False)
         else:
-            attempt.take_quality(milli)
+            attempt.degrade(milli)
 
-    def _may_defer(self, attempt: Attempt) -> bool:
+    def _may_defer(self, attempt: Request) -> bool:
         if self._deferred is None or attempt.deferred_to is not None:
             return False
         return is_deferred(attempt.llm_benefit, self._ask_fraction, self._defer_fraction)
 
     def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        """A control: from now on `parameter` is `value`; None is off."""
+        """A control sets `parameter` to `value`; None: off. Raises ConfigError if a call has no such control."""
         match parameter, value:
             case "timeout_s", _:
                 self.timeout_ns = None if value is None else int(to_ns(value))
@@ -210,7 +217,7 @@ class Call:
                 raise ConfigError(f"{parameter}: no such control of a call")
 
     def measure(self) -> dict[str, int]:
-        """The counters of the interval that ends now; new ones begin."""
+        """The counters of the interval that ends now. Starts new ones."""
         counts, self.counts = self.counts, dict.fromkeys(CALL_FIELDS, 0)
         counts["breaker_state"] = CLOSED if self._breaker is None else self._breaker.state
         return counts

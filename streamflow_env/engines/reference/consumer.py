@@ -1,4 +1,4 @@
-"""Asynchronous consumers: a bounded queue of events, served in batches; overflow is lost."""
+"""Asynchronous consumers: a bounded queue of events, served in batches. Events that find it full are lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamflow_env.system import Consumer as ConsumerConfig
 
 
 class Consumer(Service):
-    """A consumer, idle at first."""
+    """A consumer. It is idle at first."""
 
     def __init__(self, sim: Simulation, index: int, config: ConsumerConfig) -> None:
         super().__init__(sim, index)
@@ -23,10 +23,10 @@ class Consumer(Service):
         self._busy = Level(sim)
         self._servers = Level(sim, 1)
         self._num_batches = 0
-        self._batch_size = 0  # of the running batch
+        self._batch_size = 0  # of the running batch; 0: none runs
 
     def emit(self) -> None:
-        """An event comes."""
+        """An event arrives."""
         self.counts["arrivals"] += 1
         if self._queue.value >= self._config.queue_limit:
             self.counts["lost"] += 1

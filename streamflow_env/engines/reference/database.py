@@ -1,12 +1,14 @@
-"""Databases: connections behind a bounded FIFO queue, of a primary and of read replicas that lag behind it."""
+"""Databases: connections behind a bounded FIFO queue. The primary has some, and so has each read replica.
+
+Read replicas lag behind the primary, so their reads may be stale.
+"""
 
 from __future__ import annotations
 
 import math
 
 from streamflow_env.engines.draws.hashing import CALL_LATENCY, REPLICA, STALE
-from streamflow_env.engines.reference.calls import Call
-from streamflow_env.engines.reference.remote import Serving
+from streamflow_env.engines.reference.calls import Call, Serving
 from streamflow_env.engines.reference.servers import Delays, PerReplica, Replicas, Servers
 from streamflow_env.engines.reference.service import Service, Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
@@ -16,7 +18,7 @@ from streamflow_env.system.controls import Parameter
 
 
 class Database(Service):
-    """A pool of connections: those of the primary, and as many of each read replica. Nobody leaves the queue early."""
+    """A database. The primary and each read replica have the same number of connections. No query leaves the queue."""
 
     retry_after_ns = 0
 
@@ -34,7 +36,7 @@ class Database(Service):
         )
 
     def serve(self, visit: Visit, call: Call) -> Serving:
-        """Hold a connection for the time of the query."""
+        """Hold a connection during the query."""
         if not self._connections.take(visit, self._config.queue_limit):
             self.counts["queue_full"] += 1
             call.counts["queue_full"] += 1
@@ -50,7 +52,7 @@ class Database(Service):
         return OK
 
     def _reads_stale(self, visit: Visit) -> bool:
-        """Whether a replica reads, and its record was written within the lag."""
+        """Whether a read replica answers, and the record was written within its lag."""
         num_replicas = self._replicas.ready
         if visit.attempt.u(REPLICA, visit.step, visit.round) >= num_replicas / (1 + num_replicas):
             return False

@@ -1,10 +1,9 @@
-"""Deferred queues: asks that nobody waits for, made when the LLM endpoint has a token for them."""
+"""Deferred queues: jobs that ask the LLM later, when its endpoint has a token for them. Nobody waits for them."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import simpy
@@ -12,26 +11,24 @@ import simpy
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import DEFERRED, stream_key, uniform
 from streamflow_env.engines.reference.llm import LlmEndpoint
+from streamflow_env.engines.reference.protocols import EntryStore
 from streamflow_env.engines.reference.service import Service
 from streamflow_env.engines.reference.simulation import ENRICH, POLL, Level, Simulation
 from streamflow_env.system import DeferredQueue as DeferredConfig
 
-if TYPE_CHECKING:
-    from streamflow_env.engines.reference.cache import Cache
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An entry of a cache, by key and time of writing, that would have the quality `potential` after an answer."""
+    """A cache entry, named by key and time of writing, and the quality that it gets when the LLM has answered."""
 
-    cache: Cache
+    cache: EntryStore
     key: int
     written_ns: int
-    potential: int  # thousandths
+    quality_milli: int
 
 
 class DeferredQueue(Service):
-    """A queue of jobs for the LLM endpoint `llm`, empty at first."""
+    """A queue of jobs for the LLM endpoint `llm`. It is empty at first."""
 
     def __init__(self, sim: Simulation, index: int, config: DeferredConfig, llm: LlmEndpoint) -> None:
         super().__init__(sim, index)
@@ -46,13 +43,13 @@ class DeferredQueue(Service):
         self._num_asked = 0
         self._is_poll_set = False
 
-    def enqueue(self, job: Job) -> None:
-        """A job comes."""
+    def enqueue(self, cache: EntryStore, key: int, written_ns: int, quality_milli: int) -> None:
+        """Add a job, unless the queue is full: then it is lost."""
         self.counts["arrivals"] += 1
         if len(self._queue) >= self._config.queue_limit:
             self.counts["lost"] += 1
             return
-        self._queue.append(job)
+        self._queue.append(Job(cache, key, written_ns, quality_milli))
         self._queue_length.add(1)
         if not self._is_poll_set:
             self._set_poll()
@@ -62,11 +59,11 @@ class DeferredQueue(Service):
         self.sim.wake(self._poll_ns, POLL, self.index).callbacks.append(self._poll)
 
     def _poll(self, _: simpy.Event) -> None:
-        """Ask for the first in the queue while workers and tokens are left; those whose entry has gone leave."""
+        """Ask the LLM for the first jobs, while there are workers and tokens. Jobs without a useful entry leave."""
         self._is_poll_set = False
         while self._queue:
             job = self._queue[0]
-            if not job.cache.is_waiting_for(job):
+            if not job.cache.is_useful(job.key, job.written_ns):
                 self._leave_queue()
                 self.counts["abandoned"] += 1
             elif self._busy.value < self._config.workers and self._llm.takes_token_in_background():
@@ -93,7 +90,7 @@ class DeferredQueue(Service):
         self._llm.end_in_background(asked_ns)
         self._busy.add(-1)
         self.counts["completions"] += 1
-        self.counts["enriched"] += job.cache.enrich(job)
+        self.counts["enriched"] += job.cache.enrich(job.key, job.written_ns, job.quality_milli)
 
     def measure(self) -> dict[str, int]:
         counts = super().measure()

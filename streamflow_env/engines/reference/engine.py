@@ -1,4 +1,4 @@
-"""The reference engine: builds the simulation of an episode, runs it interval by interval, and measures."""
+"""The reference engine: it builds the simulation of an episode, runs it by control intervals, and measures."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from streamflow_env import system as config
 from streamflow_env.engines.draws.arrivals import Arrivals
 from streamflow_env.engines.draws.distributions import to_ns
-from streamflow_env.engines.reference.attempt import Attempt, ClassOfRequests, Sender
+from streamflow_env.engines.reference.attempt import Attempt, Intent
 from streamflow_env.engines.reference.cache import Cache
 from streamflow_env.engines.reference.calls import Call
+from streamflow_env.engines.reference.classes import RequestClass
+from streamflow_env.engines.reference.clients import Clients
 from streamflow_env.engines.reference.consumer import Consumer
 from streamflow_env.engines.reference.database import Database
 from streamflow_env.engines.reference.deferred import DeferredQueue
 from streamflow_env.engines.reference.llm import LlmEndpoint
 from streamflow_env.engines.reference.plan import PlanBuilder
 from streamflow_env.engines.reference.pools import WorkerPool
-from streamflow_env.engines.reference.population import Population
 from streamflow_env.engines.reference.service import Service
 from streamflow_env.engines.reference.simulation import CHANGE, Simulation
 from streamflow_env.engines.reference.vector_index import VectorIndex
@@ -30,7 +31,7 @@ from streamflow_env.system.controls import PARAMETER_KINDS, PARAMETERS_WITH_OFF,
 
 
 class ReferenceEngine:
-    """Simulates one system with SimPy, one process per attempt. With `log`, telemetry carries visits and answers."""
+    """Simulates one system with SimPy, one process per attempt. With `log`, telemetry has visits and answers."""
 
     def __init__(self, system: config.System, *, log: bool = False) -> None:
         self._system = system
@@ -40,14 +41,20 @@ class ReferenceEngine:
         self._running: RunningEpisode | None = None
 
     def reset(self, episode: Episode) -> Telemetry:
-        """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
+        """Start `episode` in the warm state and simulate the warm-up in the default configuration.
+
+        Returns the telemetry of the last control interval of the warm-up.
+        """
         self._episode = episode
         self._past_controls = []
         self._running = RunningEpisode(self._system, episode, self._log)
         return self._running.warm_up()
 
     def step(self, controls: NDArray[np.float64]) -> Telemetry:
-        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
+        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval.
+
+        Raises RuntimeError before the first `reset`.
+        """
         if self._running is None:
             raise RuntimeError("step before reset")
         controls = np.array(controls, dtype=np.float64)
@@ -55,7 +62,10 @@ class ReferenceEngine:
         return self._running.simulate_interval(controls)
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """Generators cannot be pickled; but what happened can be told, and happens again identically."""
+        """The system, the episode and all controls so far: `__setstate__` simulates it again, with the same result.
+
+        The state itself has generators, which cannot be pickled.
+        """
         return self._system, self._log, self._episode, self._past_controls
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -68,7 +78,7 @@ class ReferenceEngine:
 
 
 class RunningEpisode:
-    """The simulation of one episode. A control interval is one call of `simulate_interval`."""
+    """The simulation of one episode. Each call of `simulate_interval` simulates one control interval."""
 
     def __init__(self, system: config.System, episode: Episode, log: bool) -> None:
         self._system = system
@@ -76,14 +86,17 @@ class RunningEpisode:
         self._sim = Simulation(episode.seed, log)
         warm = warm_state(system, episode.rates_rps[:, 0])
         self._services: dict[str, Service] = {}
-        for name in sorted(system.services, key=self._is_deferred_queue):  # after the LLM endpoints that they ask
+        for name in sorted(system.services, key=self._is_deferred_queue):  # after LLM endpoints
             self._services[name] = self._build_service(name, warm)
         self._services = {name: self._services[name] for name in system.services}
         self._calls = {name: self._build_call(policy) for name, policy in system.calls.items()}
-        self._classes = [self._build_class(index, name) for index, name in enumerate(system.classes)]
+        self._classes = [RequestClass(index, interactive) for index, interactive in enumerate(system.interactive)]
+        self._plans = [
+            PlanBuilder(system, self._services, self._calls).build(class_.plan) for class_ in system.classes.values()
+        ]
         entry = self._services[system.users.entry]
         assert isinstance(entry, WorkerPool)
-        self._population = Population(system.users, system.sla, entry)
+        self._clients = Clients(system.users, system.sla, entry)
         history = (warm.users, warm.seconds)
         self._arrivals = Arrivals(
             episode.seed, episode.rates_rps, episode.bin_ns, system.interactive, system.users, history
@@ -119,10 +132,6 @@ class RunningEpisode:
         assert deferred is None or isinstance(deferred, DeferredQueue)
         return Call(self._sim, policy, self._services[policy.to], deferred)  # type: ignore[arg-type]
 
-    def _build_class(self, index: int, name: str) -> ClassOfRequests:
-        plan = PlanBuilder(self._system, self._services, self._calls).build(self._system.classes[name].plan)
-        return ClassOfRequests(index, self._system.interactive[index], plan)
-
     def _schedule_change(self, index: int, change: Change) -> None:
         service = self._services[change.service]
         event = self._sim.wake(change.at_ns, CHANGE, index)
@@ -131,7 +140,7 @@ class RunningEpisode:
     # Running
 
     def warm_up(self) -> Telemetry:
-        """Simulate the warm-up, in whole control intervals; the telemetry of the last."""
+        """Simulate the warm-up, in whole control intervals; the telemetry of the last one."""
         default = self._system.control_table.default
         num_intervals = -(-int(to_ns(self._system.warmup_s)) // self._interval_ns)
         if num_intervals == 0:
@@ -139,7 +148,7 @@ class RunningEpisode:
         return [self.simulate_interval(default) for _ in range(num_intervals)][-1]
 
     def simulate_interval(self, controls: NDArray[np.float64]) -> Telemetry:
-        """Put `controls` in force, let first attempts arrive, run to the end of the interval, and measure."""
+        """Put `controls` in force, send first attempts, run to the end of the interval, and measure."""
         start_ns = self._sim.now
         end_ns = start_ns + self._interval_ns
         for control, value in zip(self._system.controls, controls.tolist(), strict=True):
@@ -154,11 +163,11 @@ class RunningEpisode:
         owners[control.of].put_in_force(control.parameter, None if is_off else value)
 
     def _send_first_attempts(self, end_ns: int) -> None:
-        """Those that reach the system before `end_ns`."""
-        sent_before_ns = max(0, end_ns - self._population.network_ns)
+        """Send the first attempts that reach the system before `end_ns`."""
+        sent_before_ns = max(0, end_ns - self._clients.network_ns)
         for sent_ns, request, user, class_, premium in self._arrivals.until(sent_before_ns).tolist():
-            sender = Sender(request, user, premium)
-            self._sim.process(Attempt(self._sim, self._population, self._classes[class_], sender, 0, sent_ns).life())
+            intent = Intent(request, user, premium, self._classes[class_], self._plans[class_])
+            self._sim.process(Attempt(self._sim, self._clients, intent, 0, sent_ns).run())
 
     def _measure(self, start_ns: int, controls: NDArray[np.float64]) -> Telemetry:
         sim, services = self._sim, list(self._services.values())

@@ -1,11 +1,11 @@
-"""LLM endpoints: a token bucket in front of a heavy-tailed latency."""
+"""LLM endpoints: a token bucket, and a latency with a heavy tail."""
 
 from __future__ import annotations
 
 from streamflow_env.engines.draws.distributions import scaled_ns, to_ns
 from streamflow_env.engines.draws.hashing import CALL_LATENCY
-from streamflow_env.engines.reference.calls import Call
-from streamflow_env.engines.reference.remote import RemoteService, Serving
+from streamflow_env.engines.reference.calls import Call, Serving
+from streamflow_env.engines.reference.remote import RemoteService
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
 from streamflow_env.engines.reference.tokens import TOKEN, TokenBucket
@@ -16,7 +16,7 @@ from streamflow_env.system.controls import Parameter
 
 
 class LlmEndpoint(RemoteService):
-    """An LLM endpoint, its bucket full at first."""
+    """An LLM endpoint. Its bucket is full at first."""
 
     def __init__(self, sim: Simulation, index: int, config: LlmConfig) -> None:
         super().__init__(sim, index)
@@ -31,7 +31,7 @@ class LlmEndpoint(RemoteService):
     # A call
 
     def serve(self, visit: Visit, call: Call) -> Serving:
-        """An answer, or a 429."""
+        """Answer, or refuse with a 429 if there is no token."""
         if not self._takes_token(visit):
             self.counts["rate_limited"] += 1
             call.counts["rate_limited"] += 1
@@ -42,35 +42,35 @@ class LlmEndpoint(RemoteService):
         return (yield from self.answer(visit, latency_ns, call))
 
     def _takes_token(self, visit: Visit) -> bool:
-        if not visit.attempt.class_.interactive:
+        if not visit.attempt.is_interactive:
             return self.takes_token_in_background()
         return self._tokens.take(0.0 if visit.attempt.premium else self._premium_reserve)
 
     def _latency_ns(self, u: float) -> int:
-        """The latency of the draw `u`."""
+        """The latency of the draw `u` (ns)."""
         if self._latencies_ns:
             return int(scaled_ns(self._latencies_ns[int(u * len(self._latencies_ns))], self.slowdown))
         return int(to_ns(self._config.floor_latency_s * self.slowdown)) + self._tail.ns(u, self.slowdown)
 
     @property
     def retry_after_ns(self) -> int:  # type: ignore[override]
-        """How long a caller must wait at least after a 429."""
+        """How long a caller waits at least after a 429 (ns)."""
         return int(to_ns(max(self._config.retry_after_s, self._incident_retry_after_s)))
 
-    # A request in the background, of a deferred queue
+    # A background request: of a background class, or of a deferred queue
 
     def takes_token_in_background(self) -> bool:
-        """Whether a background request finds a token; it is taken."""
+        """Whether there is a token for a background request. If so, it is taken."""
         return self._tokens.take_in_background(max(self._interactive_reserve, self._premium_reserve))
 
     def begin_in_background(self, u: float) -> int:
-        """A request with a token comes, that nobody waits for; how long it takes, by the draw `u`."""
+        """A request of a deferred queue arrives, with its token; its latency for the draw `u` (ns)."""
         self.counts["arrivals"] += 1
         self.busy.add(1)
         return self._latency_ns(u)
 
     def end_in_background(self, arrived_ns: int) -> None:
-        """Such a request is answered."""
+        """A request of a deferred queue, which arrived at `arrived_ns`, is answered."""
         self.busy.add(-1)
         self.count_completion(arrived_ns)
 

@@ -1,41 +1,31 @@
 """The steps of a call plan, as an attempt walks them.
 
-Every step has its number in the plan, the service at which it happens, and `walk`: the events an attempt waits for.
+Each step has its number in the plan, the service where it happens, and `walk`: the events that an attempt waits for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TypeVar
 
 from streamflow_env import system
 from streamflow_env.engines.draws.hashing import SERVICE_TIME
-from streamflow_env.engines.reference.cache import Cache, KeyOf
+from streamflow_env.engines.reference.attempt import Attempt, Step
+from streamflow_env.engines.reference.cache import Cache
 from streamflow_env.engines.reference.calls import Call
 from streamflow_env.engines.reference.consumer import Consumer
 from streamflow_env.engines.reference.pools import WorkerPool
+from streamflow_env.engines.reference.protocols import KeyOf
 from streamflow_env.engines.reference.service import Service
 from streamflow_env.engines.reference.simulation import DurationDraw, Waiting, Waits
-
-if TYPE_CHECKING:
-    from streamflow_env.engines.reference.attempt import Attempt
 
 S = TypeVar("S", bound=Service)
 
 
-class Step(Protocol):
-    """A step of a plan; `service` is where it happens."""
-
-    @property
-    def service(self) -> Service: ...
-
-    def walk(self, attempt: Attempt) -> Waits: ...
-
-
 @dataclass(frozen=True, slots=True)
 class CallStep:
-    """Get a worker of a pool, be served, hold the worker through the nested steps, leave."""
+    """Get a worker of a pool, be served, hold the worker during the nested steps, leave."""
 
     number: int
     service: WorkerPool
@@ -66,7 +56,7 @@ class QueryStep:
 
 @dataclass(frozen=True, slots=True)
 class ComputeStep:
-    """Work on the CPU of the pool whose worker is held."""
+    """Work on the CPU of `service`, the pool whose worker the attempt holds."""
 
     number: int
     service: WorkerPool
@@ -78,7 +68,7 @@ class ComputeStep:
 
 @dataclass(frozen=True, slots=True)
 class LookupStep:
-    """Look the key of the user, or of the item, up; on a miss walk the nested steps."""
+    """Look up the key of the user or of the item; after a miss walk the nested steps."""
 
     number: int
     service: Cache
@@ -95,7 +85,7 @@ class LookupStep:
 
 @dataclass(frozen=True, slots=True)
 class FillStep:
-    """Write the answer to the cache, under the key of the user, or of the item."""
+    """Write the answer to the cache, under the key of the user or of the item."""
 
     number: int
     service: Cache
@@ -107,7 +97,7 @@ class FillStep:
 
 @dataclass(frozen=True, slots=True)
 class InvalidateStep:
-    """The cache entries that a new item touches become invalid. Takes no time."""
+    """Invalidate the cache entries that a new item affects. Takes no time."""
 
     number: int
     service: Cache
@@ -119,7 +109,7 @@ class InvalidateStep:
 
 @dataclass(frozen=True, slots=True)
 class EmitStep:
-    """Hand an event to an asynchronous consumer. Takes no time."""
+    """Give an event to an asynchronous consumer. Takes no time."""
 
     number: int
     service: Consumer
@@ -130,7 +120,7 @@ class EmitStep:
 
 
 class PlanBuilder:
-    """Numbers the steps of one plan depth-first from 1, and binds them to services and calls."""
+    """Numbers the steps of one plan depth-first from 1, and connects them with services and calls."""
 
     def __init__(self, config: system.System, services: Mapping[str, Service], calls: Mapping[str, Call]) -> None:
         self._config = config
@@ -139,7 +129,7 @@ class PlanBuilder:
         self._last_number = 0
 
     def build(self, plan: tuple[system.Step, ...], held: WorkerPool | None = None) -> tuple[Step, ...]:
-        """The steps of `plan`, whose requests hold a worker of `held`."""
+        """The steps of `plan`. An attempt holds a worker of `held` during them; None: of no pool but the entry."""
         return tuple(self._step(step, held) for step in plan)
 
     def _step(self, step: system.Step, held: WorkerPool | None) -> Step:

@@ -1,13 +1,12 @@
-"""Worker pools: replicas of workers behind a bounded queue, with a CPU of their own."""
+"""Worker pools: replicas with workers behind a bounded queue, and with cores of their own."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import FAULT as FAULT_DRAW
 from streamflow_env.engines.draws.hashing import SERVICE_TIME
 from streamflow_env.engines.reference.admission import Admission
+from streamflow_env.engines.reference.protocols import Request
 from streamflow_env.engines.reference.servers import Delays, PerReplica, Replicas, Servers
 from streamflow_env.engines.reference.service import Service, Visit
 from streamflow_env.engines.reference.simulation import PATIENCE, DurationDraw, Simulation, StepError, Waiting
@@ -15,12 +14,9 @@ from streamflow_env.engines.telemetry import ABANDONED, FAILED, FAULT, OK, QUEUE
 from streamflow_env.system import WorkerPool as PoolConfig
 from streamflow_env.system.controls import Parameter
 
-if TYPE_CHECKING:
-    from streamflow_env.engines.reference.attempt import Attempt
-
 
 class WorkerPool(Service):
-    """A worker pool. A request enters, works, perhaps holds its worker during calls of its own, and leaves."""
+    """A worker pool. An attempt enters, works, may hold its worker during further calls, and leaves."""
 
     def __init__(self, sim: Simulation, index: int, config: PoolConfig, interval_ns: int) -> None:
         super().__init__(sim, index)
@@ -41,17 +37,17 @@ class WorkerPool(Service):
             PerReplica(self.cores, config.cores_per_replica),
         )
 
-    # A request: be admitted, enter, work, leave
+    # An attempt: be admitted, enter, work, leave
 
-    def be_admitted(self, attempt: Attempt, step: int) -> None:
-        """Pass the admission control, where there is any, or be shed before entering."""
+    def be_admitted(self, attempt: Request, step: int) -> None:
+        """Pass the admission control. Raises StepError if the attempt is shed."""
         if not self._admission.admits(attempt.premium):
             self.counts["arrivals"] += 1
             self._shed(Visit(attempt, step))
             raise StepError(SHED)
 
-    def enter(self, attempt: Attempt, step: int) -> Visit:
-        """Get a worker or wait in the queue for `grant`; a full queue fails the step."""
+    def enter(self, attempt: Request, step: int) -> Visit:
+        """Get a worker, or a place in the queue and a `grant` to wait for. Raises StepError if the queue is full."""
         self.counts["arrivals"] += 1
         visit = Visit(attempt, step)
         if not self.workers.take(visit, self.queue_limit):
@@ -64,7 +60,7 @@ class WorkerPool(Service):
         return visit
 
     def _give_up(self, visit: Visit) -> None:
-        """A request that still stands in the queue has waited for too long: it is shed, and its step fails."""
+        """The limit of the waiting time has passed. An attempt that is still in the queue is shed; its step fails."""
         assert visit.grant is not None
         if not visit.grant.triggered and visit in self.workers.queue:
             self.workers.withdraw(visit)
@@ -76,12 +72,12 @@ class WorkerPool(Service):
         self.counts["shed"] += 1
         self.log_visit(visit, SHED)
 
-    def work_ns(self, attempt: Attempt, step: int) -> int:
-        """How long the worker itself works."""
+    def work_ns(self, attempt: Request, step: int) -> int:
+        """How long the worker works (ns), calls apart."""
         return self._service_time.ns(attempt.u(SERVICE_TIME, step), self.slowdown)
 
     def finish(self, visit: Visit) -> None:
-        """Served: leave, or fail of oneself."""
+        """Served: leave, unless a fault happens. Raises StepError after a fault."""
         fault = self.config.fault_fraction
         if fault > 0 and visit.attempt.u(FAULT_DRAW, visit.step) < fault:
             self.counts["faults"] += 1
@@ -96,13 +92,13 @@ class WorkerPool(Service):
         self._replicas.give_back()
 
     def fail(self, visit: Visit, outcome: int = FAILED) -> None:
-        """The worker is given back by a request that failed elsewhere, or whose deadline passed."""
+        """Give the worker back, because the attempt failed elsewhere or its deadline passed."""
         self.counts["failed"] += 1
         self.log_visit(visit, outcome)
         self._replicas.give_back()
 
-    def depart(self, visit: Visit) -> None:
-        """The user of a request in the queue has gone, and it leaves."""
+    def abandon(self, visit: Visit) -> None:
+        """Leave the queue, because the user has gone."""
         self.workers.withdraw(visit)
         self.counts["abandoned"] += 1
         visit.started_ns = self.sim.now
@@ -110,7 +106,7 @@ class WorkerPool(Service):
 
     # CPU
 
-    def compute(self, attempt: Attempt, step: int, round_: int, purpose: int, work: DurationDraw) -> Waiting:
+    def compute(self, attempt: Request, step: int, round_: int, purpose: int, work: DurationDraw) -> Waiting:
         """Work on a core of this pool; the longer the pool's queue, the longer it takes."""
         visit = Visit(attempt, step, round_)
         self.cores.take(visit)

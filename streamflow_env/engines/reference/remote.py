@@ -1,32 +1,27 @@
-"""What LLM endpoints and vector indices have in common: an answer after a latency, and callers that give it up."""
+"""What LLM endpoints and vector indices have in common: they answer after a latency, and a caller may time out."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 import simpy
 
-from streamflow_env.engines.reference.calls import Call
+from streamflow_env.engines.reference.calls import Call, Serving
 from streamflow_env.engines.reference.service import UnlimitedService, Visit
 from streamflow_env.engines.reference.simulation import RELEASE
 from streamflow_env.engines.telemetry import OK, TIMEOUT
 
-Serving = Generator[simpy.Event, None, int]
-"""One attempt of a call; its value is the outcome."""
-
 
 class RemoteService(UnlimitedService):
-    """A service that answers after a latency; work for a caller that no longer waits goes on until it is done."""
+    """A service that answers after a latency. A caller may stop waiting; then the work goes on as orphaned work."""
 
     retry_after_ns = 0
 
     def answer(self, visit: Visit, latency_ns: int, call: Call) -> Serving:
-        """Answer after `latency_ns`, in flight all the while; the caller waits its timeout at most."""
+        """Answer after `latency_ns`, in flight until then. The caller waits at most its timeout."""
         self.busy.add(1)
         attempt = visit.attempt
         if call.timeout_ns is not None and call.timeout_ns < latency_ns:
             work_ends = self.sim.wake(latency_ns, RELEASE, attempt.request, attempt.number, visit.step)
-            work_ends.callbacks.append(self._abandon)
+            work_ends.callbacks.append(self._end_orphaned)
             yield from attempt.pause(call.timeout_ns, visit.step)
             self.counts["timeouts"] += 1
             call.counts["timeouts"] += 1
@@ -37,6 +32,6 @@ class RemoteService(UnlimitedService):
         self.complete(visit)
         return OK
 
-    def _abandon(self, _: simpy.Event) -> None:
+    def _end_orphaned(self, _: simpy.Event) -> None:
         self.busy.add(-1)
         self.counts["orphaned"] += 1

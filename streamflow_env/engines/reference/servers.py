@@ -1,4 +1,4 @@
-"""Servers behind a queue (workers, cores, connections), and the replicas that come with so many of them each."""
+"""Servers behind a queue (workers, cores or connections), and replicas, which bring servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_LIMIT = sys.maxsize
 
 
 class Servers:
-    """A number of servers (workers, cores or connections) behind one queue: FIFO, or premium users' visits first."""
+    """`number` servers (workers, cores or connections) behind one queue: FIFO, or premium users first."""
 
     def __init__(self, sim: Simulation, number: int, premium_first: bool = False) -> None:
         self._sim = sim
@@ -27,7 +27,7 @@ class Servers:
         self.queue_length = Level(sim)
 
     def take(self, visit: Visit, queue_limit: int = NO_LIMIT) -> bool:
-        """Give `visit` a server, or a place in the queue, where it waits for its `grant`. False: the queue is full."""
+        """Give `visit` a server, or a place in the queue and a `grant` to wait for. False: the queue is full."""
         if self.busy.value < self.number.value:
             self.busy.add(1)
         elif len(self.queue) < queue_limit:
@@ -39,7 +39,7 @@ class Servers:
         return True
 
     def _place_of(self, visit: Visit) -> int:
-        """How many stay ahead of `visit` in the queue."""
+        """The position of `visit` in the queue: how many are before it."""
         if self._premium_first and visit.attempt.premium:
             return sum(1 for waiting in self.queue if waiting.attempt.premium)
         return len(self.queue)
@@ -50,7 +50,7 @@ class Servers:
         self.admit()
 
     def admit(self) -> None:
-        """Give free servers to those who wait."""
+        """Give free servers to the first visits in the queue."""
         while self.queue and self.busy.value < self.number.value:
             visit = self.queue.popleft()
             self.queue_length.add(-1)
@@ -60,12 +60,12 @@ class Servers:
             visit.grant.succeed()
 
     def withdraw(self, visit: Visit) -> None:
-        """`visit` leaves the queue without having been served."""
+        """`visit` leaves the queue without a server."""
         self.queue.remove(visit)
         self.queue_length.add(-1)
 
     def measure(self, counts: dict[str, int]) -> None:
-        """Integrals and gauges of workers or connections."""
+        """Write the integrals and gauges of workers or connections into `counts`."""
         counts["busy_ns"] = self.busy.collect()
         counts["server_ns"] = self.number.collect()
         counts["queue_ns"] = self.queue_length.collect()
@@ -76,7 +76,7 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class PerReplica:
-    """Each replica brings `number` more `servers`."""
+    """Each replica adds `number` servers to `servers`."""
 
     servers: Servers
     number: int
@@ -84,7 +84,7 @@ class PerReplica:
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """How long a replica takes to start, and for how many control intervals after one a larger setting holds."""
+    """How long a replica takes to start (ns), and for how many further intervals a larger setting is kept."""
 
     startup_ns: int
     hold_intervals: int
@@ -95,7 +95,10 @@ class Delays:
 
 
 class Replicas:
-    """The replicas of a service: `number` ready ones at first. A removed one drains the first of its `parts`."""
+    """The replicas of a service, at first `number` ready ones. Each brings servers to all `parts`.
+
+    A removed replica finishes the work of its servers of the first part (it drains).
+    """
 
     def __init__(self, sim: Simulation, index: int, number: int, delays: Delays, *parts: PerReplica) -> None:
         self._sim = sim
@@ -104,12 +107,12 @@ class Replicas:
         self._startup_ns = delays.startup_ns
         self._parts = parts
         self._drained = parts[0]
-        self._starting: deque[int] = deque()  # replicas pending, by the interval that asked for them, oldest first
+        self._starting: deque[int] = deque()  # numbers of pending replicas, oldest first
         self._paid = Level(sim, number)
         self._settings = deque([number] * (delays.hold_intervals + 1), maxlen=delays.hold_intervals + 1)
 
     def give_back(self) -> None:
-        """A server that drains with its replica is free again."""
+        """A server of the first part is free again. It may have been one of a removed replica."""
         servers = self._drained.servers
         drains = servers.busy.value > servers.number.value
         servers.give_back()
@@ -117,7 +120,7 @@ class Replicas:
             self._count_paid()
 
     def scale(self, desired: int) -> None:
-        """Start replicas, or cancel pending ones and then remove ready ones, so that there are as many as desired."""
+        """Set the desired number: start replicas, or cancel pending ones and then remove ready ones."""
         self._settings.append(desired)
         missing = max(self._settings) - self.ready - self.pending
         if missing > 0:
@@ -131,7 +134,7 @@ class Replicas:
         self._sim.wake(self._startup_ns, READY, self._index).callbacks.append(self._become_ready)
 
     def _cancel_pending(self, number: int) -> int:
-        """Cancel up to `number` pending replicas, newest first; how many of `number` were not pending."""
+        """Cancel up to `number` pending replicas, newest first; how many more must be removed."""
         for i in reversed(range(len(self._starting))):
             cancelled = min(number, self._starting[i])
             self._starting[i] -= cancelled
@@ -151,12 +154,12 @@ class Replicas:
 
     @property
     def pending(self) -> int:
-        """Replicas that are starting up."""
+        """The number of replicas that are starting."""
         return sum(self._starting)
 
     @property
     def draining(self) -> int:
-        """Replicas that were removed, but whose servers are still busy."""
+        """The number of removed replicas whose servers are still busy."""
         servers = self._drained.servers
         excess = max(0, servers.busy.value - servers.number.value)
         return -(-excess // self._drained.number)
@@ -165,7 +168,7 @@ class Replicas:
         self._paid.add(self.ready + self.pending + self.draining - self._paid.value)
 
     def measure(self, counts: dict[str, int]) -> None:
-        """Their integral and their gauges."""
+        """Write their integral and gauges into `counts`."""
         counts["replica_ns"] = self._paid.collect()
         counts["ready_replicas"] = self.ready
         counts["pending_replicas"] = self.pending

@@ -1,7 +1,7 @@
-"""Time, order and wake-ups: SimPy's clock in integer nanoseconds, with the model's own order of simultaneous events.
+"""Time, order and wake-ups: SimPy's clock in integer nanoseconds, and the model's order of simultaneous events.
 
-Timed events are `Wake`s. A waiting request that is given a worker is woken by a plain SimPy event: those have a
-higher priority than any `Wake` and are handled first in, first out, which is exactly the model's queue of wake-ups.
+Timed events are `Wake`s. A waiting attempt that gets a worker is woken by a plain SimPy event. Plain events have a
+higher priority than any `Wake` and are handled first in, first out. This is the model's queue of wake-ups.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from simpy.events import EventPriority
 from streamflow_env.engines.draws.distributions import duration_code, duration_ns
 from streamflow_env.system import Duration
 
-# The kinds of timed events, in the order in which they happen at equal times.
+# The kinds of timed events. At equal times they happen in this order.
 CHANGE, READY, ARRIVAL, STEP, RELEASE, DEADLINE, BATCH, PATIENCE, POLL, ENRICH = range(1, 11)
 
 Waits = Iterable[simpy.Event]
-"""What a request waits for, one event after the other; empty where it goes on at once."""
+"""The events that an attempt waits for, one after the other. Empty if it does not wait."""
 Waiting = Generator[simpy.Event, Any, None]
-"""A stretch of a request's life, as the events it waits for."""
+"""A part of an attempt's process: a generator of the events that it waits for."""
 
 
 class StepError(Exception):
@@ -40,7 +40,7 @@ class Wake(simpy.Event):
 
 
 class Simulation(simpy.Environment):
-    """SimPy's environment with time in ns, the draws' seed and, where wanted, the logs of visits and answers."""
+    """SimPy's environment, with time in ns, the seed of the draws and, with `log`, the logs of visits and answers."""
 
     _now: int
 
@@ -57,7 +57,7 @@ class Simulation(simpy.Environment):
         return self._now
 
     def wake(self, delay_ns: int, kind: int, request: int, attempt: int = 0, step: int = 0) -> Wake:
-        """The timed event (now + `delay_ns`, kind, request, attempt, step)."""
+        """Schedule the timed event (now + `delay_ns`, kind, request, attempt, step)."""
         event = Wake(self)
         order = ((kind << 40 | request) << 3 | attempt) << 16 | step
         self.schedule(event, EventPriority(order), delay_ns)
@@ -65,7 +65,7 @@ class Simulation(simpy.Environment):
 
 
 class Level:
-    """An integer that changes in time, and its integral over the running control interval."""
+    """An integer that changes over time, and its integral over the running control interval."""
 
     __slots__ = ("_area_ns", "_sim", "_since_ns", "value")
 
@@ -76,7 +76,7 @@ class Level:
         self._area_ns = 0
 
     def add(self, change: int) -> None:
-        """Change the value from now on."""
+        """Add `change` to the value."""
         now = self._sim._now
         self._area_ns += self.value * (now - self._since_ns)
         self._since_ns = now
@@ -90,7 +90,7 @@ class Level:
 
 
 class DurationDraw:
-    """A random duration, ready to be sampled."""
+    """A distribution of durations. Its parameters are prepared once, for many samples."""
 
     __slots__ = ("_code",)
 
@@ -102,5 +102,5 @@ class DurationDraw:
         return cls(duration.mean_s, duration.cv, duration.distribution)
 
     def ns(self, u: float, factor: float) -> int:
-        """The duration of the draw `u`, times `factor`."""
+        """The duration of the draw `u`, times `factor` (ns)."""
         return int(duration_ns(u, *self._code, factor))

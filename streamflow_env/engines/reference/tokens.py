@@ -1,15 +1,18 @@
-"""The token bucket of an LLM endpoint, a part of which may be kept for background requests."""
+"""The token bucket of an LLM endpoint. A part of it may be kept for background requests."""
 
 from __future__ import annotations
 
 from streamflow_env.engines.reference.simulation import Simulation
 
 TOKEN = 60_000_000_000
-"""One token of an LLM's bucket, in the units of its level: a quota of 1 per minute adds one unit in 1 ns."""
+"""One token, in the units of a bucket's level. A quota of 1 token a minute adds 1 unit each ns."""
 
 
 class TokenBucket:
-    """A bucket of `burst` tokens, full at first, refilled by `quota` a minute; background has a `share` of both."""
+    """A bucket of `burst` tokens, full at first. It gets `quota` tokens a minute.
+
+    A `share` of both, in [0, 1], is the part kept for background requests. The rest is the other part.
+    """
 
     def __init__(self, sim: Simulation, burst: int, quota: int, share: float) -> None:
         self._sim = sim
@@ -21,7 +24,7 @@ class TokenBucket:
         self._other = self._other_burst
 
     def _divide(self, share: float) -> None:
-        """How much each part can hold."""
+        """Set how much each part can hold."""
         self._share = share
         if share > 0:
             self._kept_burst = max(TOKEN, int(share * self._burst))
@@ -32,11 +35,11 @@ class TokenBucket:
 
     @property
     def level(self) -> int:
-        """What both parts hold, as of the last refill."""
+        """What both parts held after the last refill, in units."""
         return self._kept + self._other
 
     def refill(self) -> None:
-        """The kept part gets its share as far as it has room, the other the rest; what that cannot hold is lost."""
+        """Add the tokens since the last refill. What the kept part cannot hold goes to the other part, or is lost."""
         now = self._sim.now
         passed_ns, self._refilled_at_ns = now - self._refilled_at_ns, now
         to_kept = min(passed_ns * int(self._share * self._quota), self._kept_burst - self._kept)
@@ -44,12 +47,12 @@ class TokenBucket:
         self._other = min(self._other_burst, self._other + passed_ns * self._quota - to_kept)
 
     def set_quota(self, quota: int) -> None:
-        """A new quota per minute, from now on."""
+        """Set the quota (tokens a minute)."""
         self.refill()
         self._quota = quota
 
     def set_share(self, share: float) -> None:
-        """A new share for background, from now on: what the kept part can no longer hold moves to the other."""
+        """Set the share. What the kept part can no longer hold moves to the other part, or is lost."""
         self.refill()
         self._divide(share)
         moved = max(0, self._kept - self._kept_burst)
@@ -57,7 +60,7 @@ class TokenBucket:
         self._other = min(self._other_burst, self._other + moved)
 
     def take(self, reserve: float) -> bool:
-        """Take a token of the other part, but for the share `reserve` of it."""
+        """Take a token of the other part, unless only the fraction `reserve` of it is left. False: no token."""
         self.refill()
         kept_back = int(reserve * (self._other_burst // TOKEN - 1) * TOKEN)
         if self._other - TOKEN < kept_back:
@@ -66,7 +69,7 @@ class TokenBucket:
         return True
 
     def take_in_background(self, reserve: float) -> bool:
-        """Take a token of the kept part, or else of the other."""
+        """Take a token of the kept part, or else of the other part. False: no token."""
         self.refill()
         if self._kept >= TOKEN:
             self._kept -= TOKEN

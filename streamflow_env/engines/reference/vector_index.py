@@ -1,11 +1,11 @@
-"""Vector indices: latency grows with queries in flight; results may be kept for a time, by item."""
+"""Vector indices: the latency grows with the queries in flight. A query cache may keep results for some time."""
 
 from __future__ import annotations
 
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import CALL_LATENCY
-from streamflow_env.engines.reference.calls import Call
-from streamflow_env.engines.reference.remote import RemoteService, Serving
+from streamflow_env.engines.reference.calls import Call, Serving
+from streamflow_env.engines.reference.remote import RemoteService
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
 from streamflow_env.engines.telemetry import OK
@@ -14,36 +14,36 @@ from streamflow_env.system.controls import Parameter
 
 
 class QueryCache:
-    """When the results of which item were kept: an item has one of the slots, and takes it from whoever holds it."""
+    """A cache of search results by item. An item has one possible entry, and replaces the item that is in it."""
 
-    def __init__(self, num_slots: int, ttl_s: float) -> None:
-        self._num_slots = num_slots
-        self._slots: dict[int, tuple[int, int]] = {}  # item, time of writing
+    def __init__(self, num_entries: int, ttl_s: float) -> None:
+        self._num_entries = num_entries
+        self._entries: dict[int, tuple[int, int]] = {}  # item, time of writing (ns)
         self.ttl_s = ttl_s
 
     def age_ns(self, item: int, now_ns: int) -> int | None:
-        """How old the result for `item` is; None where there is none young enough."""
-        kept_item, written_ns = self._slots.get(item % self._num_slots, (None, 0))
+        """The age of the result for `item`; None if there is none that is younger than `ttl_s`."""
+        kept_item, written_ns = self._entries.get(item % self._num_entries, (None, 0))
         age_ns = now_ns - written_ns
         return age_ns if kept_item == item and age_ns < int(to_ns(self.ttl_s)) else None
 
     def keep(self, item: int, now_ns: int) -> None:
-        """A result for `item` has come."""
-        self._slots[item % self._num_slots] = item, now_ns
+        """Keep a result for `item`, written now."""
+        self._entries[item % self._num_entries] = item, now_ns
 
 
 class VectorIndex(RemoteService):
-    """A vector index, its query cache empty at first."""
+    """A vector index. Its query cache is empty at first."""
 
     def __init__(self, sim: Simulation, index: int, config: VectorConfig) -> None:
         super().__init__(sim, index)
         self._config = config
         self._variation = DurationDraw(1.0, config.cv)
         self._results = QueryCache(config.query_slots, config.query_ttl_s)
-        self._num_hits = 0  # in flight
+        self._num_hits = 0  # hits of the query cache that are in flight
 
     def serve(self, visit: Visit, call: Call) -> Serving:
-        """An answer, out of the query cache or in earnest."""
+        """Answer from the query cache, or by a search."""
         if not call.cacheable:
             return (yield from self._search(visit, call))
         item = visit.attempt.item
@@ -66,7 +66,7 @@ class VectorIndex(RemoteService):
         return OK
 
     def _search(self, visit: Visit, call: Call) -> Serving:
-        """An answer in earnest, the later the more queries are busy."""
+        """Answer by a search. Its latency grows with the number of searches in flight."""
         config = self._config
         busy = self.busy.value + 1
         x = busy / config.knee_in_flight
