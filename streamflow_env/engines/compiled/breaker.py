@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from streamflow_env.engines.compiled.state import Memory
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
 from streamflow_env.system import Breaker
 
 
-def lay_out_breaker(record: Any, breaker: Breaker, window_at: int) -> None:
-    """Write `breaker`, closed, to a call's record; its window begins at `window_at` of `memory`."""
+def lay_out_breaker(record: Any, breaker: Breaker | None, memory: Memory) -> None:
+    """Write `breaker`, closed, to the record of a call or of the clients. Without one the record stays off."""
+    if breaker is None:
+        return
     threshold = 1.0 if breaker.threshold_fraction is None else breaker.threshold_fraction
     record["threshold"] = threshold
     record["breaker_on"] = threshold < 1.0
@@ -20,12 +23,7 @@ def lay_out_breaker(record: Any, breaker: Breaker, window_at: int) -> None:
     record["slow_ns"] = to_ns(breaker.slow_call_s)
     record["open_ns"] = to_ns(breaker.open_s)
     record["half_open_calls"] = breaker.half_open_calls
-    record["window_at"] = window_at
-
-
-def window_places(breaker: Breaker) -> int:
-    """How many places of `memory` its window takes."""
-    return max(breaker.window_size, breaker.half_open_calls)
+    record["window_at"] = memory.take([0] * max(breaker.window_size, breaker.half_open_calls))
 
 
 @inlined

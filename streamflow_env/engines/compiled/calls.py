@@ -1,95 +1,75 @@
 """Calls under a policy: ask or not, breaker, attempt, failure, fallback or another round.
 
-Each function brings a request to its next wait: it sets `phase` and returns True if the request goes on at once,
-False if it rests. The phases are those of `life.py`.
+Each function brings a request to its next wait: it sets `phase`. Those that return a bool return True if the request
+goes on at once, False if it waits.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, Final
+from typing import Any
 
-from streamflow_env.engines.compiled.breaker import permits, record
-from streamflow_env.engines.compiled.cache import item_of
-from streamflow_env.engines.compiled.event_queue import (
-    RELEASE_EVENT,
-    order_of,
-    queue_for_core,
-    schedule,
-    wait,
-)
-from streamflow_env.engines.compiled.llm import latency_ns, take_token
+from streamflow_env.engines.compiled.breaker import lay_out_breaker, permits, record
+from streamflow_env.engines.compiled.database import ask_database
+from streamflow_env.engines.compiled.event_queue import RELEASE_EVENT, order_of, schedule, wait
+from streamflow_env.engines.compiled.llm import latency_ns
 from streamflow_env.engines.compiled.llm_benefit import fallback_of, falls_back_at_once, is_asked, is_deferred
-from streamflow_env.engines.compiled.records import DATABASE, FULL_BUDGET, LLM, RETRY, VECTOR
-from streamflow_env.engines.compiled.services import (
-    HAD,
-    TURNED_AWAY,
-    admit,
-    admit_to_cores,
-    draw,
-    leaf_visit,
-    log_visit,
-    touch,
-    want_server,
+from streamflow_env.engines.compiled.records import (
+    ANSWERED,
+    DATABASE,
+    FULL_BUDGET,
+    LLM,
+    NEVER,
+    NEXT_ROUND,
+    NEXT_STEP,
+    REJECTED,
+    REPEATED,
+    RETRY,
+    SEND,
+    STEP_FAILED,
+    TIMED_OUT,
+    VECTOR,
 )
+from streamflow_env.engines.compiled.remote import leaf_visit
+from streamflow_env.engines.compiled.requests import draw
+from streamflow_env.engines.compiled.servers import admit
+from streamflow_env.engines.compiled.service import log_visit, touch
+from streamflow_env.engines.compiled.state import Memory
+from streamflow_env.engines.compiled.tokens import take_token
+from streamflow_env.engines.compiled.vector_index import is_repeated, keep_result
 from streamflow_env.engines.compiling import inlined, kernel
-from streamflow_env.engines.draws.distributions import duration_ns, to_ns
-from streamflow_env.engines.draws.hashing import ATTEMPT_CPU, BACKOFF, CALL_LATENCY, REPLICA, SERVICE_TIME, STALE
-from streamflow_env.engines.telemetry import BREAKER_OPEN, OK, QUEUE_FULL, RATE_LIMITED, TIMEOUT
-
-NEXT_STEP: Final = 0
-WORKER_HAD: Final = 1
-WORK_DONE: Final = 2
-CORE_HAD: Final = 3
-CPU_DONE: Final = 4
-NEXT_ROUND: Final = 5
-SEND: Final = 6
-REJECTED: Final = 7
-TIMED_OUT: Final = 8
-CONNECTION_HAD: Final = 9
-ANSWERED: Final = 10
-LOOKED_UP: Final = 11
-FILLED: Final = 12
-STEP_FAILED: Final = 13
-REFUSED: Final = 14
-REPEATED: Final = 15
+from streamflow_env.engines.draws.distributions import duration_code, duration_ns, to_ns
+from streamflow_env.engines.draws.hashing import BACKOFF, CALL_LATENCY
+from streamflow_env.engines.telemetry import BREAKER_OPEN, RATE_LIMITED
+from streamflow_env.system import System
 
 
-@inlined
-def want_core(w: Any, s: Any, requests: Any, slot: int) -> bool:
-    """Ask for a core of the held pool."""
-    r = requests[slot]
-    r.arrived_ns = w.now
-    r.phase = CORE_HAD
-    touch(w.now, s)
-    if s.cpu_busy < s.cores:
-        s.cpu_busy += 1
-        return True
-    queue_for_core(s, requests, slot)
-    return False
+def _milli(quality: float | None) -> int:
+    return -1 if quality is None else round(1000 * quality)
 
 
-@inlined
-def use_core(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any, c: Any, is_query: bool) -> bool:
-    """Work on the core that was had; queued requests slow it down."""
-    r.started_ns = w.now
-    pressure = 1.0 + s.cpu_pressure * s.queue_length / s.cpu_pressure_queue
-    factor = s.slowdown * pressure
-    if is_query:
-        delay = duration_ns(draw(r, ATTEMPT_CPU, step.number, r.round), c.cpu_family, c.cpu_a, c.cpu_b, factor)
-    else:
-        delay = duration_ns(draw(r, SERVICE_TIME, step.number, 0), step.family, step.a, step.b, factor)
-    return wait(w, heap, r, slot, delay, step.number, CPU_DONE)
-
-
-@inlined
-def give_back_core(w: Any, s: Any, requests: Any, visits: Any, slot: int, step: Any) -> None:
-    """The CPU work is done."""
-    r = requests[slot]
-    touch(w.now, s)
-    s.cpu_busy -= 1
-    log_visit(w, visits, r, step.number, r.round, step.pool, r.arrived_ns, r.started_ns, OK)
-    admit_to_cores(w, s, requests)
+def lay_out_call(record: Any, system: System, name: str, memory: Memory) -> None:
+    policy = system.calls[name]
+    record["to"] = system.service_names.index(policy.to)
+    record["max_attempts"] = policy.max_attempts
+    record["timeout_ns"] = NEVER if policy.timeout_s is None else to_ns(policy.timeout_s)
+    record["fallback_milli"] = _milli(policy.fallback_quality)
+    record["fallback_spread"] = policy.fallback_spread
+    record["exhausted_milli"] = _milli(policy.exhausted_quality)
+    record["backoff_base_s"] = policy.backoff_base_s
+    record["jitter_low"], record["jitter_high"] = policy.backoff_jitter
+    record["ask_fraction"] = policy.ask_fraction
+    record["fallback_fraction"] = policy.fallback_fraction
+    record["budget_on"] = policy.retry_budget_fraction is not None
+    record["budget"] = policy.retry_budget_fraction or 0.0
+    record["budget_units"] = FULL_BUDGET
+    record["deferred_to"] = -1 if policy.deferred is None else system.service_names.index(policy.deferred)
+    record["defer_fraction"] = policy.defer_fraction
+    record["cacheable"] = policy.cacheable
+    if policy.attempt_cpu is not None:
+        cpu = policy.attempt_cpu
+        record["has_cpu"] = 1
+        record["cpu_family"], record["cpu_a"], record["cpu_b"] = duration_code(cpu.mean_s, cpu.cv, cpu.distribution)
+    lay_out_breaker(record, policy.breaker, memory)
 
 
 @inlined
@@ -165,7 +145,7 @@ def send(
     r.call_sent_ns = w.now
     r.arrived_ns = w.now
     if s.kind == DATABASE:
-        return _ask_database(w, c, s, requests, visits, slot, step)
+        return ask_database(w, c, s, requests, visits, slot, step)
     u = draw(r, CALL_LATENCY, step.number, r.round)
     if s.kind == LLM:
         if not take_token(w.now, s, classes[r.row].interactive == 1, r.premium == 1):
@@ -180,7 +160,7 @@ def send(
     else:
         touch(w.now, s)
         s.in_flight += 1
-        if c.cacheable == 1 and s.query_ttl_ns > 0 and _is_repeated(w, s, memory, r):
+        if c.cacheable == 1 and s.query_ttl_ns > 0 and is_repeated(w, s, memory, r):
             return wait(w, heap, r, slot, to_ns(s.cached_s * s.slowdown), step.number, REPEATED)
         s.busy += 1
         x = s.busy / s.knee
@@ -191,52 +171,6 @@ def send(
         schedule(w, heap, w.now + latency, order, step.service)
         return wait(w, heap, r, slot, c.timeout_ns, step.number, TIMED_OUT)
     return wait(w, heap, r, slot, latency, step.number, ANSWERED)
-
-
-@inlined
-def _is_repeated(w: Any, s: Any, memory: Any, r: Any) -> bool:
-    """Whether the query cache has the result."""
-    item = item_of(w, r)
-    at = s.queries_at + 2 * (item % s.query_slots)
-    age_ns = w.now - memory[at + 1]
-    if memory[at] != item or age_ns >= s.query_ttl_ns:
-        return False
-    s.query_hits += 1
-    s.age_ns += age_ns
-    return True
-
-
-@inlined
-def _keep_result(w: Any, s: Any, memory: Any, r: Any) -> None:
-    item = item_of(w, r)
-    at = s.queries_at + 2 * (item % s.query_slots)
-    memory[at] = item
-    memory[at + 1] = w.now
-
-
-@inlined
-def _ask_database(w: Any, c: Any, s: Any, requests: Any, visits: Any, slot: int, step: Any) -> bool:
-    r = requests[slot]
-    r.phase = CONNECTION_HAD
-    got = want_server(w.now, s, requests, slot)
-    if got != TURNED_AWAY:
-        return got == HAD
-    c.queue_full += 1
-    log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, QUEUE_FULL)
-    r.phase = REFUSED
-    return True
-
-
-@inlined
-def use_connection(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> bool:
-    """Query over the connection that was had."""
-    r.started_ns = w.now
-    if s.ready_replicas > 0 and draw(r, REPLICA, step.number, r.round) < s.ready_replicas / (1 + s.ready_replicas):
-        stale = 1.0 - math.exp(-s.lag_s * s.slowdown / s.write_gap_s)
-        if draw(r, STALE, step.number, r.round) < stale:
-            s.stale_reads += 1
-    u = draw(r, CALL_LATENCY, step.number, r.round)
-    return wait(w, heap, r, slot, duration_ns(u, s.family, s.a, s.b, s.slowdown), step.number, ANSWERED)
 
 
 @inlined
@@ -251,19 +185,11 @@ def answered(w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, vis
     if s.kind == DATABASE:
         admit(w, s, requests)
     elif s.kind == VECTOR and c.cacheable == 1 and s.query_ttl_ns > 0 and r.phase != REPEATED:
-        _keep_result(w, s, memory, r)
+        keep_result(w, s, memory, r)
     c.successes += 1
     record(c, memory, w.now, False, w.now - r.call_sent_ns)
     r.pc += 1
     r.phase = NEXT_STEP
-
-
-@inlined
-def timed_out(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
-    """The caller no longer waits; the service does not know."""
-    s.timeouts += 1
-    c.timeouts += 1
-    log_visit(w, visits, r, step.number, r.round, step.service, r.arrived_ns, r.arrived_ns, TIMEOUT)
 
 
 @inlined
@@ -305,12 +231,3 @@ def set_budget(c: Any, off: bool, budget: float) -> None:
         c.budget_units = FULL_BUDGET
     c.budget_on = 0 if off else 1
     c.budget = budget
-
-
-@inlined
-def release(w: Any, s: Any) -> None:
-    """Work that nobody waits for any more is done."""
-    touch(w.now, s)
-    s.busy -= 1
-    s.in_flight -= 1
-    s.orphaned += 1

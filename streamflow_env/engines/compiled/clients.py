@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from streamflow_env.engines.compiled.breaker import lay_out_breaker
 from streamflow_env.engines.compiled.records import RETRY
+from streamflow_env.engines.compiled.state import Memory
 from streamflow_env.engines.compiling import inlined
 from streamflow_env.engines.draws.distributions import exponential, to_ns
+from streamflow_env.system import Users
+
+
+def lay_out_clients(world: Any, users: Users, memory: Memory) -> None:
+    world["full_jitter"] = users.think_time_distribution == "full_jitter"
+    world["think_cap_s"] = math.inf if users.think_cap_s is None else users.think_cap_s
+    world["budget_on"] = users.retry_budget_fraction is not None
+    world["budget"] = users.retry_budget_fraction or 0.0
+    world["budget_cap"] = world["budget_units"] = users.retry_budget_cap * RETRY
+    lay_out_breaker(world, users.breaker, memory)
 
 
 @inlined

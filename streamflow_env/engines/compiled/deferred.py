@@ -7,13 +7,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from streamflow_env.engines.cache_entries import FREE, find
 from streamflow_env.engines.compiled.event_queue import ENRICH_EVENT, POLL_EVENT, order_of, schedule
-from streamflow_env.engines.compiled.llm import latency_ns, take_token
-from streamflow_env.engines.compiled.records import CELL, JOB
-from streamflow_env.engines.compiled.services import complete, touch
+from streamflow_env.engines.compiled.llm import latency_ns
+from streamflow_env.engines.compiled.records import CELL, DEFERRED_QUEUE, JOB
+from streamflow_env.engines.compiled.service import complete, touch
+from streamflow_env.engines.compiled.state import Memory
+from streamflow_env.engines.compiled.tokens import take_token
 from streamflow_env.engines.compiling import kernel
+from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import DEFERRED, stream_key, uniform
+from streamflow_env.system import DeferredQueue, System
+
+
+def lay_out_deferred(record: Any, queue: DeferredQueue, system: System, memory: Memory) -> None:
+    record["kind"] = DEFERRED_QUEUE
+    record["to"] = system.service_names.index(queue.to)
+    record["servers"] = queue.workers
+    record["queue_limit"] = queue.queue_limit
+    record["poll_ns"] = to_ns(queue.poll_s)
+    record["ring_at"] = memory.take(np.zeros(queue.queue_limit * JOB, dtype=np.int64))
+    record["cells_at"] = memory.take(np.zeros(queue.workers * CELL, dtype=np.int64))
 
 
 @kernel

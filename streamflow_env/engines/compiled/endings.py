@@ -14,23 +14,14 @@ from streamflow_env.engines.compiled.event_queue import (
     REQUEST_SHIFT,
     STEP_MASK,
     WORKER_QUEUE,
-    free_slot,
-    new_slot,
     order_of,
     schedule,
 )
-from streamflow_env.engines.compiled.records import (
-    ENTER,
-    HOLD,
-    POOL,
-)
-from streamflow_env.engines.compiled.services import (
-    complete,
-    draw,
-    give_back_worker,
-    log_visit,
-    remove_from_queue,
-)
+from streamflow_env.engines.compiled.pools import give_back_worker, level_to_be
+from streamflow_env.engines.compiled.records import ENTER, HOLD, POOL
+from streamflow_env.engines.compiled.requests import draw, free_slot, new_slot
+from streamflow_env.engines.compiled.servers import remove_from_queue
+from streamflow_env.engines.compiled.service import complete, log_visit
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.hashing import RETRY, THINK
 from streamflow_env.engines.telemetry import (
@@ -226,15 +217,3 @@ def lose_patience(
     arrived = holds[slot, level_to_be(step, r) * HOLD]
     log_visit(w, visits, r, step.number, 0, step.service, arrived, w.now, SHED)
     fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, SHED)
-
-
-@inlined
-def is_waiting_for(r: Any, request: int, attempt: int) -> bool:
-    """Whether the slot still belongs to this attempt and its user still waits."""
-    return r.request == request and r.attempt == attempt and r.ended == 0
-
-
-@inlined
-def level_to_be(step: Any, r: Any) -> int:
-    """Where in `holds` a worker of this step belongs: 0 for the entry's, then those held within one another."""
-    return 0 if step.number == 0 else r.held + 1

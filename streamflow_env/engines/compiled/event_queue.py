@@ -1,4 +1,4 @@
-"""The agenda of timed events: a binary heap, and a ring of deadlines. The FIFOs of requests, the list of free slots.
+"""The event queue: a binary heap of timed events, and a ring of deadlines; and the requests that are awake now.
 
 An event is (time, order, slot): `order` packs kind, request, attempt and step, so that comparing two integers after
 the times compares them as docs/model.md orders simultaneous events. `slot` is what the kind of event is about.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from streamflow_env.engines.compiling import inlined, kernel
+from streamflow_env.engines.compiling import inlined
 
 CHANGE_EVENT: Final = 0
 READY_EVENT: Final = 1
@@ -144,83 +144,3 @@ def next_awake(w: Any, requests: Any) -> int:
         if w.wake_head < 0:
             w.wake_tail = -1
     return slot
-
-
-@inlined
-def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
-    """Join a service's queue: at its end, or where premium users come first, one of them behind the last of them."""
-    r = requests[slot]
-    r.queue = WORKER_QUEUE
-    r.previous = s.tail
-    if s.premium_first == 1 and r.premium == 1:
-        r.previous = s.last_premium
-        s.last_premium = slot
-    if r.previous >= 0:
-        r.next = requests[r.previous].next
-        requests[r.previous].next = slot
-    else:
-        r.next = s.head
-        s.head = slot
-    if r.next >= 0:
-        requests[r.next].previous = slot
-    else:
-        s.tail = slot
-    s.queue_length += 1
-
-
-@inlined
-def leave_queue(s: Any, requests: Any, slot: int) -> None:
-    """Leave a service's queue, from wherever in it."""
-    r = requests[slot]
-    if slot == s.last_premium:
-        s.last_premium = r.previous
-    if r.previous >= 0:
-        requests[r.previous].next = r.next
-    else:
-        s.head = r.next
-    if r.next >= 0:
-        requests[r.next].previous = r.previous
-    else:
-        s.tail = r.previous
-    r.queue = NOWHERE
-    s.queue_length -= 1
-
-
-@inlined
-def queue_for_core(s: Any, requests: Any, slot: int) -> None:
-    """Join the end of a pool's queue for CPU cores."""
-    r = requests[slot]
-    r.queue = CORE_QUEUE
-    r.next = -1
-    if s.cpu_tail >= 0:
-        requests[s.cpu_tail].next = slot
-    else:
-        s.cpu_head = slot
-    s.cpu_tail = slot
-    s.cpu_queue_length += 1
-
-
-@inlined
-def new_slot(w: Any, requests: Any) -> int:
-    """A free request slot; the caller has made sure that there is one."""
-    slot = w.free_head
-    w.free_head = requests[slot].next
-    w.num_free -= 1
-    return slot
-
-
-@inlined
-def free_slot(w: Any, requests: Any, slot: int) -> None:
-    """Give a request slot back."""
-    requests[slot].request = -1
-    requests[slot].next = w.free_head
-    w.free_head = slot
-    w.num_free += 1
-
-
-@kernel
-def empty_slots(requests: Any, first: int) -> None:
-    """Chain the slots from `first` on into a free list."""
-    for slot in range(first, requests.size):
-        requests[slot].request = -1
-        requests[slot].next = slot + 1 if slot + 1 < requests.size else -1

@@ -7,10 +7,10 @@ from typing import Any, Final
 from streamflow_env.engines.compiled.admission import set_rate_limit
 from streamflow_env.engines.compiled.attempt import advance, begin, begin_first
 from streamflow_env.engines.compiled.breaker import set_threshold
-from streamflow_env.engines.compiled.cache import begin_sweep, set_memory, settle_sweep
-from streamflow_env.engines.compiled.calls import release, set_budget
+from streamflow_env.engines.compiled.calls import set_budget
+from streamflow_env.engines.compiled.consumer import batch_done
 from streamflow_env.engines.compiled.deferred import enrich, poll
-from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
+from streamflow_env.engines.compiled.endings import deadline, lose_patience
 from streamflow_env.engines.compiled.event_queue import (
     ARRIVAL_EVENT,
     ATTEMPT_MASK,
@@ -29,7 +29,8 @@ from streamflow_env.engines.compiled.event_queue import (
     next_awake,
     order_of,
 )
-from streamflow_env.engines.compiled.llm import refill, set_background_share
+from streamflow_env.engines.compiled.eviction import set_memory
+from streamflow_env.engines.compiled.invalidation import begin_sweep, settle_sweep
 from streamflow_env.engines.compiled.prefetch import fetch_ahead, fetch_row
 from streamflow_env.engines.compiled.records import (
     ADMISSION_RESERVE,
@@ -62,7 +63,11 @@ from streamflow_env.engines.compiled.records import (
     TOKEN,
     WAITING_LIMIT,
 )
-from streamflow_env.engines.compiled.services import batch_done, draining, replicas_ready, set_replicas, touch
+from streamflow_env.engines.compiled.remote import release
+from streamflow_env.engines.compiled.requests import is_waiting_for
+from streamflow_env.engines.compiled.servers import replicas_ready, set_replicas
+from streamflow_env.engines.compiled.service import draining, touch
+from streamflow_env.engines.compiled.tokens import refill, set_background_share
 from streamflow_env.engines.compiling import inlined, kernel, long_kernel
 from streamflow_env.engines.draws.distributions import to_ns
 

@@ -33,6 +33,24 @@ INVALIDATE: Final = 6
 EMIT: Final = 7
 END: Final = 8
 
+# How far a request has come within the step of its plan.
+NEXT_STEP: Final = 0
+WORKER_HAD: Final = 1
+WORK_DONE: Final = 2
+CORE_HAD: Final = 3
+CPU_DONE: Final = 4
+NEXT_ROUND: Final = 5
+SEND: Final = 6
+REJECTED: Final = 7
+TIMED_OUT: Final = 8
+CONNECTION_HAD: Final = 9
+ANSWERED: Final = 10
+LOOKED_UP: Final = 11
+FILLED: Final = 12
+STEP_FAILED: Final = 13
+REFUSED: Final = 14
+REPEATED: Final = 15
+
 PARAMETERS: Final = get_args(Parameter)
 REPLICAS: Final = PARAMETERS.index("replicas")
 QUEUE_LIMIT: Final = PARAMETERS.index("queue_limit")
