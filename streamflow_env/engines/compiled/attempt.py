@@ -42,16 +42,18 @@ from streamflow_env.engines.compiled.records import (
 )
 from streamflow_env.engines.compiled.remote import timed_out
 from streamflow_env.engines.compiled.requests import free_slot, new_slot
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined
 from streamflow_env.engines.draws.hashing import REQUESTS, stream_key
 from streamflow_env.engines.telemetry import FAILED, FAULT, QUEUE_FULL, SHED
 
 
 @inlined
-def begin_first(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, answers: Any, arrival: Any) -> int:
-    """A first attempt reaches the system: its slot, or -1 (see `begin`)."""
-    slot = new_slot(w, requests)
-    r = requests[slot]
+def begin_first(state: State, arrival: Any) -> int:
+    """A first attempt reaches the system. Returns its slot, or -1 (see `begin`)."""
+    w = state.world[0]
+    slot = new_slot(state)
+    r = state.requests[slot]
     r.request = arrival.request
     r.key = stream_key(w.seed, REQUESTS, arrival.request)
     r.attempt = 0
@@ -61,19 +63,20 @@ def begin_first(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, 
     r.row = 2 * r.class_ + r.premium
     r.sent_ns = arrival.sent_ns
     r.item = -1
-    classes[r.row].intents += 1
-    if classes[r.row].interactive == 1:
+    state.classes[r.row].intents += 1
+    if state.classes[r.row].interactive == 1:
         pay_in(w)
-    return begin(w, classes, requests, heap, deadlines, answers, slot)
+    return begin(state, slot)
 
 
 @inlined
-def begin(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, answers: Any, slot: int) -> int:
-    """An attempt reaches the system: its slot, or -1 where its user's client refuses to send it."""
-    r = requests[slot]
-    cls = classes[r.row]
+def begin(state: State, slot: int) -> int:
+    """An attempt reaches the system. Returns its slot, or -1 if the breaker of the clients refuses to send it."""
+    w = state.world[0]
+    r = state.requests[slot]
+    cls = state.classes[r.row]
     if cls.interactive == 1 and not permits(w, w.now):
-        refuse(w, classes, requests, heap, answers, slot)
+        refuse(state, slot)
         return -1
     cls.attempts += 1
     cls.in_flight += 1
@@ -94,87 +97,83 @@ def begin(w: Any, classes: Any, requests: Any, heap: Any, deadlines: Any, answer
     r.queue = NOWHERE
     if cls.interactive == 1:
         order = order_of(DEADLINE_EVENT, r.request, r.attempt, 0)
-        set_deadline(w, deadlines, r.sent_ns + w.deadline_ns, order, slot)
+        set_deadline(state, r.sent_ns + w.deadline_ns, order, slot)
     return slot
 
 
 @inlined
-def advance(
-    w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
-    entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, slot: int,
-) -> None:  # fmt: skip
-    """Let a request go on until it rests or is over."""
-    r = requests[slot]
+def advance(state: State, slot: int) -> None:
+    """Let a request go on until it waits or has ended."""
+    w = state.world[0]
+    r = state.requests[slot]
     going = True
     while going:
-        step = steps[r.pc]
+        step = state.steps[r.pc]
         phase = r.phase
         if phase == NEXT_STEP:
             if r.abandoned == 1 and r.held == 0:
-                free_slot(w, requests, slot)
+                free_slot(state, slot)
                 return
             op = step.op
             if op == ENTER:
-                going = enter(w, services, requests, holds, heap, visits, slot, step)
+                going = enter(state, slot, step)
             elif op == LEAVE:
-                leave(w, services, requests, holds, hists, visits, slot, step)
+                leave(state, slot, step)
             elif op == QUERY:
-                begin_call(w, policies[step.call], r)
+                begin_call(w, state.calls[step.call], r)
             elif op == COMPUTE:
                 r.round = 0
-                going = want_core(w, services[step.pool], requests, slot)
+                going = want_core(state, state.services[step.pool], slot)
             elif op in (LOOKUP, FILL):
-                going = visit_cache(w, services[step.service], heap, r, slot, step)
+                going = visit_cache(state, state.services[step.service], r, slot, step)
             elif op == INVALIDATE:
-                invalidate_item(services[step.service], entries, index, r, step.number, w.num_users)
+                invalidate_item(state, state.services[step.service], r, step.number, w.num_users)
                 r.pc += 1
             elif op == EMIT:
-                emit(w, services, heap, step.service)
+                emit(state, step.service)
                 r.pc += 1
             else:
-                answer(w, services, classes, requests, holds, memory, hists, visits, answers, slot)
+                answer(state, slot)
                 return
         elif phase == WORKER_HAD:
-            going = work(w, services[step.service], requests, holds, heap, slot, step)
+            going = work(state, state.services[step.service], slot, step)
         elif phase == WORK_DONE:
             r.pc += 1
             r.phase = NEXT_STEP
         elif phase == CORE_HAD:
-            c = policies[step.call]
-            going = use_core(w, services[step.pool], heap, r, slot, step, c, step.op == QUERY)
+            c = state.calls[step.call]
+            going = use_core(state, state.services[step.pool], r, slot, step, c, step.op == QUERY)
         elif phase == CPU_DONE:
-            give_back_core(w, services[step.pool], requests, visits, slot, step)
+            give_back_core(state, state.services[step.pool], slot, step)
             if step.op == QUERY:
                 r.phase = SEND
             else:
                 r.pc += 1
                 r.phase = NEXT_STEP
         elif phase == NEXT_ROUND:
-            c = policies[step.call]
-            begin_round(w, c, services[step.service], visits, r, step)
+            c = state.calls[step.call]
+            begin_round(state, c, state.services[step.service], r, step)
             if r.phase == SEND and c.has_cpu == 1:
-                going = want_core(w, services[step.pool], requests, slot)
+                going = want_core(state, state.services[step.pool], slot)
         elif phase == SEND:
-            going = send(
-                w, policies[step.call], services[step.service], requests, heap, memory, visits, classes, slot, step
-            )
+            going = send(state, state.calls[step.call], state.services[step.service], slot, step)
         elif phase == CONNECTION_HAD:
-            going = use_connection(w, services[step.service], heap, r, slot, step)
+            going = use_connection(state, state.services[step.service], r, slot, step)
         elif phase in (ANSWERED, REPEATED):
-            s = services[step.service]
-            answered(w, policies[step.call], s, requests, memory, hists, visits, slot, step)
+            s = state.services[step.service]
+            answered(state, state.calls[step.call], s, slot, step)
         elif phase in (REJECTED, TIMED_OUT, REFUSED):
-            c = policies[step.call]
-            s = services[step.service]
+            c = state.calls[step.call]
+            s = state.services[step.service]
             if phase == TIMED_OUT:
-                timed_out(w, c, s, visits, r, step)
-            going = attempt_failed(w, c, s, heap, memory, r, slot, step, phase == REJECTED)
+                timed_out(state, c, s, r, step)
+            going = attempt_failed(state, c, s, r, slot, step, phase == REJECTED)
         elif phase in (LOOKED_UP, FILLED):
-            served_by_cache(w, services, heap, entries, index, memory, hists, visits, r, step)
+            served_by_cache(state, r, step)
         else:
-            fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, FAILED)
+            fail(state, slot, FAILED)
             return
         if r.phase == -QUEUE_FULL or r.phase == -FAULT or r.phase == -SHED:
             cause = -r.phase
-            fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, cause)
+            fail(state, slot, cause)
             return

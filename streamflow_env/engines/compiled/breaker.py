@@ -1,4 +1,4 @@
-"""The circuit breaker: resilience4j's count-based one, over a ring of results in `memory`."""
+"""The circuit breaker, as resilience4j's count-based one. The window of results is a ring in `memory`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lay_out_breaker(record: Any, breaker: Breaker | None, memory: Memory) -> Non
 
 @inlined
 def permits(c: Any, now: int) -> bool:
-    """Whether a call may be made now; in HALF_OPEN it uses one of the probes."""
+    """Whether a call may be made now. In HALF_OPEN it uses one of the permits."""
     if c.breaker_on == 0 or c.breaker_state == CLOSED:
         return True
     if c.breaker_state == OPEN:
@@ -44,7 +44,7 @@ def permits(c: Any, now: int) -> bool:
 
 @kernel
 def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> None:
-    """Learn how a call went, and change state if that decides it."""
+    """Add the result of a call to the window, and change the state if its rates demand it."""
     if c.breaker_on == 0 or c.breaker_state == OPEN:
         return
     half_open = c.breaker_state == HALF_OPEN
@@ -72,7 +72,7 @@ def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> Non
 
 @kernel
 def set_threshold(c: Any, threshold: float) -> None:
-    """Set the threshold; at 1 the breaker is off, closed and forgetful."""
+    """Set the threshold of both rates. At 1 the breaker is off: closed, with an empty window."""
     c.threshold = threshold
     c.breaker_on = 1 if threshold < 1.0 else 0
     if c.breaker_on == 0:

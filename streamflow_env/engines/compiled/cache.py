@@ -12,6 +12,7 @@ from streamflow_env.engines.compiled.invalidation import reached
 from streamflow_env.engines.compiled.records import CACHE, FILL, FILLED, LOOKED_UP, LOOKUP, NEXT_STEP
 from streamflow_env.engines.compiled.requests import draw, item_of
 from streamflow_env.engines.compiled.service import complete, log_visit, set_duration, touch
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined
 from streamflow_env.engines.draws.distributions import duration_ns
 from streamflow_env.engines.draws.hashing import SERVICE_TIME, TTL
@@ -22,6 +23,7 @@ from streamflow_env.system import Cache
 
 
 def lay_out_cache(record: Any, cache: Cache, num_users: int) -> None:
+    """Write `cache`, without its entries, to its record."""
     record["kind"] = CACHE
     record["multiplier"] = sweep_multiplier(num_users)
     record["keys_per_item"] = cache.keys_per_item
@@ -35,40 +37,42 @@ def lay_out_cache(record: Any, cache: Cache, num_users: int) -> None:
 
 
 @inlined
-def visit_cache(w: Any, s: Any, heap: Any, r: Any, slot: int, step: Any) -> bool:
+def visit_cache(state: State, s: Any, r: Any, slot: int, step: Any) -> bool:
+    """Begin a lookup or a fill, which takes a short time."""
+    w = state.world[0]
     s.arrivals += 1
     touch(w.now, s)
     s.busy += 1
     s.in_flight += 1
     r.arrived_ns = w.now
     delay = duration_ns(draw(r, SERVICE_TIME, step.number, 0), s.family, s.a, s.b, s.slowdown)
-    return wait(w, heap, r, slot, delay, step.number, LOOKED_UP if step.op == LOOKUP else FILLED)
+    return wait(state, r, slot, delay, step.number, LOOKED_UP if step.op == LOOKUP else FILLED)
 
 
 @inlined
-def served_by_cache(
-    w: Any, services: Any, heap: Any, entries: Any, index: Any, memory: Any, hists: Any, visits: Any, r: Any, step: Any
-) -> None:
-    s = services[step.service]
+def served_by_cache(state: State, r: Any, step: Any) -> None:
+    """End a lookup, and go on behind its steps for a miss if it was a hit; or end a fill."""
+    w = state.world[0]
+    s = state.services[step.service]
     touch(w.now, s)
     s.busy -= 1
     s.in_flight -= 1
-    complete(s, hists, step.service, w.now - r.arrived_ns)
+    complete(s, state.hists, step.service, w.now - r.arrived_ns)
     outcome = OK
     r.pc += 1
     if step.op == FILL:
-        write(w, s, entries, index, r, step.number, step.is_item)
+        write(state, s, r, step.number, step.is_item)
         if r.deferred >= 0 and step.is_item == 0:
-            enqueue(w, services, heap, memory, r.deferred, step.service, r.user, r.potential_milli)
+            enqueue(state, r.deferred, step.service, r.user, r.potential_milli)
             r.deferred = -1
-    elif look_up(w, s, entries, index, r, step.is_item):
+    elif look_up(state, s, r, step.is_item):
         r.source = 1 if r.source == 0 else r.source
         r.pc = step.jump
     else:
         r.source = 2 if r.source == 0 else r.source
         outcome = MISS
     r.phase = NEXT_STEP
-    log_visit(w, visits, r, step.number, 0, step.service, r.arrived_ns, r.arrived_ns, outcome)
+    log_visit(state, r, step.number, 0, step.service, r.arrived_ns, r.arrived_ns, outcome)
 
 
 @inlined
@@ -78,20 +82,21 @@ def key_of(w: Any, r: Any, is_item: int) -> int:
 
 
 @inlined
-def look_up(w: Any, s: Any, entries: Any, index: Any, r: Any, is_item: int) -> bool:
-    """Whether the key's entry is valid; counts and takes its quality if so, and else remembers when it was missed."""
+def look_up(state: State, s: Any, r: Any, is_item: int) -> bool:
+    """Whether the key has a valid entry. A hit takes over the entry's quality; a miss notes its time."""
+    w = state.world[0]
     if is_item == 1:
         s.item_lookups += 1
     else:
         s.lookups += 1
-    slot = find(entries, s.entries_at, index, s.index_at, s.index_bits, key_of(w, r, is_item))
-    if slot == FREE or not _is_valid(w, s, entries[s.entries_at + slot], is_item):
+    position = find(state.entries, s.entries_at, state.key_index, s.index_at, s.index_bits, key_of(w, r, is_item))
+    if position == FREE or not _is_valid(w, s, state.entries[s.entries_at + position], is_item):
         if is_item == 1:
             r.item_missed_ns = w.now
         else:
             r.missed_ns = w.now
         return False
-    entry = entries[s.entries_at + slot]
+    entry = state.entries[s.entries_at + position]
     if is_item == 1:
         s.item_hits += 1
     else:
@@ -115,21 +120,22 @@ def _is_valid(w: Any, s: Any, entry: Any, is_item: int) -> bool:
 
 
 @inlined
-def write(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int, is_item: int) -> None:
-    """Write the key's entry, in its slot, in a new one, or in that of a victim."""
+def write(state: State, s: Any, r: Any, number: int, is_item: int) -> None:
+    """Write the key's entry: over the one that it has, or at a new position."""
+    w = state.world[0]
     s.fills += 1
     key = key_of(w, r, is_item)
-    slot = find(entries, s.entries_at, index, s.index_at, s.index_bits, key)
-    if slot == FREE:
-        slot = new_position(w, s, entries, index, r, number)
-        entries[s.entries_at + slot].key = key
-        insert(index, s.index_at, s.index_bits, key, slot)
+    position = find(state.entries, s.entries_at, state.key_index, s.index_at, s.index_bits, key)
+    if position == FREE:
+        position = new_position(state, s, r, number)
+        state.entries[s.entries_at + position].key = key
+        insert(state.key_index, s.index_at, s.index_bits, key, position)
     else:
-        entry = entries[s.entries_at + slot]
+        entry = state.entries[s.entries_at + position]
         missed_ns = r.item_missed_ns if is_item == 1 else r.missed_ns
         if entry.expires_ns > w.now and entry.written_ns > missed_ns:
             s.duplicate_fills += 1
-    entry = entries[s.entries_at + slot]
+    entry = state.entries[s.entries_at + position]
     entry.written_ns = w.now
     entry.used_ns = w.now
     entry.expires_ns = w.now + ttl_ns(draw(r, TTL, number, 0), s.ttl_s, s.ttl_jitter)

@@ -10,36 +10,32 @@ from typing import Any
 
 from streamflow_env.engines.compiled.breaker import lay_out_breaker, permits, record
 from streamflow_env.engines.compiled.database import ask_database
-from streamflow_env.engines.compiled.event_queue import RELEASE_EVENT, order_of, schedule, wait
-from streamflow_env.engines.compiled.llm import latency_ns
+from streamflow_env.engines.compiled.event_queue import wait
+from streamflow_env.engines.compiled.llm import ask_llm
 from streamflow_env.engines.compiled.llm_benefit import fallback_of, falls_back_at_once, is_asked, is_deferred
 from streamflow_env.engines.compiled.records import (
-    ANSWERED,
     DATABASE,
     FULL_BUDGET,
     LLM,
     NEVER,
     NEXT_ROUND,
     NEXT_STEP,
-    REJECTED,
     REPEATED,
     RETRY,
     SEND,
     STEP_FAILED,
-    TIMED_OUT,
     VECTOR,
 )
-from streamflow_env.engines.compiled.remote import leaf_visit
+from streamflow_env.engines.compiled.remote import leave_remote
 from streamflow_env.engines.compiled.requests import draw
 from streamflow_env.engines.compiled.servers import admit
 from streamflow_env.engines.compiled.service import log_visit, touch
-from streamflow_env.engines.compiled.state import Memory
-from streamflow_env.engines.compiled.tokens import take_token
-from streamflow_env.engines.compiled.vector_index import is_repeated, keep_result
+from streamflow_env.engines.compiled.state import Memory, State
+from streamflow_env.engines.compiled.vector_index import keep_result, search
 from streamflow_env.engines.compiling import inlined, kernel
-from streamflow_env.engines.draws.distributions import duration_code, duration_ns, to_ns
-from streamflow_env.engines.draws.hashing import BACKOFF, CALL_LATENCY
-from streamflow_env.engines.telemetry import BREAKER_OPEN, RATE_LIMITED
+from streamflow_env.engines.draws.distributions import duration_code, to_ns
+from streamflow_env.engines.draws.hashing import BACKOFF
+from streamflow_env.engines.telemetry import BREAKER_OPEN
 from streamflow_env.system import System
 
 
@@ -48,6 +44,7 @@ def _milli(quality: float | None) -> int:
 
 
 def lay_out_call(record: Any, system: System, name: str, memory: Memory) -> None:
+    """Write the policy of the call `name` to its record."""
     policy = system.calls[name]
     record["to"] = system.service_names.index(policy.to)
     record["max_attempts"] = policy.max_attempts
@@ -74,7 +71,7 @@ def lay_out_call(record: Any, system: System, name: str, memory: Memory) -> None
 
 @inlined
 def begin_call(w: Any, c: Any, r: Any) -> None:
-    """A request has come to a call of its plan."""
+    """A request has come to a call of its plan: is the service asked at all?"""
     c.requests += 1
     r.round = 0
     if c.budget_on == 1:
@@ -87,15 +84,16 @@ def begin_call(w: Any, c: Any, r: Any) -> None:
 
 
 @inlined
-def begin_round(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
-    """Ask the breaker; go to the CPU or send at once."""
+def begin_round(state: State, c: Any, s: Any, r: Any, step: Any) -> None:
+    """Begin an attempt of the call, if the breaker permits it."""
+    w = state.world[0]
     if permits(c, w.now):
         r.phase = SEND
         return
     c.breaker_open += 1
     s.arrivals += 1
     s.breaker_open += 1
-    log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, BREAKER_OPEN)
+    log_visit(state, r, step.number, r.round, step.service, w.now, w.now, BREAKER_OPEN)
     if c.fallback_milli >= 0:
         take_fallback(w, c, r)
     else:
@@ -104,14 +102,14 @@ def begin_round(w: Any, c: Any, s: Any, visits: Any, r: Any, step: Any) -> None:
 
 @inlined
 def take_fallback(w: Any, c: Any, r: Any) -> None:
-    """Go on with what the fallback is worth to the user."""
+    """Go on with the fallback, at its quality for this user."""
     c.fallbacks += 1
     _take(w, c, r, fallback_of(w, c, r))
 
 
 @inlined
 def take_exhausted(w: Any, c: Any, r: Any) -> None:
-    """Go on without an answer, or fail where that is not possible."""
+    """All attempts have failed: go on without an answer, or fail the step where the plan needs one."""
     c.exhausted += 1
     if c.exhausted_milli < 0:
         r.phase = STEP_FAILED
@@ -121,6 +119,7 @@ def take_exhausted(w: Any, c: Any, r: Any) -> None:
 
 @inlined
 def _take(w: Any, c: Any, r: Any, milli: int) -> None:
+    """Go on with an answer of this quality, in thousandths. It may be improved later, by a deferred ask."""
     r.quality_milli = r.quality_milli * milli // 1000
     if r.deferred < 0 and c.deferred_to >= 0 and is_deferred(w, c, r):
         c.deferred += 1
@@ -133,11 +132,10 @@ def _take(w: Any, c: Any, r: Any, milli: int) -> None:
 
 
 @inlined
-def send(
-    w: Any, c: Any, s: Any, requests: Any, heap: Any, memory: Any, visits: Any, classes: Any, slot: int, step: Any
-) -> bool:
-    """Send one attempt of a call to its service."""
-    r = requests[slot]
+def send(state: State, c: Any, s: Any, slot: int, step: Any) -> bool:
+    """Send an attempt of the call to its service."""
+    w = state.world[0]
+    r = state.requests[slot]
     c.attempts += 1
     if r.round > 0:
         c.retries += 1
@@ -145,59 +143,37 @@ def send(
     r.call_sent_ns = w.now
     r.arrived_ns = w.now
     if s.kind == DATABASE:
-        return ask_database(w, c, s, requests, visits, slot, step)
-    u = draw(r, CALL_LATENCY, step.number, r.round)
+        return ask_database(state, c, s, slot, step)
     if s.kind == LLM:
-        if not take_token(w.now, s, classes[r.row].interactive == 1, r.premium == 1):
-            c.rate_limited += 1
-            s.rate_limited += 1
-            log_visit(w, visits, r, step.number, r.round, step.service, w.now, w.now, RATE_LIMITED)
-            return wait(w, heap, r, slot, s.rejection_ns, step.number, REJECTED)
-        latency = latency_ns(s, memory, u)
-        touch(w.now, s)
-        s.in_flight += 1
-        s.busy += 1
-    else:
-        touch(w.now, s)
-        s.in_flight += 1
-        if c.cacheable == 1 and s.query_ttl_ns > 0 and is_repeated(w, s, memory, r):
-            return wait(w, heap, r, slot, to_ns(s.cached_s * s.slowdown), step.number, REPEATED)
-        s.busy += 1
-        x = s.busy / s.knee
-        mean = s.base_s + s.per_query_s * s.busy + s.span_s * x * x / (1.0 + x * x)
-        latency = duration_ns(u, s.family, s.a, s.b, mean * s.slowdown)
-    if latency > c.timeout_ns:
-        order = order_of(RELEASE_EVENT, r.request, r.attempt, step.number)
-        schedule(w, heap, w.now + latency, order, step.service)
-        return wait(w, heap, r, slot, c.timeout_ns, step.number, TIMED_OUT)
-    return wait(w, heap, r, slot, latency, step.number, ANSWERED)
+        return ask_llm(state, c, s, slot, step)
+    return search(state, c, s, slot, step)
 
 
 @inlined
-def answered(w: Any, c: Any, s: Any, requests: Any, memory: Any, hists: Any, visits: Any, slot: int, step: Any) -> None:
-    """The service has answered."""
-    r = requests[slot]
+def answered(state: State, c: Any, s: Any, slot: int, step: Any) -> None:
+    """The service has answered: the request goes on in its plan."""
+    w = state.world[0]
+    r = state.requests[slot]
     started = r.started_ns if s.kind == DATABASE else r.arrived_ns
     if r.phase == REPEATED:
         touch(w.now, s)
-        s.busy += 1  # leaf_visit takes it back: a repeated query was never busy
-    leaf_visit(w, s, hists, visits, r, step.number, r.round, step.service, started)
+        s.busy += 1  # a repeated query was not busy, and leave_remote counts one down
+    leave_remote(state, s, r, started, step)
     if s.kind == DATABASE:
-        admit(w, s, requests)
+        admit(state, s)
     elif s.kind == VECTOR and c.cacheable == 1 and s.query_ttl_ns > 0 and r.phase != REPEATED:
-        keep_result(w, s, memory, r)
+        keep_result(state, s, r)
     c.successes += 1
-    record(c, memory, w.now, False, w.now - r.call_sent_ns)
+    record(c, state.memory, w.now, False, w.now - r.call_sent_ns)
     r.pc += 1
     r.phase = NEXT_STEP
 
 
 @inlined
-def attempt_failed(
-    w: Any, c: Any, s: Any, heap: Any, memory: Any, r: Any, slot: int, step: Any, rate_limited: bool
-) -> bool:
-    """An attempt has failed: fall back, give up, or wait and try again."""
-    record(c, memory, w.now, True, w.now - r.call_sent_ns)
+def attempt_failed(state: State, c: Any, s: Any, r: Any, slot: int, step: Any, rate_limited: bool) -> bool:
+    """An attempt of the call has failed: fall back, give up, or try again after a backoff."""
+    w = state.world[0]
+    record(c, state.memory, w.now, True, w.now - r.call_sent_ns)
     if c.fallback_milli >= 0 and falls_back_at_once(w, c, r):
         take_fallback(w, c, r)
         return True
@@ -209,12 +185,12 @@ def attempt_failed(
     if rate_limited:
         backoff_s = max(backoff_s, s.retry_after_s, s.retry_after_now_s)
     r.round += 1
-    return wait(w, heap, r, slot, to_ns(backoff_s), step.number, NEXT_ROUND)
+    return wait(state, r, slot, to_ns(backoff_s), step.number, NEXT_ROUND)
 
 
 @inlined
 def _may_retry(c: Any) -> bool:
-    """Whether the retry budget, if there is one, has a retry left; it is then used."""
+    """Whether the retry budget, if there is one, has a retry left. If so, use it."""
     if c.budget_on == 0:
         return True
     if c.budget_units < RETRY:
@@ -226,7 +202,7 @@ def _may_retry(c: Any) -> bool:
 
 @kernel
 def set_budget(c: Any, off: bool, budget: float) -> None:
-    """Set the retry budget, or no limit; it begins full."""
+    """Set the retry budget, or no limit. A budget that was off begins full."""
     if c.budget_on == 0 and not off:
         c.budget_units = FULL_BUDGET
     c.budget_on = 0 if off else 1

@@ -1,4 +1,4 @@
-"""What the users' clients share: how long a user thinks before a retry, and the budget of all retries."""
+"""The users' clients: how long a user thinks before a retry, and the budget of retries that all clients share."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from streamflow_env.system import Users
 
 
 def lay_out_clients(world: Any, users: Users, memory: Memory) -> None:
+    """Write what the users' clients share to the record of the world."""
     world["full_jitter"] = users.think_time_distribution == "full_jitter"
     world["think_cap_s"] = math.inf if users.think_cap_s is None else users.think_cap_s
     world["budget_on"] = users.retry_budget_fraction is not None
@@ -24,7 +25,7 @@ def lay_out_clients(world: Any, users: Users, memory: Memory) -> None:
 
 @inlined
 def think_ns(w: Any, u: float, attempt: int) -> int:
-    """How long a user waits after `attempt` has failed."""
+    """How long a user waits before the next attempt, after number `attempt` has failed; `u` is the draw."""
     if w.full_jitter == 1:
         return to_ns(u * min(w.think_cap_s, w.think_time_s * (1 << attempt)))
     return to_ns(exponential(u, w.think_time_s))
@@ -32,14 +33,14 @@ def think_ns(w: Any, u: float, attempt: int) -> int:
 
 @inlined
 def pay_in(w: Any) -> None:
-    """A first attempt of a user."""
+    """A user's first attempt adds to the retry budget."""
     if w.budget_on == 1:
         w.budget_units = min(w.budget_cap, w.budget_units + int(RETRY * w.budget))
 
 
 @inlined
 def grants_retry(w: Any) -> bool:
-    """Whether the budget, if there is one, has a retry left; it is then used."""
+    """Whether the retry budget, if there is one, has a retry left. If so, use it."""
     if w.budget_on == 0:
         return True
     if w.budget_units < RETRY:

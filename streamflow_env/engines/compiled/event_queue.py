@@ -1,13 +1,14 @@
-"""The event queue: a binary heap of timed events, and a ring of deadlines; and the requests that are awake now.
+"""The event queue: a binary heap of timed events, a ring of deadlines, and the requests that go on now.
 
-An event is (time, order, slot): `order` packs kind, request, attempt and step, so that comparing two integers after
-the times compares them as docs/model.md orders simultaneous events. `slot` is what the kind of event is about.
+An event is (time in ns, order, what it is about). `order` packs kind, request, attempt and step into one integer, so
+that events of the same time come in the order of these four (see the model page). Most events are about a request slot.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined
 
 CHANGE_EVENT: Final = 0
@@ -46,15 +47,16 @@ def kind_of(order: int) -> int:
 
 
 @inlined
-def schedule(w: Any, heap: Any, time: int, order: int, slot: int) -> None:
-    """Put an event on the agenda; the caller has made sure that there is room."""
+def schedule(state: State, time: int, order: int, slot: int) -> None:
+    """Add an event. There must be room for it."""
+    w = state.world[0]
     w.heap_size += 1
-    _rise(heap, w.heap_size - 1, time, order, slot)
+    _rise(state.heap, w.heap_size - 1, time, order, slot)
 
 
 @inlined
 def _rise(heap: Any, i: int, time: int, order: int, slot: int) -> None:
-    """Put an event into the hole at `i`, or above it as far as it is earlier than what is there."""
+    """Put an event into the hole at `i`, or higher up while it is earlier than the parent."""
     while i > 0:
         parent = (i - 1) >> 1
         if heap[parent, 0] < time or (heap[parent, 0] == time and heap[parent, 1] <= order):
@@ -68,12 +70,16 @@ def _rise(heap: Any, i: int, time: int, order: int, slot: int) -> None:
 
 
 @inlined
-def drop_first(w: Any, heap: Any) -> None:
-    """Take the first event off the agenda."""
+def drop_first(state: State) -> None:
+    """Remove the first event.
+
+    The hole that it leaves sinks to a leaf and the last event fills it, for nearly always it belongs close to a leaf.
+    """
+    w, heap = state.world[0], state.heap
     w.heap_size -= 1
     n = w.heap_size
     i, child = 0, 1
-    while child < n:  # the hole sinks to a leaf: the last event, which fills it, nearly always belongs there
+    while child < n:
         right = child + 1
         if heap[right, 0] < heap[child, 0] or (heap[right, 0] == heap[child, 0] and heap[right, 1] < heap[child, 1]):
             child = right
@@ -85,12 +91,13 @@ def drop_first(w: Any, heap: Any) -> None:
 
 
 @inlined
-def set_deadline(w: Any, deadlines: Any, time: int, order: int, slot: int) -> None:
-    """Put a user's deadline on the agenda: on a ring, for each is set as long before as the others.
+def set_deadline(state: State, time: int, order: int, slot: int) -> None:
+    """Add a user's deadline to the ring. There must be room for it.
 
-    So they come in order, but for simultaneous ones, which are put in theirs. Most are of users who are gone by then,
-    and in the heap they would be most of it. The caller has made sure that there is room.
+    All deadlines are equally far ahead when they are set, so they come in order of time; only those of the same time
+    must be sorted in. Most users have their answer when their deadline comes: in the heap these would be most events.
     """
+    w, deadlines = state.world[0], state.deadlines
     mask = deadlines.shape[0] - 1
     i = w.deadline_head + w.num_deadlines
     w.num_deadlines += 1
@@ -108,24 +115,26 @@ def set_deadline(w: Any, deadlines: Any, time: int, order: int, slot: int) -> No
 
 @inlined
 def drop_deadline(w: Any) -> None:
-    """Take the first deadline off the ring."""
+    """Remove the first deadline."""
     w.deadline_head += 1
     w.num_deadlines -= 1
 
 
 @inlined
-def wait(w: Any, heap: Any, r: Any, slot: int, delay_ns: int, number: int, phase: int) -> bool:
-    """Let a request wait; True if the wait is over at once, for there is nothing to wait for."""
+def wait(state: State, r: Any, slot: int, delay_ns: int, number: int, phase: int) -> bool:
+    """Let a request wait for `delay_ns`, then go on in `phase`; True if there is nothing to wait for."""
+    w = state.world[0]
     r.phase = phase
     if delay_ns <= 0:
         return True
-    schedule(w, heap, w.now + delay_ns, order_of(STEP_EVENT, r.request, r.attempt, number), slot)
+    schedule(state, w.now + delay_ns, order_of(STEP_EVENT, r.request, r.attempt, number), slot)
     return False
 
 
 @inlined
-def wake(w: Any, requests: Any, slot: int) -> None:
-    """Let a request go on when its turn comes, at this instant."""
+def wake(state: State, slot: int) -> None:
+    """Let a request go on now, after those that were woken before it."""
+    w, requests = state.world[0], state.requests
     requests[slot].queue = NOWHERE
     requests[slot].next = -1
     if w.wake_tail >= 0:
@@ -136,11 +145,12 @@ def wake(w: Any, requests: Any, slot: int) -> None:
 
 
 @inlined
-def next_awake(w: Any, requests: Any) -> int:
-    """The request whose turn it is, or -1."""
+def next_awake(state: State) -> int:
+    """The slot of the next request that goes on now, or -1."""
+    w = state.world[0]
     slot = w.wake_head
     if slot >= 0:
-        w.wake_head = requests[slot].next
+        w.wake_head = state.requests[slot].next
         if w.wake_head < 0:
             w.wake_tail = -1
     return slot

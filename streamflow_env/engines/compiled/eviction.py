@@ -6,32 +6,36 @@ from typing import Any
 
 from streamflow_env.engines.cache_entries import remove, victim
 from streamflow_env.engines.compiled.service import touch
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined, kernel
 
 
 @inlined
-def new_position(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int) -> int:
+def new_position(state: State, s: Any, r: Any, number: int) -> int:
+    """A position for a new entry: a free one, or that of the entry which gives way."""
+    w = state.world[0]
     if s.entries < s.memory_entries:
         s.entries += 1
         return int(s.entries - 1)
-    slot = victim(entries, s.entries_at, s.entries, s.samples, r.key, r.attempt, number, w.now)
-    forget(s, entries, index, slot, w.now)
-    return slot
+    position = victim(state.entries, s.entries_at, s.entries, s.samples, r.key, r.attempt, number, w.now)
+    forget(state, s, position, w.now)
+    return position
 
 
 @inlined
-def forget(s: Any, entries: Any, index: Any, slot: int, now: int) -> None:
-    entry = entries[s.entries_at + slot]
+def forget(state: State, s: Any, position: int, now: int) -> None:
+    """Remove the entry at `position` from the index. A valid entry counts as evicted."""
+    entry = state.entries[s.entries_at + position]
     if entry.expires_ns > now:
         s.evicted += 1
-    remove(entries, s.entries_at, index, s.index_at, s.index_bits, entry.key)
+    remove(state.entries, s.entries_at, state.key_index, s.index_at, s.index_bits, entry.key)
 
 
 @kernel
-def set_memory(s: Any, entries: Any, index: Any, now: int, memory_entries: int) -> None:
-    """Set for how many entries there is room; those in the slots beyond are given up."""
+def set_memory(state: State, s: Any, now: int, memory_entries: int) -> None:
+    """Set for how many entries a cache has memory. The entries at higher positions are dropped."""
     touch(now, s)
     s.memory_entries = memory_entries
     while s.entries > memory_entries:
         s.entries -= 1
-        forget(s, entries, index, s.entries, now)
+        forget(state, s, s.entries, now)

@@ -7,6 +7,7 @@ from typing import Any
 from streamflow_env.engines.cache_entries import FREE, INVALID, find
 from streamflow_env.engines.compiled.records import KEY
 from streamflow_env.engines.compiled.requests import draw
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.hashing import INVALIDATED_KEY
 from streamflow_env.engines.draws.sweeps import sweep_position
@@ -22,7 +23,7 @@ def reached(s: Any, now: int) -> int:
 
 @kernel
 def settle_sweep(s: Any, now: int) -> None:
-    """Write the sweep's progress down and count the keys it has reached since the last time."""
+    """Bring the sweep's progress up to `now` and count the keys that it has reached since the last time."""
     most = s.sweep_limit * KEY
     s.sweep_units = most if s.sweep_rate == 0 else min(most, s.sweep_units + (now - s.sweep_at) * s.sweep_rate)
     s.sweep_at = now
@@ -34,11 +35,11 @@ def settle_sweep(s: Any, now: int) -> None:
 
 @kernel
 def begin_sweep(s: Any, entries: Any, now: int, num_users: int, fraction: float) -> None:
-    """A bulk invalidation of a share of the users' keys."""
+    """Begin a bulk invalidation of a share of the users' keys. It takes over what a running sweep has left."""
     settle_sweep(s, now)
     done = s.sweep_counted
-    for slot in range(s.entries):
-        entry = entries[s.entries_at + slot]
+    for position in range(s.entries):
+        entry = entries[s.entries_at + position]
         is_swept = entry.key < num_users and entry.written_ns < s.sweep_start
         if is_swept and sweep_position(entry.key, s.multiplier, num_users) < done:
             entry.expires_ns = INVALID
@@ -53,11 +54,11 @@ def begin_sweep(s: Any, entries: Any, now: int, num_users: int, fraction: float)
 
 
 @kernel
-def invalidate_item(s: Any, entries: Any, index: Any, r: Any, number: int, num_users: int) -> None:
-    """The users' entries that one new item touches become invalid."""
+def invalidate_item(state: State, s: Any, r: Any, number: int, num_users: int) -> None:
+    """A new item invalidates the entries of some users, drawn for it."""
     for j in range(s.keys_per_item):
         key = int(draw(r, INVALIDATED_KEY, number, j) * num_users)
-        slot = find(entries, s.entries_at, index, s.index_at, s.index_bits, key)
-        if slot != FREE:
-            entries[s.entries_at + slot].expires_ns = INVALID
+        position = find(state.entries, s.entries_at, state.key_index, s.index_at, s.index_bits, key)
+        if position != FREE:
+            state.entries[s.entries_at + position].expires_ns = INVALID
     s.invalidated += s.keys_per_item

@@ -1,4 +1,4 @@
-"""A system laid out in arrays: the state in which the compiled engine begins, as found and at rest."""
+"""A system laid out in arrays: the state in which the compiled engine begins, with default controls and idle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from streamflow_env.system.controls import PARAMETER_KINDS
 
 @dataclass(frozen=True)
 class CacheRoom:
-    """A cache by name and row among the services; the control of its memory, if any, and the most that it sets."""
+    """A cache: its name, its row among the services, the control of its memory (if any) and the most that it allows."""
 
     name: str
     row: int
@@ -45,10 +45,7 @@ class CacheRoom:
 
 @dataclass
 class Layout:
-    """A system in arrays, as found and at rest.
-
-    `memory` holds breakers' windows, pools' cohorts and settings, query caches, deferred asks and tables of latencies.
-    """
+    """A system in arrays: the parts of a `State` that every episode begins with, and what stays constant."""
 
     world: NDArray[Any]
     services: NDArray[Any]

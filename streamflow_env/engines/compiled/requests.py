@@ -1,35 +1,38 @@
-"""Request records: the slots that hold them, and what is drawn for each request."""
+"""Request records: the slots that they are in, and what is drawn for a request."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import popular_key
 from streamflow_env.engines.draws.hashing import ITEM, draw_index, uniform
 
 
 @inlined
-def new_slot(w: Any, requests: Any) -> int:
-    """A free request slot; the caller has made sure that there is one."""
+def new_slot(state: State) -> int:
+    """Take a free slot. There must be one."""
+    w = state.world[0]
     slot = w.free_head
-    w.free_head = requests[slot].next
+    w.free_head = state.requests[slot].next
     w.num_free -= 1
     return slot
 
 
 @inlined
-def free_slot(w: Any, requests: Any, slot: int) -> None:
-    """Give a request slot back."""
-    requests[slot].request = -1
-    requests[slot].next = w.free_head
+def free_slot(state: State, slot: int) -> None:
+    """Give a slot back."""
+    w = state.world[0]
+    state.requests[slot].request = -1
+    state.requests[slot].next = w.free_head
     w.free_head = slot
     w.num_free += 1
 
 
 @kernel
 def empty_slots(requests: Any, first: int) -> None:
-    """Chain the slots from `first` on into a free list."""
+    """Make a list of free slots out of those from `first` on."""
     for slot in range(first, requests.size):
         requests[slot].request = -1
         requests[slot].next = slot + 1 if slot + 1 < requests.size else -1
@@ -37,7 +40,7 @@ def empty_slots(requests: Any, first: int) -> None:
 
 @inlined
 def draw(r: Any, purpose: int, step: int, round_: int) -> float:
-    """A uniform number of this attempt."""
+    """A uniform number in (0, 1) that belongs to this attempt, purpose, step and round."""
     return uniform(r.key, draw_index(purpose, r.attempt, step, round_))
 
 
@@ -51,5 +54,5 @@ def item_of(w: Any, r: Any) -> int:
 
 @inlined
 def is_waiting_for(r: Any, request: int, attempt: int) -> bool:
-    """Whether the slot still belongs to this attempt and its user still waits."""
+    """Whether the slot still has this attempt, and its user still waits."""
     return r.request == request and r.attempt == attempt and r.ended == 0

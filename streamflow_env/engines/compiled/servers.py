@@ -14,7 +14,7 @@ from streamflow_env.engines.compiled.event_queue import (
     wake,
 )
 from streamflow_env.engines.compiled.service import touch
-from streamflow_env.engines.compiled.state import Memory
+from streamflow_env.engines.compiled.state import Memory, State
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.system import Database, System, WorkerPool
@@ -27,6 +27,7 @@ TURNED_AWAY: Final = 2
 def lay_out_replicas(
     record: Any, service: WorkerPool | Database, replicas: int, system: System, memory: Memory
 ) -> None:
+    """Write the replicas of a pool or database, which have been as many for long, to its record."""
     interval_ns = to_ns(system.control_interval_s)
     num_cohorts = -(-to_ns(service.startup_delay_s) // interval_ns) + 2
     record["startup_ns"] = to_ns(service.startup_delay_s)
@@ -39,7 +40,7 @@ def lay_out_replicas(
 
 @inlined
 def want_server(now: int, s: Any, requests: Any, slot: int) -> int:
-    """Ask for a server: HAD at once, QUEUED for one, or TURNED_AWAY by a full queue."""
+    """Ask for a server: HAD at once, QUEUED, or TURNED_AWAY because the queue is full."""
     if s.busy >= s.servers and s.queue_length >= s.queue_limit:
         s.queue_full += 1
         return TURNED_AWAY
@@ -53,31 +54,31 @@ def want_server(now: int, s: Any, requests: Any, slot: int) -> int:
 
 
 @inlined
-def admit(w: Any, s: Any, requests: Any) -> None:
-    """Give free servers to those who wait, in the order of the queue."""
+def admit(state: State, s: Any) -> None:
+    """Give free servers to waiting requests, in the order of the queue."""
     while s.busy < s.servers and s.head >= 0:
         slot = s.head
-        leave_queue(s, requests, slot)
+        leave_queue(s, state.requests, slot)
         s.busy += 1
-        wake(w, requests, slot)
+        wake(state, slot)
 
 
 @inlined
-def admit_to_cores(w: Any, s: Any, requests: Any) -> None:
-    """Give free cores to the work that waits."""
+def admit_to_cores(state: State, s: Any) -> None:
+    """Give free cores to waiting requests, first come, first served."""
     while s.cpu_busy < s.cores and s.cpu_head >= 0:
         slot = s.cpu_head
-        s.cpu_head = requests[slot].next
+        s.cpu_head = state.requests[slot].next
         if s.cpu_head < 0:
             s.cpu_tail = -1
         s.cpu_queue_length -= 1
         s.cpu_busy += 1
-        wake(w, requests, slot)
+        wake(state, slot)
 
 
 @inlined
 def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
-    """Join a service's queue: at its end, or where premium users come first, one of them behind the last of them."""
+    """Join a service's queue at its end; where premium users come first, a premium user behind the last of them."""
     r = requests[slot]
     r.queue = WORKER_QUEUE
     r.previous = s.tail
@@ -99,7 +100,7 @@ def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
 
 @inlined
 def leave_queue(s: Any, requests: Any, slot: int) -> None:
-    """Leave a service's queue, from wherever in it."""
+    """Leave a service's queue, from any place in it."""
     r = requests[slot]
     if slot == s.last_premium:
         s.last_premium = r.previous
@@ -130,17 +131,18 @@ def queue_for_core(s: Any, requests: Any, slot: int) -> None:
 
 
 @inlined
-def remove_from_queue(w: Any, s: Any, requests: Any, slot: int) -> None:
-    """Take a request out of a queue; the caller counts why."""
-    touch(w.now, s)
-    leave_queue(s, requests, slot)
+def remove_from_queue(state: State, s: Any, slot: int) -> None:
+    """Take a request out of a service's queue. The caller counts why."""
+    touch(state.world[0].now, s)
+    leave_queue(s, state.requests, slot)
     s.in_flight -= 1
-    requests[slot].queue = NOWHERE
+    state.requests[slot].queue = NOWHERE
 
 
 @kernel
-def set_replicas(w: Any, s: Any, heap: Any, memory: Any, index: int, setting: int) -> None:
-    """Put a setting of the replicas in force: the largest of it and those of the hold before it."""
+def set_replicas(state: State, s: Any, index: int, setting: int) -> None:
+    """Set the replicas. What is desired is the largest setting of the last `num_desired` control steps."""
+    w, memory = state.world[0], state.memory
     memory[s.desired_at + w.control_step % s.num_desired] = setting
     desired = setting
     for i in range(s.num_desired):
@@ -151,7 +153,7 @@ def set_replicas(w: Any, s: Any, heap: Any, memory: Any, index: int, setting: in
     if missing > 0:
         memory[s.cohorts_at + cohort] = missing
         s.pending_replicas += missing
-        schedule(w, heap, w.now + s.startup_ns, order_of(READY_EVENT, index, 0, 0), index * 65536 + cohort)
+        schedule(state, w.now + s.startup_ns, order_of(READY_EVENT, index, 0, 0), index * 65536 + cohort)
     back = 1
     while missing < 0 and s.pending_replicas > 0 and back < s.num_cohorts:
         newest = s.cohorts_at + (w.control_step - back) % s.num_cohorts
@@ -172,14 +174,15 @@ def _count_servers(s: Any) -> None:
 
 
 @kernel
-def replicas_ready(w: Any, services: Any, requests: Any, memory: Any, about: int) -> None:
-    """Replicas asked for together have started up."""
-    s = services[about // 65536]
+def replicas_ready(state: State, about: int) -> None:
+    """A cohort of replicas, ordered together, has started up."""
+    w = state.world[0]
+    s = state.services[about // 65536]
     cohort = s.cohorts_at + about % 65536
     touch(w.now, s)
-    s.ready_replicas += memory[cohort]
-    s.pending_replicas -= memory[cohort]
-    memory[cohort] = 0
+    s.ready_replicas += state.memory[cohort]
+    s.pending_replicas -= state.memory[cohort]
+    state.memory[cohort] = 0
     _count_servers(s)
-    admit(w, s, requests)
-    admit_to_cores(w, s, requests)
+    admit(state, s)
+    admit_to_cores(state, s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from streamflow_env.engines.compiled.records import CACHE, DATABASE, POOL
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import duration_code
 from streamflow_env.engines.telemetry import bucket
@@ -12,12 +13,13 @@ from streamflow_env.system import Duration
 
 
 def set_duration(record: Any, duration: Duration) -> None:
+    """Write the distribution of a service's durations to its record."""
     record["family"], record["a"], record["b"] = duration_code(duration.mean_s, duration.cv, duration.distribution)
 
 
 @inlined
 def touch(now: int, s: Any) -> None:
-    """Bring a service's integrals up to `now`, before anything about it changes."""
+    """Bring a service's integrals up to `now`. To be called before anything about it changes."""
     dt = now - s.touched_ns
     if dt <= 0:
         return
@@ -36,13 +38,13 @@ def touch(now: int, s: Any) -> None:
 
 @inlined
 def draining(s: Any) -> int:
-    """Removed replicas that still finish requests."""
+    """How many removed replicas still finish their requests."""
     return (s.busy - s.servers + s.workers - 1) // s.workers if s.busy > s.servers else 0
 
 
 @inlined
 def complete(s: Any, hists: Any, index: int, sojourn_ns: int) -> None:
-    """Count a request served to the end."""
+    """Count a request that was served to the end."""
     s.completions += 1
     s.sojourn_ns += sojourn_ns
     hists[index, bucket(sojourn_ns)] += 1
@@ -50,11 +52,12 @@ def complete(s: Any, hists: Any, index: int, sojourn_ns: int) -> None:
 
 @inlined
 def log_visit(
-    w: Any, visits: Any, r: Any, step: int, round_: int, service: int, arrived: int, started: int, outcome: int
+    state: State, r: Any, step: int, round_: int, service: int, arrived: int, started: int, outcome: int
 ) -> None:
     """Log a visit that ends now."""
+    w = state.world[0]
     if w.logging == 1:
-        _log_visit(w, visits, r, step, round_, service, arrived, started, outcome)
+        _log_visit(w, state.visits, r, step, round_, service, arrived, started, outcome)
 
 
 @kernel

@@ -10,19 +10,19 @@ from streamflow_env.engines.compiling import inlined, kernel
 
 @inlined
 def kept_burst(burst_units: int, share: float) -> int:
-    """The part of an LLM's burst that is kept for background requests, in units."""
+    """How much of the burst is kept for background requests, in units of a token."""
     return max(TOKEN, int(share * burst_units)) if share > 0.0 else 0
 
 
 @inlined
 def rest_of_burst(burst_units: int, kept: int) -> int:
-    """The part of an LLM's burst that all may use, in units."""
+    """How much of the burst all requests may use, in units of a token."""
     return max(TOKEN, burst_units - kept) if kept > 0 else burst_units
 
 
 @inlined
 def refill(now: int, s: Any) -> None:
-    """Bring the bucket up to `now`: first the part kept for background requests, as far as it has room."""
+    """Bring the bucket up to `now`. The kept part gets its share while it has room, the other part gets the rest."""
     dt = now - s.tokens_at
     s.tokens_at = now
     to_kept = 0
@@ -35,7 +35,7 @@ def refill(now: int, s: Any) -> None:
 
 @inlined
 def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
-    """Take a token if there is one and the reserves leave it to this request."""
+    """Take a token, if there is one that no reserve keeps from this request."""
     refill(now, s)
     if not interactive and s.kept_units >= TOKEN:
         s.kept_units -= TOKEN
@@ -54,7 +54,7 @@ def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
 
 @kernel
 def set_background_share(now: int, s: Any, share: float) -> None:
-    """Set the part of quota and burst that is kept for background requests; what it cannot hold goes to the rest."""
+    """Set which share of quota and burst is kept for background requests. Tokens with no room there go to the rest."""
     refill(now, s)
     s.background_share = share
     s.kept_burst = kept_burst(s.burst_units, share)
