@@ -1,7 +1,8 @@
-"""Entries of a cache in bounded memory: slots by number, an index of the slots by key, and who gives way to whom.
+"""Entries of a cache in bounded memory: an array of them, an index that finds one by its key, and eviction.
 
-Used by the warm state and by the compiled engine. `index` is an open-addressing hash table of slot numbers (-1: free)
-of 2^bits places from `index_at`; `entries` holds slot s at `entries_at` + s.
+Used by the warm start and by the compiled engine. Entry number p of a cache is at `entries[entries_at + p]`; p is its
+position. `index` is an open-addressing hash table of positions (FREE where there is none), of 2^bits places from
+`index_at` on.
 """
 
 from __future__ import annotations
@@ -16,47 +17,48 @@ from streamflow_env.engines.draws.hashing import EVICTED, draw_index, uniform
 ENTRY: Final = np.dtype(
     [("written_ns", "i8"), ("expires_ns", "i8"), ("used_ns", "i8"), ("key", "i4"), ("quality_milli", "i4")]
 )
-"""A slot in use. Key k below the number of users is a user, above it an item; `expires_ns` = INVALID: no entry."""
+"""An entry. A key below the number of users is of a user, all others are of items. An entry that was invalidated has
+INVALID as `expires_ns`."""
 INVALID: Final = -(2**62)
 FREE: Final = -1
 
 
-def index_bits(num_slots: int) -> int:
-    """Size of an index for so many slots, at most half full, as a power of two."""
-    return max(4, (2 * num_slots - 1).bit_length())
+def index_bits(num_entries: int) -> int:
+    """The binary logarithm of the size of an index for so many entries: it is at most half full."""
+    return max(4, (2 * num_entries - 1).bit_length())
 
 
 @kernel
 def home_of(key: int, bits: int) -> int:
-    """Where a search for `key` begins: multiplicative (Fibonacci) hashing, Knuth vol. 3, 6.4."""
+    """The place in the index where a search for `key` begins: multiplicative hashing, Knuth vol. 3, 6.4."""
     return ((int(key) * 2654435761) & 0xFFFFFFFF) >> (32 - bits)
 
 
 @kernel
 def find(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, key: int) -> int:
-    """The slot of `key`, or FREE."""
+    """The position of the entry of `key`, or FREE."""
     mask = (1 << bits) - 1
     place = home_of(key, bits)
     while True:
-        slot = index[index_at + place]
-        if slot == FREE or entries[entries_at + slot].key == key:
-            return slot
+        position = index[index_at + place]
+        if position == FREE or entries[entries_at + position].key == key:
+            return position
         place = (place + 1) & mask
 
 
 @kernel
-def insert(index: Any, index_at: int, bits: int, key: int, slot: int) -> None:
-    """Remember that `key`, which had no slot, has `slot`."""
+def insert(index: Any, index_at: int, bits: int, key: int, position: int) -> None:
+    """Add to the index that the entry of `key` is at `position`. It must not have one yet."""
     mask = (1 << bits) - 1
     place = home_of(key, bits)
     while index[index_at + place] != FREE:
         place = (place + 1) & mask
-    index[index_at + place] = slot
+    index[index_at + place] = position
 
 
 @kernel
 def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, key: int) -> None:
-    """Forget the slot of `key`, and close the gap (Knuth vol. 3, 6.4, algorithm R)."""
+    """Remove `key` from the index and close the gap (Knuth vol. 3, 6.4, algorithm R)."""
     mask = (1 << bits) - 1
     place = home_of(key, bits)
     while entries[entries_at + index[index_at + place]].key != key:
@@ -64,31 +66,34 @@ def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, 
     gap = place
     while True:
         place = (place + 1) & mask
-        slot = index[index_at + place]
-        if slot == FREE:
+        position = index[index_at + place]
+        if position == FREE:
             break
-        home = home_of(entries[entries_at + slot].key, bits)
+        home = home_of(entries[entries_at + position].key, bits)
         if ((place - home) & mask) >= ((place - gap) & mask):
-            index[index_at + gap] = slot
+            index[index_at + gap] = position
             gap = place
     index[index_at + gap] = FREE
 
 
 @kernel
 def victim(entries: Any, entries_at: int, used: int, samples: int, key: Any, attempt: int, step: int, now: int) -> int:
-    """The slot that gives way: of those sampled the first that has expired, else the one used longest ago."""
+    """The position of the entry that gives way: of the sampled ones the first expired, else the least recently used.
+
+    `key` is that of the request's draws; `used` is the number of entries.
+    """
     chosen = -1
     for j in range(samples):
-        slot = int(uniform(key, draw_index(EVICTED, attempt, step, j)) * used)
-        if entries[entries_at + slot].expires_ns <= now:
-            return slot
-        if chosen < 0 or entries[entries_at + slot].used_ns < entries[entries_at + chosen].used_ns:
-            chosen = slot
+        position = int(uniform(key, draw_index(EVICTED, attempt, step, j)) * used)
+        if entries[entries_at + position].expires_ns <= now:
+            return position
+        if chosen < 0 or entries[entries_at + position].used_ns < entries[entries_at + chosen].used_ns:
+            chosen = position
     return chosen
 
 
 @kernel
 def fill_index(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, used: int) -> None:
-    """Build the index of the slots in use; it must be free."""
-    for slot in range(used):
-        insert(index, index_at, bits, entries[entries_at + slot].key, slot)
+    """Fill an empty index with the first `used` entries."""
+    for position in range(used):
+        insert(index, index_at, bits, entries[entries_at + position].key, position)

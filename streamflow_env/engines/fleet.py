@@ -25,7 +25,7 @@ from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
 BLOCKS_PER_THREAD = 4
-"""Cells differ in cost, so a thread gets its share in so many parts, each as it becomes free. Assumed."""
+"""A thread gets its share of the cells in so many parts, each when it is free: cells differ in cost. Assumed."""
 
 
 class Stepped(Protocol):
@@ -40,7 +40,7 @@ class Stepped(Protocol):
 class FleetTelemetry:
     """The last control interval of every cell: as `Telemetry`, with the cells as leading axis.
 
-    It is the fleet's own memory: the next step or reset of a cell writes over its row.
+    The arrays belong to the fleet: the next step or reset of a cell writes over its row.
 
     Attributes:
         start_ns, end_ns: shape (num_cells,).
@@ -59,7 +59,7 @@ class FleetTelemetry:
 
     @classmethod
     def blank(cls, system: System, num_cells: int) -> FleetTelemetry:
-        """Room for the measurements of so many cells."""
+        """Arrays of zeros for so many cells."""
         num_services, num_classes = len(system.services), len(system.classes)
         num_counts = HEADER + num_services * len(SERVICE_FIELDS) + 2 * num_classes * len(CLASS_FIELDS)
         num_counts += len(system.calls) * len(CALL_FIELDS)
@@ -116,7 +116,7 @@ class FleetTelemetry:
 
 @dataclass
 class _Threads:
-    """Hands cells to threads, each the next few as it becomes free; one thread is the caller's own."""
+    """Shares cells among threads: a thread that is free gets the next few. A single thread is the caller's."""
 
     number: int
     pool: ThreadPoolExecutor | None = field(default=None, repr=False)

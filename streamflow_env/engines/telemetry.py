@@ -1,7 +1,7 @@
-"""What is measured in one control interval: the one thing that comes out of an engine.
+"""What is measured in one control interval. It is all that comes out of an engine.
 
-Both engines fill the same records under the same definitions, so equality of engines is equality of these bytes.
-Times are integer nanoseconds, sums are exact. At every service, over every interval:
+Both engines fill the same records by the same definitions: the engines are equal if these bytes are. Times are integer
+nanoseconds and sums are exact. At every service, over every interval:
 
     arrivals = completions + queue_full + shed + rate_limited + breaker_open + abandoned + faults + failed + orphaned
                + lost + change of in_flight
@@ -30,10 +30,10 @@ SERVICE_FIELDS: Final = {
     "queue_full": "refused, because the queue was full",
     "shed": "refused by admission control, or given up after the waiting limit",
     "rate_limited": "refused with a 429",
-    "breaker_open": "refused by the caller's circuit breaker; they never got here",
-    "abandoned": "left the queue, because their user (a deferred ask: its entry) had gone",
-    "faults": "served, then failed of themselves",
-    "failed": "gave their worker back, because a call below failed",
+    "breaker_open": "refused by the caller's circuit breaker, so that they did not get here",
+    "abandoned": "left the queue because their user (of a deferred ask: its entry) was gone",
+    "faults": "served, and then failed by a fault of the service",
+    "failed": "gave their worker back because a call within failed",
     "orphaned": "work finished for a caller that no longer waited",
     "lost": "events or deferred asks that a full queue dropped",
     "timeouts": "calls that their caller gave up; the work goes on until it is orphaned",
@@ -55,7 +55,7 @@ SERVICE_FIELDS: Final = {
     "age_ns": "sum over all these hits of the entry's age",
     "fills": "cache entries written",
     "duplicate_fills": "of those, over one written since the writer's lookup missed: concurrent misses of one key",
-    "evicted": "valid cache entries that gave way for want of memory",
+    "evicted": "valid cache entries that gave way because memory was full",
     "enriched": "deferred asks whose cache entry was enriched",
     "stale_reads": "reads of a replica that had not yet seen the last write",
     "invalidated": "cache entries that became invalid before their time",
@@ -68,7 +68,7 @@ SERVICE_FIELDS: Final = {
     "cpu_queue_length": "at the end: work waiting for a core",
     "tokens_milli": "at the end: thousandths of LLM tokens in the bucket",
     "sweep_backlog": "at the end: keys that a bulk invalidation has not yet reached",
-    "entries": "at the end: cache slots in use",
+    "entries": "at the end: entries in the cache",
 }
 CLASS_FIELDS: Final = {
     "intents": "first attempts",
@@ -77,7 +77,7 @@ CLASS_FIELDS: Final = {
     "late": "answered after the SLA, before the deadline",
     "failed_deadline": "504: the user's deadline passed",
     "failed_queue_full": "a queue was full",
-    "failed_fault": "a service failed of itself",
+    "failed_fault": "a service had a fault",
     "failed_dependency": "a call without a fallback failed",
     "failed_shed": "admission control or a waiting limit refused it",
     "intents_answered": "intents that were answered in the end",
@@ -89,7 +89,7 @@ CLASS_FIELDS: Final = {
     "hit_response_ns": "their summed response time",
     "miss_answers": "answers after a cache miss",
     "miss_response_ns": "their summed response time",
-    "personalised": "answers after a miss whose every call was answered in earnest",
+    "personalised": "answers after a miss that are not degraded: every call was answered",
     "in_flight": "at the end: attempts sent and not yet ended",
     "thinking": "at the end: users who will retry",
 }
@@ -107,7 +107,7 @@ CALL_FIELDS: Final = {
     "fallbacks": "requests answered by the fallback, those not asked included",
     "exhausted": "requests whose attempts, or whose retry budget, were used up",
     "deferred": "requests to be asked again through the deferred queue",
-    "opened": "times the breaker opened",
+    "opened": "how often the breaker opened",
     "breaker_state": "at the end: 0 CLOSED, 1 OPEN, 2 HALF_OPEN",
 }
 SERVICE: Final = np.dtype([(name, "i8") for name in SERVICE_FIELDS])

@@ -1,7 +1,7 @@
-"""The warm state in which every episode starts: caches as the traffic before it left them, nothing in flight.
+"""The warm state in which every episode starts: caches as the traffic before it left them, and nothing in flight.
 
-Computed once per system and starting load, from first attempts alone: each walks the lookups of its plan, and one that
-finds no valid entry writes one, at once. Both engines copy the same arrays.
+It is computed once for each system and starting load, from first attempts alone. Each walks through the lookups of its
+plan; one that finds no valid entry writes one at once. Both engines copy the same arrays.
 """
 
 from __future__ import annotations
@@ -23,17 +23,24 @@ from streamflow_env.system import Cache, CallStep, LookupStep, Step, System
 
 __all__ = ["ENTRY", "INVALID", "WarmState", "ttl_ns", "warm_state"]
 
-HISTORY_SEED: Final = 2**62  # far from the seeds of episodes: else episode 0 would meet its own users again
+HISTORY_SEED: Final = 2**62
+"""Not the seed of any episode: else an episode would meet the same users again."""
 LOAD_STEP: Final = 0.25
-"""The starting load is rounded to this multiple of the normal load, so that few warm states are ever computed."""
+"""The starting load is rounded to a multiple of this share of the normal load: so there are few warm states."""
 
 MINUTE_S: Final = 60
-"""Of first attempts at a time."""
+"""So much of the history is handled at a time."""
 
 
 @dataclass(frozen=True)
 class WarmState:
-    """Entries by name of the cache, dtype ENTRY, shape (slots in use,); and the users of the seconds before time 0."""
+    """What an episode starts with.
+
+    Attributes:
+        entries: by name of the cache, its entries. dtype ENTRY, shape (num_entries,).
+        users: users of the first attempts before time 0. Shape (num_attempts,).
+        seconds: the whole second in which each came, ascending; -1 is the last. Shape (num_attempts,).
+    """
 
     entries: dict[str, NDArray[Any]]
     users: NDArray[np.int32]
@@ -50,7 +57,7 @@ def warm_state(system: System, rates_rps: NDArray[np.float64]) -> WarmState:
 
 
 class _Key:
-    """A system by identity, as a cache key that keeps the system alive."""
+    """A system as key of a cache: compared by identity, and kept alive."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -89,7 +96,7 @@ def _up(value: int, multiple: int) -> int:
 
 
 class _Filling:
-    """What the first attempts leave in a cache: walked minute by minute, for those of a large system are many."""
+    """Collects what first attempts leave in a cache, some at a time."""
 
     def __init__(self, system: System, name: str, cache: Cache) -> None:
         plans = [[*_lookups(c.plan, name, _Counter())] for c in system.classes.values()]
@@ -105,28 +112,28 @@ class _Filling:
         self._used = 0
 
     def walk(self, came: NDArray[Any]) -> None:
-        """More first attempts, in order of time and later than all before."""
+        """Add first attempts, in order of time and later than all before."""
         self._used = _remember(
             came, self._first, self._steps, self._table, self._index, self._bits, self._keys, self._lives,
             self._samples, self._used,
         )  # fmt: skip
 
     def entries(self) -> NDArray[Any]:
-        """The slots in use, for good."""
+        """The entries, as an array that cannot be changed."""
         kept = self._table[: self._used].copy()
         kept.flags.writeable = False
         return kept
 
 
 class _Counter:
-    """Numbers the steps of a plan depth-first from 1, as docs/model.md has it."""
+    """Numbers the steps of a plan depth-first from 1."""
 
     def __init__(self) -> None:
         self.last = 0
 
 
 def _lookups(plan: tuple[Step, ...], cache: str, count: _Counter) -> Iterator[tuple[int, int, int]]:
-    """(number of the step, 1 where its key is the item's, how many lookups a hit skips) of each lookup in `cache`."""
+    """(number of the step, 1 if its key is the item's, how many lookups a hit skips) of each lookup in `cache`."""
     for step in plan:
         count.last += 1
         number = count.last
@@ -150,7 +157,10 @@ def _remember(
     came: Any, first: Any, steps: Any, table: Any, index: Any, bits: int, keys: Any, lives: Any, samples: int,
     used: int,
 ) -> int:  # fmt: skip
-    """Walk the lookups of every first attempt, from so many slots in use; how many are in use then."""
+    """Walk through the lookups of every first attempt.
+
+    There are `used` entries before. Returns how many there are after.
+    """
     for arrival in came:
         now = arrival.sent_ns
         request = stream_key(HISTORY_SEED, REQUESTS, arrival.request)
@@ -160,21 +170,21 @@ def _remember(
             key = int(arrival.user)
             if is_item == 1:
                 key = keys[0] + popular_key(uniform(request, draw_index(ITEM, 0, 0, 0)), keys[1], keys[2])
-            slot = find(table, 0, index, 0, bits, key)
-            if slot != FREE and table[slot].expires_ns > now:
-                table[slot].used_ns = now
+            position = find(table, 0, index, 0, bits, key)
+            if position != FREE and table[position].expires_ns > now:
+                table[position].used_ns = now
                 at += 1 + nested
                 continue
-            if slot == FREE:
+            if position == FREE:
                 if used < table.size:
-                    slot = used
+                    position = used
                     used += 1
                 else:
-                    slot = victim(table, 0, used, samples, request, 0, number, now)
-                    remove(table, 0, index, 0, bits, table[slot].key)
-                table[slot].key = key
-                insert(index, 0, bits, key, slot)
-            entry = table[slot]
+                    position = victim(table, 0, used, samples, request, 0, number, now)
+                    remove(table, 0, index, 0, bits, table[position].key)
+                table[position].key = key
+                insert(index, 0, bits, key, position)
+            entry = table[position]
             entry.written_ns = now
             entry.used_ns = now
             entry.expires_ns = now + ttl_ns(uniform(request, draw_index(TTL, 0, number, 0)), lives[0], lives[1])

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 def arrays_of(engine: object, prefix: str = "") -> dict[str, NDArray[Any]]:
     """Every array that an engine, or a part of it, holds, by name; one that is held twice comes once."""
     found: dict[str, NDArray[Any]] = {}
-    for name, value in vars(engine).items():
+    as_dict = getattr(engine, "_asdict", None)
+    members = vars(engine) if as_dict is None else as_dict()
+    for name, value in members.items():
         if isinstance(value, np.ndarray):
             found[prefix + name.lstrip("_")] = value
         elif type(value).__module__.startswith("streamflow_env.engines"):

@@ -8,8 +8,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from streamflow_env.engines.circuit_breaker import STATES, CircuitBreaker
-from streamflow_env.engines.compiled.breaker import lay_out_breaker, permits, record, set_threshold, window_places
+from streamflow_env.engines.compiled.breaker import lay_out_breaker, permits, record, set_threshold
 from streamflow_env.engines.compiled.records import CALL_STATE
+from streamflow_env.engines.compiled.state import Memory
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.system import Breaker
 from studies.validation.breaker_cases import BREAKER_CASES
@@ -35,8 +36,9 @@ class CompiledBreaker:
     def __init__(self, config: Breaker) -> None:
         self._call: Any = np.recarray(1, CALL_STATE)[0]
         self._call.fill(0)
-        self._memory = np.zeros(window_places(config), np.int64)
-        lay_out_breaker(self._call, config, 0)
+        memory = Memory()
+        lay_out_breaker(self._call, config, memory)
+        self._memory = memory.array()
 
     @property
     def state(self) -> str:

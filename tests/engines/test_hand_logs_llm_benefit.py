@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from streamflow_env.engines import ENGINE_NAMES
-from streamflow_env.engines.draws.hashing import NEED, REQUESTS, USERS
+from streamflow_env.engines.draws.hashing import LLM_BENEFIT, REQUESTS, USERS
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
 from tests.engines.tiny import MS, Drawn, benefits_are, cache, draw, lever, llm, run, schedule, tiny_system, users_are
@@ -37,7 +37,7 @@ def asking(
 
 
 def need_of_user_0(episode: Episode) -> float:
-    return draw(episode.seed, USERS, 0, NEED)
+    return draw(episode.seed, USERS, 0, LLM_BENEFIT)
 
 
 def test_the_neediest_half_is_asked_in_every_request(engine: str) -> None:
@@ -181,7 +181,7 @@ def test_a_background_request_has_a_need_of_its_own(engine: str, needy: bool) ->
     system = asking({"ask_fraction": 0.5}, background=True)
 
     def wanted(drawn: Drawn) -> bool:
-        return (draw(drawn.seed, REQUESTS, 0, NEED) >= 0.5) == needy
+        return (draw(drawn.seed, REQUESTS, 0, LLM_BENEFIT) >= 0.5) == needy
 
     episode, _ = schedule(system, {}, background={100: 1}, where=wanted)
 

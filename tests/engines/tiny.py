@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.draws.arrivals import Arrivals
 from streamflow_env.engines.draws.distributions import popular_key
-from streamflow_env.engines.draws.hashing import ITEM, NEED, REQUESTS, USERS, draw_index, stream_key, uniform
+from streamflow_env.engines.draws.hashing import ITEM, LLM_BENEFIT, REQUESTS, USERS, draw_index, stream_key, uniform
 from streamflow_env.engines.telemetry import OUTCOMES, PREMIUM, STANDARD, Telemetry
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
@@ -149,7 +149,7 @@ class Drawn:
 
     def llm_benefit(self, request: int) -> float:
         """How badly precomputed preferences fit the user of a request."""
-        return draw(self.seed, USERS, self.users[request], NEED)
+        return draw(self.seed, USERS, self.users[request], LLM_BENEFIT)
 
     def item(self, request: int) -> int:
         """The item that a request is about."""

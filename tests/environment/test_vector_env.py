@@ -169,8 +169,8 @@ def test_arrays_of_a_cell_grow_as_they_must() -> None:
     for step in range(3):
         assert_same(ours.step(actions(step, 2)), theirs.step(actions(step, 2)))
     engine: Any = ours._fleet._engines[0]
-    assert engine._requests.size > 512
-    assert len(engine._arrivals._buffer) > 4096
+    assert engine._state.requests.size > 512
+    assert len(engine._arrivals.stream.buffer) > 4096
 
 
 @pytest.mark.parametrize("name", streamflow_env.ENV_IDS)

@@ -1,4 +1,4 @@
-"""The compiled engine: the model of docs/model.md as a Numba event loop over arrays."""
+"""The compiled engine: the model as a Numba event loop over arrays."""
 
 from streamflow_env.engines.compiled.engine import CompiledEngine
 

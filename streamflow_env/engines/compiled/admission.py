@@ -1,4 +1,4 @@
-"""Admission control at the entry: a token bucket of attempts, with a reserve for premium users."""
+"""Admission control at the entry: a token bucket of admissions, with a reserve for premium users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _refill(now: int, s: Any) -> None:
 
 @inlined
 def admits(now: int, s: Any, premium: bool) -> bool:
-    """Whether the rate limit lets an attempt in; it then has used one admission."""
+    """Whether the rate limit admits an attempt. If so, it uses one admission."""
     if s.rate_limit == 0:
         return True
     _refill(now, s)
@@ -29,7 +29,7 @@ def admits(now: int, s: Any, premium: bool) -> bool:
 
 @kernel
 def set_rate_limit(now: int, s: Any, limit: int) -> None:
-    """Set the attempts admitted a second; 0 is without limit."""
+    """Set how many attempts are admitted per second; 0 means no limit."""
     if limit > 0 and s.rate_limit == 0:
         s.admission_units = limit * ADMISSION
     elif limit > 0:

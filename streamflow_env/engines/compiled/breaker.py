@@ -1,17 +1,20 @@
-"""The circuit breaker: resilience4j's count-based one, over a ring of results in `memory`."""
+"""The circuit breaker, as resilience4j's count-based one. The window of results is a ring in `memory`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from streamflow_env.engines.compiled.state import Memory
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.telemetry import CLOSED, HALF_OPEN, OPEN
 from streamflow_env.system import Breaker
 
 
-def lay_out_breaker(record: Any, breaker: Breaker, window_at: int) -> None:
-    """Write `breaker`, closed, to a call's record; its window begins at `window_at` of `memory`."""
+def lay_out_breaker(record: Any, breaker: Breaker | None, memory: Memory) -> None:
+    """Write `breaker`, closed, to the record of a call or of the clients. Without one the record stays off."""
+    if breaker is None:
+        return
     threshold = 1.0 if breaker.threshold_fraction is None else breaker.threshold_fraction
     record["threshold"] = threshold
     record["breaker_on"] = threshold < 1.0
@@ -20,17 +23,12 @@ def lay_out_breaker(record: Any, breaker: Breaker, window_at: int) -> None:
     record["slow_ns"] = to_ns(breaker.slow_call_s)
     record["open_ns"] = to_ns(breaker.open_s)
     record["half_open_calls"] = breaker.half_open_calls
-    record["window_at"] = window_at
-
-
-def window_places(breaker: Breaker) -> int:
-    """How many places of `memory` its window takes."""
-    return max(breaker.window_size, breaker.half_open_calls)
+    record["window_at"] = memory.take([0] * max(breaker.window_size, breaker.half_open_calls))
 
 
 @inlined
 def permits(c: Any, now: int) -> bool:
-    """Whether a call may be made now; in HALF_OPEN it uses one of the probes."""
+    """Whether a call may be made now. In HALF_OPEN it uses one of the permits."""
     if c.breaker_on == 0 or c.breaker_state == CLOSED:
         return True
     if c.breaker_state == OPEN:
@@ -46,7 +44,7 @@ def permits(c: Any, now: int) -> bool:
 
 @kernel
 def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> None:
-    """Learn how a call went, and change state if that decides it."""
+    """Add the result of a call to the window, and change the state if its rates demand it."""
     if c.breaker_on == 0 or c.breaker_state == OPEN:
         return
     half_open = c.breaker_state == HALF_OPEN
@@ -74,7 +72,7 @@ def record(c: Any, memory: Any, now: int, failed: bool, duration_ns: int) -> Non
 
 @kernel
 def set_threshold(c: Any, threshold: float) -> None:
-    """Set the threshold; at 1 the breaker is off, closed and forgetful."""
+    """Set the threshold of both rates. At 1 the breaker is off: closed, with an empty window."""
     c.threshold = threshold
     c.breaker_on = 1 if threshold < 1.0 else 0
     if c.breaker_on == 0:

@@ -1,28 +1,78 @@
-"""The cache's entries in their slots, and their invalidation, key by key or in a sweep at a rate.
-
-`index` finds a key's slot (`engines/slots.py`).
-"""
+"""Caches: lookups and fills of entries, by the key of a user or of an item."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.cache_entries import FREE, INVALID, find, insert, remove, victim
-from streamflow_env.engines.compiled.records import KEY
-from streamflow_env.engines.compiled.services import draw, touch
-from streamflow_env.engines.compiling import inlined, kernel
-from streamflow_env.engines.draws.distributions import popular_key
-from streamflow_env.engines.draws.hashing import INVALIDATED_KEY, ITEM, TTL, draw_index, uniform
-from streamflow_env.engines.draws.sweeps import sweep_position
+from streamflow_env.engines.cache_entries import FREE, INVALID, find, insert
+from streamflow_env.engines.compiled.deferred import enqueue
+from streamflow_env.engines.compiled.event_queue import wait
+from streamflow_env.engines.compiled.eviction import new_position
+from streamflow_env.engines.compiled.invalidation import reached
+from streamflow_env.engines.compiled.records import CACHE, FILL, FILLED, LOOKED_UP, LOOKUP, NEXT_STEP
+from streamflow_env.engines.compiled.requests import draw, item_of
+from streamflow_env.engines.compiled.service import complete, log_visit, set_duration, touch
+from streamflow_env.engines.compiled.state import State
+from streamflow_env.engines.compiling import inlined
+from streamflow_env.engines.draws.distributions import duration_ns
+from streamflow_env.engines.draws.hashing import SERVICE_TIME, TTL
+from streamflow_env.engines.draws.sweeps import sweep_multiplier, sweep_position
+from streamflow_env.engines.telemetry import MISS, OK
 from streamflow_env.engines.warm_start import ttl_ns
+from streamflow_env.system import Cache
+
+
+def lay_out_cache(record: Any, cache: Cache, num_users: int) -> None:
+    """Write `cache`, without its entries, to its record."""
+    record["kind"] = CACHE
+    record["multiplier"] = sweep_multiplier(num_users)
+    record["keys_per_item"] = cache.keys_per_item
+    record["memory_entries"] = cache.memory_entries
+    record["samples"] = cache.eviction_samples
+    record["sweep_start"] = INVALID
+    record["sweep_rate"] = int(cache.invalidation_rate_keys_per_s or 0)
+    record["ttl_s"] = cache.ttl_s
+    record["ttl_jitter"] = cache.ttl_jitter_fraction
+    set_duration(record, cache.lookup_time)
 
 
 @inlined
-def item_of(w: Any, r: Any) -> int:
-    """The item that a request is about."""
-    if r.item < 0:
-        r.item = popular_key(uniform(r.key, draw_index(ITEM, 0, 0, 0)), w.num_items, w.item_exponent)
-    return int(r.item)
+def visit_cache(state: State, s: Any, r: Any, slot: int, step: Any) -> bool:
+    """Begin a lookup or a fill, which takes a short time."""
+    w = state.world[0]
+    s.arrivals += 1
+    touch(w.now, s)
+    s.busy += 1
+    s.in_flight += 1
+    r.arrived_ns = w.now
+    delay = duration_ns(draw(r, SERVICE_TIME, step.number, 0), s.family, s.a, s.b, s.slowdown)
+    return wait(state, r, slot, delay, step.number, LOOKED_UP if step.op == LOOKUP else FILLED)
+
+
+@inlined
+def served_by_cache(state: State, r: Any, step: Any) -> None:
+    """End a lookup, and go on behind its steps for a miss if it was a hit; or end a fill."""
+    w = state.world[0]
+    s = state.services[step.service]
+    touch(w.now, s)
+    s.busy -= 1
+    s.in_flight -= 1
+    complete(s, state.hists, step.service, w.now - r.arrived_ns)
+    outcome = OK
+    r.pc += 1
+    if step.op == FILL:
+        write(state, s, r, step.number, step.is_item)
+        if r.deferred >= 0 and step.is_item == 0:
+            enqueue(state, r.deferred, step.service, r.user, r.potential_milli)
+            r.deferred = -1
+    elif look_up(state, s, r, step.is_item):
+        r.source = 1 if r.source == 0 else r.source
+        r.pc = step.jump
+    else:
+        r.source = 2 if r.source == 0 else r.source
+        outcome = MISS
+    r.phase = NEXT_STEP
+    log_visit(state, r, step.number, 0, step.service, r.arrived_ns, r.arrived_ns, outcome)
 
 
 @inlined
@@ -32,60 +82,21 @@ def key_of(w: Any, r: Any, is_item: int) -> int:
 
 
 @inlined
-def reached(s: Any, now: int) -> int:
-    """How many keys the running sweep has reached."""
-    if s.sweep_rate == 0:
-        return s.sweep_limit
-    return min(s.sweep_limit, (s.sweep_units + (now - s.sweep_at) * s.sweep_rate) // KEY)
-
-
-@kernel
-def settle_sweep(s: Any, now: int) -> None:
-    """Write the sweep's progress down and count the keys it has reached since the last time."""
-    most = s.sweep_limit * KEY
-    s.sweep_units = most if s.sweep_rate == 0 else min(most, s.sweep_units + (now - s.sweep_at) * s.sweep_rate)
-    s.sweep_at = now
-    keys = s.sweep_units // KEY
-    s.invalidated += keys - s.sweep_counted
-    s.sweep_counted = keys
-    s.sweep_backlog = s.sweep_limit - keys
-
-
-@kernel
-def begin_sweep(s: Any, entries: Any, now: int, num_users: int, fraction: float) -> None:
-    """A bulk invalidation of a share of the users' keys."""
-    settle_sweep(s, now)
-    done = s.sweep_counted
-    for slot in range(s.entries):
-        entry = entries[s.entries_at + slot]
-        is_swept = entry.key < num_users and entry.written_ns < s.sweep_start
-        if is_swept and sweep_position(entry.key, s.multiplier, num_users) < done:
-            entry.expires_ns = INVALID
-    limit = int(fraction * num_users)
-    if done < s.sweep_limit:
-        limit = max(limit, s.sweep_limit)
-    s.sweep_start = now
-    s.sweep_limit = limit
-    s.sweep_units = 0
-    s.sweep_counted = 0
-    settle_sweep(s, now)
-
-
-@inlined
-def look_up(w: Any, s: Any, entries: Any, index: Any, r: Any, is_item: int) -> bool:
-    """Whether the key's entry is valid; counts and takes its quality if so, and else remembers when it was missed."""
+def look_up(state: State, s: Any, r: Any, is_item: int) -> bool:
+    """Whether the key has a valid entry. A hit takes over the entry's quality; a miss notes its time."""
+    w = state.world[0]
     if is_item == 1:
         s.item_lookups += 1
     else:
         s.lookups += 1
-    slot = find(entries, s.entries_at, index, s.index_at, s.index_bits, key_of(w, r, is_item))
-    if slot == FREE or not _is_valid(w, s, entries[s.entries_at + slot], is_item):
+    position = find(state.entries, s.entries_at, state.key_index, s.index_at, s.index_bits, key_of(w, r, is_item))
+    if position == FREE or not _is_valid(w, s, state.entries[s.entries_at + position], is_item):
         if is_item == 1:
             r.item_missed_ns = w.now
         else:
             r.missed_ns = w.now
         return False
-    entry = entries[s.entries_at + slot]
+    entry = state.entries[s.entries_at + position]
     if is_item == 1:
         s.item_hits += 1
     else:
@@ -109,61 +120,23 @@ def _is_valid(w: Any, s: Any, entry: Any, is_item: int) -> bool:
 
 
 @inlined
-def write(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int, is_item: int) -> None:
-    """Write the key's entry, in its slot, in a new one, or in that of a victim."""
+def write(state: State, s: Any, r: Any, number: int, is_item: int) -> None:
+    """Write the key's entry: over the one that it has, or at a new position."""
+    w = state.world[0]
     s.fills += 1
     key = key_of(w, r, is_item)
-    slot = find(entries, s.entries_at, index, s.index_at, s.index_bits, key)
-    if slot == FREE:
-        slot = _new_slot(w, s, entries, index, r, number)
-        entries[s.entries_at + slot].key = key
-        insert(index, s.index_at, s.index_bits, key, slot)
+    position = find(state.entries, s.entries_at, state.key_index, s.index_at, s.index_bits, key)
+    if position == FREE:
+        position = new_position(state, s, r, number)
+        state.entries[s.entries_at + position].key = key
+        insert(state.key_index, s.index_at, s.index_bits, key, position)
     else:
-        entry = entries[s.entries_at + slot]
+        entry = state.entries[s.entries_at + position]
         missed_ns = r.item_missed_ns if is_item == 1 else r.missed_ns
         if entry.expires_ns > w.now and entry.written_ns > missed_ns:
             s.duplicate_fills += 1
-    entry = entries[s.entries_at + slot]
+    entry = state.entries[s.entries_at + position]
     entry.written_ns = w.now
     entry.used_ns = w.now
     entry.expires_ns = w.now + ttl_ns(draw(r, TTL, number, 0), s.ttl_s, s.ttl_jitter)
     entry.quality_milli = 1000 if is_item == 1 else r.quality_milli
-
-
-@inlined
-def _new_slot(w: Any, s: Any, entries: Any, index: Any, r: Any, number: int) -> int:
-    if s.entries < s.memory_entries:
-        s.entries += 1
-        return int(s.entries - 1)
-    slot = victim(entries, s.entries_at, s.entries, s.samples, r.key, r.attempt, number, w.now)
-    _forget(s, entries, index, slot, w.now)
-    return slot
-
-
-@inlined
-def _forget(s: Any, entries: Any, index: Any, slot: int, now: int) -> None:
-    entry = entries[s.entries_at + slot]
-    if entry.expires_ns > now:
-        s.evicted += 1
-    remove(entries, s.entries_at, index, s.index_at, s.index_bits, entry.key)
-
-
-@kernel
-def set_memory(s: Any, entries: Any, index: Any, now: int, memory_entries: int) -> None:
-    """Set for how many entries there is room; those in the slots beyond are given up."""
-    touch(now, s)
-    s.memory_entries = memory_entries
-    while s.entries > memory_entries:
-        s.entries -= 1
-        _forget(s, entries, index, s.entries, now)
-
-
-@kernel
-def invalidate_item(s: Any, entries: Any, index: Any, r: Any, number: int, num_users: int) -> None:
-    """The users' entries that one new item touches become invalid."""
-    for j in range(s.keys_per_item):
-        key = int(draw(r, INVALIDATED_KEY, number, j) * num_users)
-        slot = find(entries, s.entries_at, index, s.index_at, s.index_bits, key)
-        if slot != FREE:
-            entries[s.entries_at + slot].expires_ns = INVALID
-    s.invalidated += s.keys_per_item

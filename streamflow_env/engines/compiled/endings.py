@@ -14,23 +14,15 @@ from streamflow_env.engines.compiled.event_queue import (
     REQUEST_SHIFT,
     STEP_MASK,
     WORKER_QUEUE,
-    free_slot,
-    new_slot,
     order_of,
     schedule,
 )
-from streamflow_env.engines.compiled.records import (
-    ENTER,
-    HOLD,
-    POOL,
-)
-from streamflow_env.engines.compiled.services import (
-    complete,
-    draw,
-    give_back_worker,
-    log_visit,
-    remove_from_queue,
-)
+from streamflow_env.engines.compiled.pools import give_back_worker, level_to_be
+from streamflow_env.engines.compiled.records import ENTER, HOLD, POOL
+from streamflow_env.engines.compiled.requests import draw, free_slot, new_slot
+from streamflow_env.engines.compiled.servers import remove_from_queue
+from streamflow_env.engines.compiled.service import complete, log_visit
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined, kernel
 from streamflow_env.engines.draws.hashing import RETRY, THINK
 from streamflow_env.engines.telemetry import (
@@ -47,13 +39,11 @@ from streamflow_env.engines.telemetry import (
 
 
 @inlined
-def answer(
-    w: Any, services: Any, classes: Any, requests: Any, holds: Any, memory: Any, hists: Any, visits: Any,
-    answers: Any, slot: int,
-) -> None:  # fmt: skip
-    """The plan is walked to its end: the user has an answer."""
-    r = requests[slot]
-    cls = classes[r.row]
+def answer(state: State, slot: int) -> None:
+    """The plan is at its end: the user gets an answer."""
+    w = state.world[0]
+    r = state.requests[slot]
+    cls = state.classes[r.row]
     response = w.now - r.sent_ns
     if cls.interactive == 0 or response <= w.sla_ns:
         cls.within_sla += 1
@@ -69,33 +59,37 @@ def answer(
         cls.miss_answers += 1
         cls.miss_response_ns += response
         cls.personalised += r.personalised
-    _end(w, services, cls, memory, hists, answers, r, OK)
+    _end(state, cls, r, OK)
     if r.entry_held == 1:
-        s = services[holds[slot, 2]]
-        complete(s, hists, holds[slot, 2], w.now - holds[slot, 0])
-        give_back_worker(w, services, requests, holds, visits, slot, 0, OK)
-    free_slot(w, requests, slot)
+        s = state.services[state.holds[slot, 2]]
+        complete(s, state.hists, state.holds[slot, 2], w.now - state.holds[slot, 0])
+        give_back_worker(state, slot, 0, OK)
+    free_slot(state, slot)
 
 
 @inlined
-def _end(
-    w: Any, services: Any, cls: Any, memory: Any, hists: Any, answers: Any, r: Any, outcome: int
-) -> None:  # fmt: skip
-    """What every end of an attempt counts."""
+def _end(state: State, cls: Any, r: Any, outcome: int) -> None:
+    """Count what is counted at every end of an attempt."""
+    w = state.world[0]
     response = w.now - r.sent_ns
     r.ended = 1
     if cls.interactive == 1:
-        record(w, memory, w.now, outcome != OK, response)
+        record(w, state.memory, w.now, outcome != OK, response)
     cls.in_flight -= 1
     cls.response_ns += response
-    hists[services.size + r.row, bucket(response)] += 1
-    _log_answer(w, answers, r, outcome)
+    state.hists[state.services.size + r.row, bucket(response)] += 1
+    _log_answer(state, r, outcome)
+
+
+@inlined
+def _log_answer(state: State, r: Any, outcome: int) -> None:
+    """Log how an attempt ended."""
+    if state.world[0].logging == 1:
+        _write_answer(state.world[0], state.answers, r, outcome)
 
 
 @kernel
-def _log_answer(w: Any, answers: Any, r: Any, outcome: int) -> None:
-    if w.logging == 0:
-        return
+def _write_answer(w: Any, answers: Any, r: Any, outcome: int) -> None:
     a = answers[w.num_answers]
     w.num_answers += 1
     a.request = r.request
@@ -110,17 +104,18 @@ def _log_answer(w: Any, answers: Any, r: Any, outcome: int) -> None:
 
 
 @inlined
-def _retry(w: Any, cls: Any, requests: Any, heap: Any, slot: int) -> None:
-    """A user whose attempt failed sends another, or gives up."""
-    r = requests[slot]
+def _retry(state: State, cls: Any, slot: int) -> None:
+    """After a failed attempt the user sends another one, or gives up."""
+    w = state.world[0]
+    r = state.requests[slot]
     again = cls.interactive == 1 and r.attempt < w.max_retries
     if not again or draw(r, RETRY, 0, 0) >= w.retry_fraction or not grants_retry(w):
         cls.intents_failed += 1
         return
     cls.thinking += 1
     think = think_ns(w, draw(r, THINK, 0, 0), r.attempt)
-    other = new_slot(w, requests)
-    n = requests[other]
+    other = new_slot(state)
+    n = state.requests[other]
     n.request = r.request
     n.key = r.key
     n.attempt = r.attempt + 1
@@ -130,38 +125,35 @@ def _retry(w: Any, cls: Any, requests: Any, heap: Any, slot: int) -> None:
     n.row = r.row
     n.sent_ns = w.now + think
     n.item = r.item
-    schedule(w, heap, n.sent_ns + w.network_ns, order_of(ARRIVAL_EVENT, n.request, n.attempt, 0), other)
+    schedule(state, n.sent_ns + w.network_ns, order_of(ARRIVAL_EVENT, n.request, n.attempt, 0), other)
 
 
 @kernel
-def refuse(w: Any, classes: Any, requests: Any, heap: Any, answers: Any, slot: int) -> None:
-    """The breaker of the users' clients is open: the attempt never reaches the system."""
-    r = requests[slot]
-    _log_answer(w, answers, r, BREAKER_OPEN)
-    _retry(w, classes[r.row], requests, heap, slot)
-    free_slot(w, requests, slot)
+def refuse(state: State, slot: int) -> None:
+    """The breaker of the users' clients is open: the attempt does not reach the system."""
+    r = state.requests[slot]
+    _log_answer(state, r, BREAKER_OPEN)
+    _retry(state, state.classes[r.row], slot)
+    free_slot(state, slot)
 
 
 @kernel
-def _unwind(w: Any, services: Any, requests: Any, holds: Any, visits: Any, slot: int) -> None:
-    """Give back the workers held within the entry's, innermost first."""
-    r = requests[slot]
+def _unwind(state: State, slot: int) -> None:
+    """Give back all held workers but the entry's, the innermost first."""
+    r = state.requests[slot]
     while r.held > 0:
-        services[holds[slot, r.held * HOLD + 2]].failed += 1
-        give_back_worker(w, services, requests, holds, visits, slot, r.held, FAILED)
+        state.services[state.holds[slot, r.held * HOLD + 2]].failed += 1
+        give_back_worker(state, slot, r.held, FAILED)
         r.held -= 1
 
 
 @kernel
-def fail(
-    w: Any, services: Any, classes: Any, requests: Any, holds: Any, heap: Any, memory: Any, hists: Any,
-    visits: Any, answers: Any, slot: int, cause: int,
-) -> None:  # fmt: skip
-    """A step has failed, and with it the attempt."""
-    r = requests[slot]
-    _unwind(w, services, requests, holds, visits, slot)
+def fail(state: State, slot: int, cause: int) -> None:
+    """A step has failed, and so has the attempt; `cause` is the outcome of the step."""
+    r = state.requests[slot]
+    _unwind(state, slot)
     if r.abandoned == 0:
-        cls = classes[r.row]
+        cls = state.classes[r.row]
         if cause == QUEUE_FULL:
             cls.failed_queue_full += 1
         elif cause == FAULT:
@@ -170,71 +162,55 @@ def fail(
             cls.failed_shed += 1
         else:
             cls.failed_dependency += 1
-        _end(w, services, cls, memory, hists, answers, r, cause)
-        _retry(w, cls, requests, heap, slot)
+        _end(state, cls, r, cause)
+        _retry(state, cls, slot)
         if r.entry_held == 1:
-            services[holds[slot, 2]].failed += 1
-            give_back_worker(w, services, requests, holds, visits, slot, 0, FAILED)
-    free_slot(w, requests, slot)
+            state.services[state.holds[slot, 2]].failed += 1
+            give_back_worker(state, slot, 0, FAILED)
+    free_slot(state, slot)
 
 
 @inlined
-def deadline(
-    w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, memory: Any,
-    hists: Any, visits: Any, answers: Any, slot: int,
-) -> None:  # fmt: skip
-    """A user's deadline has passed without an answer: the entry answers 504, work under way goes on."""
-    r = requests[slot]
-    cls = classes[r.row]
-    step = steps[r.pc]
+def deadline(state: State, slot: int) -> None:
+    """A user's deadline has passed without an answer: the entry answers 504. Work under way goes on."""
+    w = state.world[0]
+    r = state.requests[slot]
+    cls = state.classes[r.row]
+    step = state.steps[r.pc]
     cls.failed_deadline += 1
-    services[step.top].deadlines += 1
-    _end(w, services, cls, memory, hists, answers, r, DEADLINE)
-    _retry(w, cls, requests, heap, slot)
+    state.services[step.top].deadlines += 1
+    _end(state, cls, r, DEADLINE)
+    _retry(state, cls, slot)
     r.abandoned = 1
     if r.entry_held == 1:
-        services[holds[slot, 2]].failed += 1
-        give_back_worker(w, services, requests, holds, visits, slot, 0, DEADLINE)
+        state.services[state.holds[slot, 2]].failed += 1
+        give_back_worker(state, slot, 0, DEADLINE)
         r.entry_held = 0
     if r.queue == WORKER_QUEUE:
-        s = services[step.service]
+        s = state.services[step.service]
         if s.kind == POOL and s.serves_abandoned == 0:
-            remove_from_queue(w, s, requests, slot)
+            remove_from_queue(state, s, slot)
             s.abandoned += 1
             at = level_to_be(step, r) * HOLD
-            log_visit(w, visits, r, step.number, 0, step.service, holds[slot, at], w.now, ABANDONED)
-            _unwind(w, services, requests, holds, visits, slot)
-            free_slot(w, requests, slot)
+            log_visit(state, r, step.number, 0, step.service, state.holds[slot, at], w.now, ABANDONED)
+            _unwind(state, slot)
+            free_slot(state, slot)
 
 
 @kernel
-def lose_patience(
-    w: Any, services: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any, memory: Any,
-    hists: Any, visits: Any, answers: Any, slot: int, order: int,
-) -> None:  # fmt: skip
-    """A wait for a worker has reached its limit: if it still lasts, the request is shed."""
-    r = requests[slot]
+def lose_patience(state: State, slot: int, order: int) -> None:
+    """The limit of a wait for a worker is reached: a request that still waits is shed."""
+    w = state.world[0]
+    r = state.requests[slot]
     request, attempt = (order >> REQUEST_SHIFT) & REQUEST_MASK, (order >> ATTEMPT_SHIFT) & ATTEMPT_MASK
     if r.request != request or r.attempt != attempt or r.queue != WORKER_QUEUE:
         return
-    step = steps[r.pc]
+    step = state.steps[r.pc]
     if step.op != ENTER or step.number != order & STEP_MASK:
         return
-    s = services[step.service]
-    remove_from_queue(w, s, requests, slot)
+    s = state.services[step.service]
+    remove_from_queue(state, s, slot)
     s.shed += 1
-    arrived = holds[slot, level_to_be(step, r) * HOLD]
-    log_visit(w, visits, r, step.number, 0, step.service, arrived, w.now, SHED)
-    fail(w, services, classes, requests, holds, heap, memory, hists, visits, answers, slot, SHED)
-
-
-@inlined
-def is_waiting_for(r: Any, request: int, attempt: int) -> bool:
-    """Whether the slot still belongs to this attempt and its user still waits."""
-    return r.request == request and r.attempt == attempt and r.ended == 0
-
-
-@inlined
-def level_to_be(step: Any, r: Any) -> int:
-    """Where in `holds` a worker of this step belongs: 0 for the entry's, then those held within one another."""
-    return 0 if step.number == 0 else r.held + 1
+    arrived = state.holds[slot, level_to_be(step, r) * HOLD]
+    log_visit(state, r, step.number, 0, step.service, arrived, w.now, SHED)
+    fail(state, slot, SHED)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.engines.cache_entries import ENTRY, FREE, fill_index, index_bits
-from streamflow_env.engines.compiled.event_queue import empty_slots
 from streamflow_env.engines.compiled.layout import Layout, lay_out
 from streamflow_env.engines.compiled.loop import EVENTS_PER_SLOT, MORE_ROOM, VISITS_PER_SLOT, put_in_force, run_interval
 from streamflow_env.engines.compiled.records import CHANGE, CHANGES, HOLD_COLUMNS, REQUEST
+from streamflow_env.engines.compiled.requests import empty_slots
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.draws.arrivals import Arrivals
 from streamflow_env.engines.telemetry import (
     ANSWER,
@@ -34,33 +35,41 @@ _NUM_COUNTS = {
     CLASS: tuple(CLASS_FIELDS).index("in_flight"),
     CALL: tuple(CALL_FIELDS).index("breaker_state"),
 }
-"""How many fields of each record are counts of an interval; the gauges after them live on."""
+"""How many fields of each record are counts of one interval. The gauges after them keep their values."""
 _FIRST_SLOTS = 128
 _FIRST_EVENTS = 512
-_FIRST_DEADLINES = 256  # a power of two, and so it stays
+_FIRST_DEADLINES = 256  # a power of two; doubling keeps it one
 
 
 class CompiledEngine:
-    """Simulates one system; see `streamflow_env.engines.Engine`. Its whole state is in arrays, and pickles as such."""
+    """Simulates one system; see `streamflow_env.engines.Engine`. Its whole state is in arrays, and pickles as such.
+
+    Args:
+        system: what is simulated.
+        log: whether the telemetry carries every visit and answer.
+        layout: `lay_out(system)`, where the caller has it already. The engine copies it and does not change it.
+    """
 
     def __init__(self, system: System, *, log: bool = False, layout: Layout | None = None) -> None:
         self._system = system
         self._log = log
-        self._found = layout or lay_out(system)
-        self._state: Layout | None = None
-        self._hists: NDArray[np.int32]
+        self._layout = layout or lay_out(system)
+        self._is_started = False
+        self._state: State
+        self._cache_room: NDArray[np.int64]
 
     @property
     def num_events(self) -> int:
-        """Events handled since the episode's reset, those of its warm-up among them; 0 before the first."""
-        return 0 if self._state is None else int(self._state.world[0]["events"])
+        """Events handled since the episode's reset, including its warm-up; 0 before the first reset."""
+        return int(self._state.world[0]["events"]) if self._is_started else 0
 
     def reset(self, episode: Episode) -> Telemetry:
-        """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
-        self._lay_out_state(episode)
+        """Start `episode` warm, simulate the warm-up by default, and return the telemetry of its last interval."""
+        self._state = self._first_state(episode)
+        self._is_started = True
         warm = warm_state(self._system, episode.rates_rps[:, 0])
-        caches = self._found.caches
-        room = self._found.services["memory_entries"][[cache.row for cache in caches]]
+        caches = self._layout.caches
+        room = self._layout.services["memory_entries"][[cache.row for cache in caches]]
         self._lay_out_caches(room, [warm.entries[cache.name] for cache in caches])
         users = self._system.users
         self._arrivals = Arrivals(
@@ -68,171 +77,155 @@ class CompiledEngine:
         )
         default = self._system.control_table.default
         telemetry = self._measure(0, 0, default)
-        for _ in range(self._found.num_warmup_intervals):
+        for _ in range(self._layout.num_warmup_intervals):
             telemetry = self.step(default)
         return telemetry
 
     def step(self, controls: NDArray[np.float64]) -> Telemetry:
-        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
-        state = self._state
-        if state is None:
+        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval.
+
+        Raises:
+            RuntimeError: there was no reset before.
+        """
+        if not self._is_started:
             raise RuntimeError("step before reset")
-        world = state.world[0]
+        world = self._state.world[0]
         start_ns = int(world["now"])
-        end_ns = start_ns + state.interval_ns
+        end_ns = start_ns + self._layout.interval_ns
         self._forget_counts()
         self.make_caches_fit(controls)
-        put_in_force(
-            world,
-            state.services,
-            state.calls,
-            self._heap,
-            self._entries,
-            self._index,
-            state.memory,
-            state.controls,
-            controls,
-        )
+        put_in_force(self._state, self._layout.controls, controls)
         arrivals = self._arrivals.until(end_ns - int(world["network_ns"]))
         world["next_arrival"] = 0
-        while self._run(arrivals, end_ns) == MORE_ROOM:
+        while run_interval(self._state, arrivals, end_ns) == MORE_ROOM:
             self.make_room()
         return self._measure(start_ns, end_ns, controls)
 
+    # For a fleet, which runs the kernels itself
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The whole state by name, for a fleet that runs the kernels itself. `make_room` puts others in their place."""
-        state = self._state
-        assert state is not None
-        return {
-            "world": state.world, "services": state.services, "calls": state.calls, "classes": state.classes,
-            "steps": state.steps, "requests": self._requests, "holds": self._holds, "heap": self._heap,
-            "deadlines": self._deadlines, "entries": self._entries, "index": self._index, "memory": state.memory,
-            "hists": self._hists, "visits": self._visits, "answers": self._answers, "changes": self._changes,
-            **self._arrivals.arrays(),
-        }  # fmt: skip
+        """The whole state by name. The methods that make room replace some of the arrays."""
+        return {**self._state._asdict(), **self._arrivals.stream._asdict()}
 
     def count_in(self, hists: NDArray[np.int32]) -> None:
-        """From now on hold the histograms in `hists`, shape (num_services + 2 · num_classes, NUM_BUCKETS)."""
-        hists[:] = self._hists
-        self._hists = hists
+        """From now on keep the histograms in `hists`, shape (num_services + 2 · num_classes, NUM_BUCKETS)."""
+        hists[:] = self._state.hists
+        self._state = self._state._replace(hists=hists)
 
     @property
     def bin_ns(self) -> int:
         """Length of a bin of the episode's traffic."""
         return self._arrivals.bin_ns
 
+    @property
+    def cache_room(self) -> NDArray[np.int64]:
+        """For how many entries each cache has room, shape (num_caches,)."""
+        return self._cache_room
+
     def make_more_arrivals_fit(self) -> None:
         """Double the room for the first attempts of an interval."""
         self._arrivals.make_room()
 
-    def _lay_out_state(self, episode: Episode) -> None:
-        found = self._found
-        self._state = Layout(
-            found.world.copy(), found.services.copy(), found.calls.copy(), found.classes.copy(), found.steps,
-            found.controls, found.memory.copy(), found.caches, found.interval_ns, found.num_warmup_intervals,
-        )  # fmt: skip
-        self._requests = np.zeros(_FIRST_SLOTS, REQUEST)
-        self._holds = np.zeros((_FIRST_SLOTS, HOLD_COLUMNS), dtype=np.int64)
-        self._heap = np.zeros((_FIRST_EVENTS, 3), dtype=np.int64)
-        self._deadlines = np.zeros((_FIRST_DEADLINES, 3), dtype=np.int64)
-        empty_slots(self._requests, 0)
-        self._hists = np.zeros((len(found.services) + len(found.classes), NUM_BUCKETS), dtype=np.int32)
-        self._visits = np.zeros(1 << 16 if self._log else 1, VISIT)
-        self._answers = np.zeros(1 << 14 if self._log else 1, ANSWER)
-        world = self._state.world
+    def make_caches_fit(self, controls: NDArray[np.float64]) -> None:
+        """Where `controls` allow more entries than fit, make room for one and a half times as many as they allow."""
+        room = self._cache_room.copy()
+        for number, cache in enumerate(self._layout.caches):
+            if cache.control is not None and controls[cache.control] > room[number]:
+                room[number] = min(cache.most, int(1.5 * controls[cache.control]))
+        if (room > self._cache_room).any():
+            services = [self._state.services[cache.row] for cache in self._layout.caches]
+            held = [self._state.entries[s["entries_at"] : s["entries_at"] + s["entries"]] for s in services]
+            self._lay_out_caches(room, held)
+
+    def make_room(self) -> None:
+        """Double every array that may be too short. The kernel is between two events, so nothing is lost."""
+        state = self._state
+        world = state.world[0]
+        size = state.requests.size
+        busy = size - int(world["num_free"]) + 1
+        grown: dict[str, NDArray[Any]] = {}
+        if int(world["num_free"]) <= busy:
+            grown["requests"], grown["holds"] = _doubled(state.requests), _doubled(state.holds)
+            empty_slots(grown["requests"], size)
+            grown["requests"][-1]["next"] = world["free_head"]
+            world["free_head"] = size
+            world["num_free"] += size
+        if len(state.heap) - int(world["heap_size"]) <= EVENTS_PER_SLOT * busy + int(world["spare_events"]):
+            grown["heap"] = _doubled(state.heap)
+        if len(state.deadlines) == int(world["num_deadlines"]):
+            first = int(world["deadline_head"]) % len(state.deadlines)
+            grown["deadlines"] = _doubled(np.roll(state.deadlines, -first, axis=0))
+            world["deadline_head"] = 0
+        if self._log and state.visits.size - int(world["num_visits"]) <= VISITS_PER_SLOT * busy:
+            grown["visits"] = _doubled(state.visits)
+        if self._log and state.answers.size - int(world["num_answers"]) <= busy:
+            grown["answers"] = _doubled(state.answers)
+        self._state = state._replace(**grown)
+
+    def _first_state(self, episode: Episode) -> State:
+        """The state at the start of `episode`, without its caches' entries."""
+        layout = self._layout
+        requests = np.zeros(_FIRST_SLOTS, REQUEST)
+        empty_slots(requests, 0)
+        world = layout.world.copy()
         world["seed"] = episode.seed
         world["free_head"] = 0
         world["num_free"] = _FIRST_SLOTS
         world["logging"] = self._log
-        self._changes = np.zeros(len(episode.changes), CHANGE)
-        for record, change in zip(self._changes, episode.changes, strict=True):
-            service = self._system.service_names.index(change.service)
-            record["at_ns"], record["service"] = change.at_ns, service
+        return State(
+            world=world,
+            services=layout.services.copy(),
+            calls=layout.calls.copy(),
+            classes=layout.classes.copy(),
+            steps=layout.steps,
+            requests=requests,
+            holds=np.zeros((_FIRST_SLOTS, HOLD_COLUMNS), dtype=np.int64),
+            heap=np.zeros((_FIRST_EVENTS, 3), dtype=np.int64),
+            deadlines=np.zeros((_FIRST_DEADLINES, 3), dtype=np.int64),
+            entries=np.zeros(0, ENTRY),
+            key_index=np.zeros(0, np.int32),
+            memory=layout.memory.copy(),
+            hists=np.zeros((len(layout.services) + len(layout.classes), NUM_BUCKETS), dtype=np.int32),
+            visits=np.zeros(1 << 16 if self._log else 1, VISIT),
+            answers=np.zeros(1 << 14 if self._log else 1, ANSWER),
+            changes=self._changes_of(episode),
+        )
+
+    def _changes_of(self, episode: Episode) -> NDArray[Any]:
+        changes = np.zeros(len(episode.changes), CHANGE)
+        for record, change in zip(changes, episode.changes, strict=True):
+            record["at_ns"], record["service"] = change.at_ns, self._system.service_names.index(change.service)
             record["kind"], record["value"] = CHANGES.index(change.kind), change.value
+        return changes
 
-    def _lay_out_caches(self, room: NDArray[np.int64], entries: list[NDArray[Any]]) -> None:
-        """Every cache's entries and their index, with `room` for so many in each."""
+    def _lay_out_caches(self, room: NDArray[np.int64], held: list[NDArray[Any]]) -> None:
+        """Lay out every cache's entries, and their index, with `room` for so many in each; `held` are there already."""
         state = self._state
-        assert state is not None
-        self._room = room
-        self._entries = np.empty(max(1, int(room.sum())), ENTRY)
-        self._index = np.full(max(1, sum(1 << index_bits(slots) for slots in room.tolist())), FREE, dtype=np.int32)
+        self._cache_room = room
+        entries = np.empty(max(1, int(room.sum())), ENTRY)
+        index = np.full(max(1, sum(1 << index_bits(size) for size in room.tolist())), FREE, dtype=np.int32)
         entries_at = index_at = 0
-        for cache, slots, held in zip(state.caches, room.tolist(), entries, strict=True):
-            bits = index_bits(slots)
+        for cache, size, kept in zip(self._layout.caches, room.tolist(), held, strict=True):
+            bits = index_bits(size)
             service = state.services[cache.row]
-            service["entries"], service["entries_at"] = len(held), entries_at
+            service["entries"], service["entries_at"] = len(kept), entries_at
             service["index_at"], service["index_bits"] = index_at, bits
-            self._entries[entries_at : entries_at + len(held)] = held
-            fill_index(self._entries, entries_at, self._index, index_at, bits, len(held))
-            entries_at += slots
+            entries[entries_at : entries_at + len(kept)] = kept
+            fill_index(entries, entries_at, index, index_at, bits, len(kept))
+            entries_at += size
             index_at += 1 << bits
-
-    @property
-    def cache_room(self) -> NDArray[np.int64]:
-        """For how many entries each cache has room, shape (num_caches,)."""
-        return self._room
-
-    def make_caches_fit(self, controls: NDArray[np.float64]) -> None:
-        """Make room where `controls` allow more entries than fit, and for half as many again."""
-        state = self._state
-        assert state is not None
-        room = self._room.copy()
-        for number, cache in enumerate(state.caches):
-            if cache.control is not None and controls[cache.control] > room[number]:
-                room[number] = min(cache.most, int(1.5 * controls[cache.control]))
-        if (room > self._room).any():
-            services = [state.services[cache.row] for cache in state.caches]
-            held = [self._entries[s["entries_at"] : s["entries_at"] + s["entries"]] for s in services]
-            self._lay_out_caches(room, held)
-
-    def _run(self, arrivals: NDArray[Any], end_ns: int) -> int:
-        state = self._state
-        assert state is not None
-        return int(
-            run_interval(
-                state.world[0], state.services, state.calls, state.classes, state.steps, self._requests, self._holds,
-                self._heap, self._deadlines, self._entries, self._index, state.memory, self._hists, self._visits,
-                self._answers, self._changes, arrivals, end_ns,
-            )
-        )  # fmt: skip
-
-    def make_room(self) -> None:
-        """Double what may be short. The kernel is between two events, so nothing is lost."""
-        assert self._state is not None
-        world = self._state.world[0]
-        size = self._requests.size
-        busy = size - int(world["num_free"]) + 1
-        if int(world["num_free"]) <= busy:
-            self._requests = np.concatenate([self._requests, np.zeros(size, REQUEST)])
-            self._holds = np.concatenate([self._holds, np.zeros_like(self._holds)])
-            empty_slots(self._requests, size)
-            self._requests[-1]["next"] = world["free_head"]
-            world["free_head"] = size
-            world["num_free"] += size
-        if len(self._heap) - int(world["heap_size"]) <= EVENTS_PER_SLOT * busy + int(world["spare_events"]):
-            self._heap = np.concatenate([self._heap, np.zeros_like(self._heap)])
-        if len(self._deadlines) == int(world["num_deadlines"]):
-            first = int(world["deadline_head"]) % len(self._deadlines)
-            self._deadlines = np.concatenate([np.roll(self._deadlines, -first, axis=0), np.zeros_like(self._deadlines)])
-            world["deadline_head"] = 0
-        if self._log and self._visits.size - int(world["num_visits"]) <= VISITS_PER_SLOT * busy:
-            self._visits = np.concatenate([self._visits, np.zeros_like(self._visits)])
-        if self._log and self._answers.size - int(world["num_answers"]) <= busy:
-            self._answers = np.concatenate([self._answers, np.zeros_like(self._answers)])
+        self._state = state._replace(entries=entries, key_index=index)
 
     def _forget_counts(self) -> None:
         state = self._state
-        assert state is not None
         for array, dtype in ((state.services, SERVICE), (state.classes, CLASS), (state.calls, CALL)):
             _columns(array)[:, : _NUM_COUNTS[dtype]] = 0
-        self._hists[:] = 0
+        state.hists[:] = 0
         state.world["num_visits"] = 0
         state.world["num_answers"] = 0
 
     def _measure(self, start_ns: int, end_ns: int, controls: NDArray[np.float64]) -> Telemetry:
         state = self._state
-        assert state is not None
         world = state.world[0]
         num_services = len(state.services)
         return Telemetry(
@@ -241,12 +234,17 @@ class CompiledEngine:
             _measured(state.services, SERVICE),
             _measured(state.classes, CLASS).reshape(-1, 2),
             _measured(state.calls, CALL),
-            self._hists[:num_services].copy(),
-            self._hists[num_services:].reshape(-1, 2, NUM_BUCKETS).copy(),
+            state.hists[:num_services].copy(),
+            state.hists[num_services:].reshape(-1, 2, NUM_BUCKETS).copy(),
             np.array(controls, dtype=np.float64),
-            self._visits[: int(world["num_visits"])].copy(),
-            self._answers[: int(world["num_answers"])].copy(),
+            state.visits[: int(world["num_visits"])].copy(),
+            state.answers[: int(world["num_answers"])].copy(),
         )
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    """`array`, and as many zeros behind it."""
+    return np.concatenate([array, np.zeros_like(array)])
 
 
 def _columns(records: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,14 +1,15 @@
-"""The agenda of timed events: a binary heap, and a ring of deadlines. The FIFOs of requests, the list of free slots.
+"""The event queue: a binary heap of timed events, a ring of deadlines, and the requests that go on now.
 
-An event is (time, order, slot): `order` packs kind, request, attempt and step, so that comparing two integers after
-the times compares them as docs/model.md orders simultaneous events. `slot` is what the kind of event is about.
+An event is (time in ns, order, what it is about). `order` packs kind, request, attempt and step into one integer, so
+that events of the same time come in the order of these four (see the model page). Most events are about a request slot.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from streamflow_env.engines.compiling import inlined, kernel
+from streamflow_env.engines.compiled.state import State
+from streamflow_env.engines.compiling import inlined
 
 CHANGE_EVENT: Final = 0
 READY_EVENT: Final = 1
@@ -46,15 +47,16 @@ def kind_of(order: int) -> int:
 
 
 @inlined
-def schedule(w: Any, heap: Any, time: int, order: int, slot: int) -> None:
-    """Put an event on the agenda; the caller has made sure that there is room."""
+def schedule(state: State, time: int, order: int, slot: int) -> None:
+    """Add an event. There must be room for it."""
+    w = state.world[0]
     w.heap_size += 1
-    _rise(heap, w.heap_size - 1, time, order, slot)
+    _rise(state.heap, w.heap_size - 1, time, order, slot)
 
 
 @inlined
 def _rise(heap: Any, i: int, time: int, order: int, slot: int) -> None:
-    """Put an event into the hole at `i`, or above it as far as it is earlier than what is there."""
+    """Put an event into the hole at `i`, or higher up while it is earlier than the parent."""
     while i > 0:
         parent = (i - 1) >> 1
         if heap[parent, 0] < time or (heap[parent, 0] == time and heap[parent, 1] <= order):
@@ -68,12 +70,16 @@ def _rise(heap: Any, i: int, time: int, order: int, slot: int) -> None:
 
 
 @inlined
-def drop_first(w: Any, heap: Any) -> None:
-    """Take the first event off the agenda."""
+def drop_first(state: State) -> None:
+    """Remove the first event.
+
+    The hole that it leaves sinks to a leaf and the last event fills it, for nearly always it belongs close to a leaf.
+    """
+    w, heap = state.world[0], state.heap
     w.heap_size -= 1
     n = w.heap_size
     i, child = 0, 1
-    while child < n:  # the hole sinks to a leaf: the last event, which fills it, nearly always belongs there
+    while child < n:
         right = child + 1
         if heap[right, 0] < heap[child, 0] or (heap[right, 0] == heap[child, 0] and heap[right, 1] < heap[child, 1]):
             child = right
@@ -85,12 +91,13 @@ def drop_first(w: Any, heap: Any) -> None:
 
 
 @inlined
-def set_deadline(w: Any, deadlines: Any, time: int, order: int, slot: int) -> None:
-    """Put a user's deadline on the agenda: on a ring, for each is set as long before as the others.
+def set_deadline(state: State, time: int, order: int, slot: int) -> None:
+    """Add a user's deadline to the ring. There must be room for it.
 
-    So they come in order, but for simultaneous ones, which are put in theirs. Most are of users who are gone by then,
-    and in the heap they would be most of it. The caller has made sure that there is room.
+    All deadlines are equally far ahead when they are set, so they come in order of time; only those of the same time
+    must be sorted in. Most users have their answer when their deadline comes: in the heap these would be most events.
     """
+    w, deadlines = state.world[0], state.deadlines
     mask = deadlines.shape[0] - 1
     i = w.deadline_head + w.num_deadlines
     w.num_deadlines += 1
@@ -108,24 +115,26 @@ def set_deadline(w: Any, deadlines: Any, time: int, order: int, slot: int) -> No
 
 @inlined
 def drop_deadline(w: Any) -> None:
-    """Take the first deadline off the ring."""
+    """Remove the first deadline."""
     w.deadline_head += 1
     w.num_deadlines -= 1
 
 
 @inlined
-def wait(w: Any, heap: Any, r: Any, slot: int, delay_ns: int, number: int, phase: int) -> bool:
-    """Let a request wait; True if the wait is over at once, for there is nothing to wait for."""
+def wait(state: State, r: Any, slot: int, delay_ns: int, number: int, phase: int) -> bool:
+    """Let a request wait for `delay_ns`, then go on in `phase`; True if there is nothing to wait for."""
+    w = state.world[0]
     r.phase = phase
     if delay_ns <= 0:
         return True
-    schedule(w, heap, w.now + delay_ns, order_of(STEP_EVENT, r.request, r.attempt, number), slot)
+    schedule(state, w.now + delay_ns, order_of(STEP_EVENT, r.request, r.attempt, number), slot)
     return False
 
 
 @inlined
-def wake(w: Any, requests: Any, slot: int) -> None:
-    """Let a request go on when its turn comes, at this instant."""
+def wake(state: State, slot: int) -> None:
+    """Let a request go on now, after those that were woken before it."""
+    w, requests = state.world[0], state.requests
     requests[slot].queue = NOWHERE
     requests[slot].next = -1
     if w.wake_tail >= 0:
@@ -136,91 +145,12 @@ def wake(w: Any, requests: Any, slot: int) -> None:
 
 
 @inlined
-def next_awake(w: Any, requests: Any) -> int:
-    """The request whose turn it is, or -1."""
+def next_awake(state: State) -> int:
+    """The slot of the next request that goes on now, or -1."""
+    w = state.world[0]
     slot = w.wake_head
     if slot >= 0:
-        w.wake_head = requests[slot].next
+        w.wake_head = state.requests[slot].next
         if w.wake_head < 0:
             w.wake_tail = -1
     return slot
-
-
-@inlined
-def queue_for_worker(s: Any, requests: Any, slot: int) -> None:
-    """Join a service's queue: at its end, or where premium users come first, one of them behind the last of them."""
-    r = requests[slot]
-    r.queue = WORKER_QUEUE
-    r.previous = s.tail
-    if s.premium_first == 1 and r.premium == 1:
-        r.previous = s.last_premium
-        s.last_premium = slot
-    if r.previous >= 0:
-        r.next = requests[r.previous].next
-        requests[r.previous].next = slot
-    else:
-        r.next = s.head
-        s.head = slot
-    if r.next >= 0:
-        requests[r.next].previous = slot
-    else:
-        s.tail = slot
-    s.queue_length += 1
-
-
-@inlined
-def leave_queue(s: Any, requests: Any, slot: int) -> None:
-    """Leave a service's queue, from wherever in it."""
-    r = requests[slot]
-    if slot == s.last_premium:
-        s.last_premium = r.previous
-    if r.previous >= 0:
-        requests[r.previous].next = r.next
-    else:
-        s.head = r.next
-    if r.next >= 0:
-        requests[r.next].previous = r.previous
-    else:
-        s.tail = r.previous
-    r.queue = NOWHERE
-    s.queue_length -= 1
-
-
-@inlined
-def queue_for_core(s: Any, requests: Any, slot: int) -> None:
-    """Join the end of a pool's queue for CPU cores."""
-    r = requests[slot]
-    r.queue = CORE_QUEUE
-    r.next = -1
-    if s.cpu_tail >= 0:
-        requests[s.cpu_tail].next = slot
-    else:
-        s.cpu_head = slot
-    s.cpu_tail = slot
-    s.cpu_queue_length += 1
-
-
-@inlined
-def new_slot(w: Any, requests: Any) -> int:
-    """A free request slot; the caller has made sure that there is one."""
-    slot = w.free_head
-    w.free_head = requests[slot].next
-    w.num_free -= 1
-    return slot
-
-
-@inlined
-def free_slot(w: Any, requests: Any, slot: int) -> None:
-    """Give a request slot back."""
-    requests[slot].request = -1
-    requests[slot].next = w.free_head
-    w.free_head = slot
-    w.num_free += 1
-
-
-@kernel
-def empty_slots(requests: Any, first: int) -> None:
-    """Chain the slots from `first` on into a free list."""
-    for slot in range(first, requests.size):
-        requests[slot].request = -1
-        requests[slot].next = slot + 1 if slot + 1 < requests.size else -1

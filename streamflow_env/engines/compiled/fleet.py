@@ -1,7 +1,7 @@
-"""Many compiled engines stepped by one kernel, so that Python's share does not grow with their number.
+"""Many compiled engines stepped by one kernel, so that Python's share of the time does not grow with their number.
 
-The cells' arrays differ in size and are replaced as they grow, so the kernel is handed their addresses. It is the one
-place where a kernel is; everything it calls takes arrays.
+The cells' arrays differ in size and are replaced when they grow. Therefore this kernel, and no other, takes the
+addresses of arrays.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from streamflow_env.engines.compiled.records import (
     STEP,
     WORLD,
 )
-from streamflow_env.engines.compiling import kernel, long_kernel
-from streamflow_env.engines.draws.arrivals import ARRIVAL, fill_arrivals
+from streamflow_env.engines.compiled.state import State
+from streamflow_env.engines.compiling import inlined, kernel, long_kernel
+from streamflow_env.engines.draws.arrivals import ARRIVAL, POPULATION, PROGRESS, Stream, fill_arrivals
 from streamflow_env.engines.fleet import Fleet
 from streamflow_env.engines.telemetry import (
     ANSWER,
@@ -47,16 +48,11 @@ from streamflow_env.system import System
 cgutils: Any = untyped_cgutils
 arrayobj: Any = untyped_arrayobj
 
-ARRAYS: Final = (
-    "world", "services", "calls", "classes", "steps", "requests", "holds", "heap", "deadlines", "entries", "index",
-    "memory", "hists", "visits", "answers", "changes",
-    "rates", "totals", "interactive", "population", "ring", "seconds", "counters", "clock", "buffer",
-)  # fmt: skip
 PLACE: Final = np.dtype(
-    [(name, "i8") for array in ARRAYS for name in (array, f"num_{array}")]
+    [(name, "i8") for array in (*State._fields, *Stream._fields) for name in (array, f"num_{array}")]
     + [(name, "i8") for name in ("bin_ns", "interval_ns", "stage", "filled")]
 )
-"""Where a cell's arrays are, and their lengths; and how far its interval has come, see `run_cells`."""
+"""The addresses and lengths of a cell's arrays, and the stage of its interval (see `run_cells`)."""
 
 AT_REST: Final = 0
 DRAWING: Final = 1
@@ -74,26 +70,26 @@ CALL_WIDTH: Final = CALL_STATE.itemsize // 8
 
 
 class CompiledFleet(Fleet):
-    """Compiled engines whose kernels run one after the other without Python in between."""
+    """Compiled engines whose kernels run one after another, without Python in between."""
 
     def __init__(self, system: System, num_cells: int, num_threads: int = 1) -> None:
-        found = lay_out(system)
-        engines = [CompiledEngine(system, layout=found) for _ in range(num_cells)]
+        layout = lay_out(system)
+        engines = [CompiledEngine(system, layout=layout) for _ in range(num_cells)]
         super().__init__(system, engines, num_threads)
         self._compiled = engines
-        self._controls = found.controls
+        self._controls = layout.controls
         self._places = np.zeros(num_cells, PLACE)
-        self._places["interval_ns"] = found.interval_ns
-        resized = [(number, cache.control) for number, cache in enumerate(found.caches) if cache.control is not None]
+        self._places["interval_ns"] = layout.interval_ns
+        resized = [(number, cache.control) for number, cache in enumerate(layout.caches) if cache.control is not None]
         self._resized, self._memory_controls = np.array(resized, dtype=np.intp).reshape(-1, 2).T
-        self._cache_room = np.zeros((num_cells, len(found.caches)), dtype=np.int64)
+        self._cache_room = np.zeros((num_cells, len(layout.caches)), dtype=np.int64)
 
     def _reset_cell(self, cell: int, episode: Episode) -> None:
         super()._reset_cell(cell, episode)
         self._settle(cell)
 
     def _settle(self, cell: int) -> None:
-        """Have the cell count in the fleet's histograms, and remember where its arrays are."""
+        """Let the cell count in the fleet's histograms, and note where its arrays are."""
         self._compiled[cell].count_in(self.telemetry.histograms[cell])
         place = self._places[cell]
         place["bin_ns"] = self._compiled[cell].bin_ns
@@ -132,7 +128,7 @@ class CompiledFleet(Fleet):
         self._find(cell)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy has its arrays elsewhere."""
+        """Find the arrays again: a copy has them at other addresses."""
         self.__dict__.update(state)
         for cell in np.flatnonzero(self._places["num_world"]).tolist():
             self._settle(cell)
@@ -165,9 +161,10 @@ _array: Any = intrinsic(_array_at)
 def run_cells(
     places: Any, cells: Any, first: int, controls: Any, values: Any, counts: Any, start_ns: Any, end_ns: Any
 ) -> int:
-    """Simulate one control interval of the cells, from number `first` of them on; their number when done.
+    """Simulate one control interval of `cells`, beginning with `cells[first]`.
 
-    Where an array of a cell may overflow, the cell's number among `cells` is returned: make room there and call again.
+    Returns how many cells there are when all are done. If an array of a cell may overflow, returns the cell's position
+    in `cells`: make room there and call again from that position.
     """
     for i in range(first, cells.size):
         cell = cells[i]
@@ -192,27 +189,17 @@ def run_cells(
 @kernel
 def _begin(p: Any, controls: Any, values: Any) -> None:
     """Forget the last interval's counts and put the controls in force."""
+    state = _state_of(p)
     _forget(_array(p.services, (p.num_services, SERVICE_WIDTH), np.int64), SERVICE_COUNTS)
     _forget(_array(p.classes, (p.num_classes, CLASS_WIDTH), np.int64), CLASS_COUNTS)
     _forget(_array(p.calls, (p.num_calls, CALL_WIDTH), np.int64), CALL_COUNTS)
-    hists = _array(p.hists, (p.num_hists * NUM_BUCKETS,), np.int32)
-    hists[:] = 0
-    w = _array(p.world, (p.num_world,), WORLD)[0]
+    state.hists[:] = 0
+    w = state.world[0]
     w.num_visits = 0
     w.num_answers = 0
     w.next_arrival = 0
     p.filled = 0
-    put_in_force(
-        w,
-        _array(p.services, (p.num_services,), SERVICE_STATE),
-        _array(p.calls, (p.num_calls,), CALL_STATE),
-        _array(p.heap, (p.num_heap, 3), np.int64),
-        _array(p.entries, (p.num_entries,), ENTRY),
-        _array(p.index, (p.num_index,), np.int32),
-        _array(p.memory, (p.num_memory,), np.int64),
-        controls,
-        values,
-    )
+    put_in_force(state, controls, values)
 
 
 @kernel
@@ -224,56 +211,57 @@ def _forget(columns: Any, num_counts: int) -> None:
 
 @kernel
 def _draw(p: Any, end_ns: int) -> bool:
-    """Draw the interval's first attempts; False where they find no room."""
+    """Draw the interval's first attempts; False if they need more room."""
     w = _array(p.world, (p.num_world,), WORLD)[0]
-    count = fill_arrivals(
-        w.seed,
-        _array(p.rates, (p.num_rates, p.num_totals), np.float64),
-        _array(p.totals, (p.num_totals,), np.float64),
-        p.bin_ns,
-        _array(p.interactive, (p.num_interactive,), np.bool_),
-        _array(p.population, (p.num_population,), np.float64),
-        _array(p.ring, (p.num_ring,), np.int32),
-        _array(p.seconds, (p.num_seconds,), np.int64),
-        _array(p.counters, (p.num_counters,), np.int64),
-        _array(p.clock, (p.num_clock,), np.float64),
-        _array(p.buffer, (p.num_buffer,), ARRIVAL),
-        p.filled,
-        end_ns - w.network_ns,
-    )
+    count = fill_arrivals(w.seed, p.bin_ns, _stream_of(p), p.filled, end_ns - w.network_ns)
     p.filled = count if count >= 0 else p.num_buffer
     return bool(count >= 0)
 
 
 @kernel
 def _run(p: Any, end_ns: int) -> int:
-    return int(
-        run_interval(
-            _array(p.world, (p.num_world,), WORLD)[0],
-            _array(p.services, (p.num_services,), SERVICE_STATE),
-            _array(p.calls, (p.num_calls,), CALL_STATE),
-            _array(p.classes, (p.num_classes,), CLASS_STATE),
-            _array(p.steps, (p.num_steps,), STEP),
-            _array(p.requests, (p.num_requests,), REQUEST),
-            _array(p.holds, (p.num_holds, HOLD_COLUMNS), np.int64),
-            _array(p.heap, (p.num_heap, 3), np.int64),
-            _array(p.deadlines, (p.num_deadlines, 3), np.int64),
-            _array(p.entries, (p.num_entries,), ENTRY),
-            _array(p.index, (p.num_index,), np.int32),
-            _array(p.memory, (p.num_memory,), np.int64),
-            _array(p.hists, (p.num_hists, NUM_BUCKETS), np.int32),
-            _array(p.visits, (p.num_visits,), VISIT),
-            _array(p.answers, (p.num_answers,), ANSWER),
-            _array(p.changes, (p.num_changes,), CHANGE),
-            _array(p.buffer, (p.filled,), ARRIVAL),
-            end_ns,
-        )
+    return int(run_interval(_state_of(p), _array(p.buffer, (p.filled,), ARRIVAL), end_ns))
+
+
+@inlined
+def _state_of(p: Any) -> State:
+    return State(
+        _array(p.world, (p.num_world,), WORLD),
+        _array(p.services, (p.num_services,), SERVICE_STATE),
+        _array(p.calls, (p.num_calls,), CALL_STATE),
+        _array(p.classes, (p.num_classes,), CLASS_STATE),
+        _array(p.steps, (p.num_steps,), STEP),
+        _array(p.requests, (p.num_requests,), REQUEST),
+        _array(p.holds, (p.num_holds, HOLD_COLUMNS), np.int64),
+        _array(p.heap, (p.num_heap, 3), np.int64),
+        _array(p.deadlines, (p.num_deadlines, 3), np.int64),
+        _array(p.entries, (p.num_entries,), ENTRY),
+        _array(p.key_index, (p.num_key_index,), np.int32),
+        _array(p.memory, (p.num_memory,), np.int64),
+        _array(p.hists, (p.num_hists, NUM_BUCKETS), np.int32),
+        _array(p.visits, (p.num_visits,), VISIT),
+        _array(p.answers, (p.num_answers,), ANSWER),
+        _array(p.changes, (p.num_changes,), CHANGE),
+    )
+
+
+@inlined
+def _stream_of(p: Any) -> Stream:
+    return Stream(
+        _array(p.rates, (p.num_rates, p.num_totals), np.float64),
+        _array(p.totals, (p.num_totals,), np.float64),
+        _array(p.interactive, (p.num_interactive,), np.bool_),
+        _array(p.population, (p.num_population,), POPULATION),
+        _array(p.progress, (p.num_progress,), PROGRESS),
+        _array(p.ring, (p.num_ring,), np.int32),
+        _array(p.seconds, (p.num_seconds,), np.int64),
+        _array(p.buffer, (p.num_buffer,), ARRIVAL),
     )
 
 
 @kernel
 def _measure(p: Any, counts: Any) -> None:
-    """Copy services, classes and calls, each one's first fields, behind the header."""
+    """Copy the telemetry of services, classes and calls, the first fields of their records, behind the header."""
     counts[0], counts[1] = 1, p.interval_ns
     at = _copy(_array(p.services, (p.num_services, SERVICE_WIDTH), np.int64), NUM_SERVICE, counts, HEADER)
     at = _copy(_array(p.classes, (p.num_classes, CLASS_WIDTH), np.int64), NUM_CLASS, counts, at)

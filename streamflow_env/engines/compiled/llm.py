@@ -1,73 +1,63 @@
-"""The LLM endpoint: its token bucket, in two parts, and its latency."""
+"""The LLM endpoint: a call takes a token and waits for the answer, or is rejected with a 429."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from streamflow_env.engines.compiled.records import TOKEN
-from streamflow_env.engines.compiling import inlined, kernel
+from streamflow_env.engines.compiled.event_queue import wait
+from streamflow_env.engines.compiled.records import LLM, REJECTED, TOKEN
+from streamflow_env.engines.compiled.remote import await_answer
+from streamflow_env.engines.compiled.requests import draw
+from streamflow_env.engines.compiled.service import log_visit, set_duration, touch
+from streamflow_env.engines.compiled.state import Memory, State
+from streamflow_env.engines.compiled.tokens import kept_burst, rest_of_burst, take_token
+from streamflow_env.engines.compiling import inlined
 from streamflow_env.engines.draws.distributions import duration_ns, scaled_ns, to_ns
+from streamflow_env.engines.draws.hashing import CALL_LATENCY
+from streamflow_env.engines.telemetry import RATE_LIMITED
+from streamflow_env.system import LlmEndpoint
+
+
+def lay_out_llm(record: Any, llm: LlmEndpoint, memory: Memory) -> None:
+    """Write `llm`, idle and with a full token bucket, to its record."""
+    record["kind"] = LLM
+    record["quota"] = record["quota_now"] = llm.quota_per_minute
+    record["burst_units"] = llm.burst * TOKEN
+    record["background_share"] = llm.background_share_fraction
+    record["kept_burst"] = record["kept_units"] = kept_burst(llm.burst * TOKEN, llm.background_share_fraction)
+    record["token_units"] = rest_of_burst(llm.burst * TOKEN, int(record["kept_burst"]))
+    if llm.token_latency is not None:
+        record["num_latencies"] = len(llm.token_latency.latencies_ns)
+        record["latencies_at"] = memory.take(llm.token_latency.latencies_ns)
+    record["tokens_milli"] = (record["token_units"] + record["kept_units"]) * 1000 // TOKEN
+    record["rejection_ns"] = to_ns(llm.rejection_time_s)
+    record["retry_after_s"] = llm.retry_after_s
+    record["floor_s"] = llm.floor_latency_s
+    record["interactive_reserve"] = llm.interactive_reserve_fraction
+    record["premium_reserve"] = llm.premium_reserve_fraction
+    set_duration(record, llm.tail)
 
 
 @inlined
-def refill(now: int, s: Any) -> None:
-    """Bring the bucket up to `now`: first the part kept for background requests, as far as it has room."""
-    dt = now - s.tokens_at
-    s.tokens_at = now
-    to_kept = 0
-    if s.kept_burst > 0:
-        to_kept = min(dt * int(s.background_share * s.quota_now), s.kept_burst - s.kept_units)
-        s.kept_units += to_kept
-    most = rest_of_burst(s.burst_units, s.kept_burst)
-    s.token_units = min(most, s.token_units + dt * s.quota_now - to_kept)
-
-
-@inlined
-def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
-    """Take a token if there is one and the reserves leave it to this request."""
-    refill(now, s)
-    if not interactive and s.kept_units >= TOKEN:
-        s.kept_units -= TOKEN
-        return True
-    reserve = 0.0
-    if not interactive:
-        reserve = max(s.interactive_reserve, s.premium_reserve)
-    elif not premium:
-        reserve = s.premium_reserve
-    floor = int(reserve * (rest_of_burst(s.burst_units, s.kept_burst) // TOKEN - 1) * TOKEN)
-    if s.token_units - TOKEN < floor:
-        return False
-    s.token_units -= TOKEN
-    return True
-
-
-@kernel
-def set_background_share(now: int, s: Any, share: float) -> None:
-    """Set the part of quota and burst that is kept for background requests; what it cannot hold goes to the rest."""
-    refill(now, s)
-    s.background_share = share
-    s.kept_burst = kept_burst(s.burst_units, share)
-    kept = min(s.kept_units, s.kept_burst)
-    most = rest_of_burst(s.burst_units, s.kept_burst)
-    s.token_units = min(most, s.token_units + s.kept_units - kept)
-    s.kept_units = kept
+def ask_llm(state: State, c: Any, s: Any, slot: int, step: Any) -> bool:
+    """Take a token and wait for the answer, or be rejected."""
+    now = state.world[0].now
+    r = state.requests[slot]
+    if not take_token(now, s, state.classes[r.row].interactive == 1, r.premium == 1):
+        c.rate_limited += 1
+        s.rate_limited += 1
+        log_visit(state, r, step.number, r.round, step.service, now, now, RATE_LIMITED)
+        return wait(state, r, slot, s.rejection_ns, step.number, REJECTED)
+    touch(now, s)
+    s.in_flight += 1
+    s.busy += 1
+    latency = latency_ns(s, state.memory, draw(r, CALL_LATENCY, step.number, r.round))
+    return await_answer(state, c, r, slot, step, latency)
 
 
 @inlined
 def latency_ns(s: Any, memory: Any, u: float) -> int:
-    """How long the answer to the draw `u` takes."""
+    """How long an answer takes, as a function of the draw `u`."""
     if s.num_latencies > 0:
         return scaled_ns(memory[s.latencies_at + int(u * s.num_latencies)], s.slowdown)
     return to_ns(s.floor_s * s.slowdown) + duration_ns(u, s.family, s.a, s.b, s.slowdown)
-
-
-@inlined
-def kept_burst(burst_units: int, share: float) -> int:
-    """The part of an LLM's burst that is kept for background requests, in units."""
-    return max(TOKEN, int(share * burst_units)) if share > 0.0 else 0
-
-
-@inlined
-def rest_of_burst(burst_units: int, kept: int) -> int:
-    """The part of an LLM's burst that all may use, in units."""
-    return max(TOKEN, burst_units - kept) if kept > 0 else burst_units

@@ -1,4 +1,4 @@
-"""Who benefits most from the LLM: who is asked for, who falls back, who is deferred, what a fallback costs."""
+"""What depends on how much a user benefits from the LLM: asking, falling back, deferring, a fallback's quality."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from streamflow_env.engines.draws.arrivals import llm_benefit_of
 
 @inlined
 def llm_benefit(w: Any, r: Any) -> float:
-    """How badly precomputed preferences fit the request's user."""
+    """How much the request's user benefits from the LLM, in (0, 1)."""
     return llm_benefit_of(w.seed, r.user, r.request)
 
 
 @inlined
 def is_asked(w: Any, c: Any, r: Any) -> bool:
-    """The neediest are asked for."""
+    """Whether the LLM is asked: it is for the share of users who benefit most."""
     return llm_benefit(w, r) >= 1.0 - c.ask_fraction
 
 
 @inlined
 def falls_back_at_once(w: Any, c: Any, r: Any) -> bool:
-    """Of those who ask the least needy do not try again; so do those who would no longer be asked."""
+    """Whether a failed attempt is not repeated: so for the share of asked users who benefit least.
+
+    It is so, too, for users who would not be asked any more.
+    """
     least = 1.0 - c.ask_fraction
     n = llm_benefit(w, r)
     rank = (n - least) / c.ask_fraction if n >= least else 0.0
@@ -31,7 +34,7 @@ def falls_back_at_once(w: Any, c: Any, r: Any) -> bool:
 
 @inlined
 def is_deferred(w: Any, c: Any, r: Any) -> bool:
-    """Of those who are not asked, and of those who are, the neediest are deferred."""
+    """Whether a deferred ask is made: so for the share who benefit most, among the asked users and among the others."""
     least = 1.0 - c.ask_fraction
     n = llm_benefit(w, r)
     if n < least:
@@ -41,6 +44,6 @@ def is_deferred(w: Any, c: Any, r: Any) -> bool:
 
 @inlined
 def fallback_of(w: Any, c: Any, r: Any) -> int:
-    """What the fallback is worth to the request's user, in thousandths."""
+    """The quality of the fallback for the request's user, in thousandths."""
     n = llm_benefit(w, r)
     return 1000 - int((1000 - c.fallback_milli) * (1.0 - c.fallback_spread + 2.0 * c.fallback_spread * n) + 0.5)

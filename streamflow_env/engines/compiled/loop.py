@@ -7,10 +7,10 @@ from typing import Any, Final
 from streamflow_env.engines.compiled.admission import set_rate_limit
 from streamflow_env.engines.compiled.attempt import advance, begin, begin_first
 from streamflow_env.engines.compiled.breaker import set_threshold
-from streamflow_env.engines.compiled.cache import begin_sweep, set_memory, settle_sweep
-from streamflow_env.engines.compiled.calls import release, set_budget
+from streamflow_env.engines.compiled.calls import set_budget
+from streamflow_env.engines.compiled.consumer import batch_done
 from streamflow_env.engines.compiled.deferred import enrich, poll
-from streamflow_env.engines.compiled.endings import deadline, is_waiting_for, lose_patience
+from streamflow_env.engines.compiled.endings import deadline, lose_patience
 from streamflow_env.engines.compiled.event_queue import (
     ARRIVAL_EVENT,
     ATTEMPT_MASK,
@@ -29,7 +29,8 @@ from streamflow_env.engines.compiled.event_queue import (
     next_awake,
     order_of,
 )
-from streamflow_env.engines.compiled.llm import refill, set_background_share
+from streamflow_env.engines.compiled.eviction import set_memory
+from streamflow_env.engines.compiled.invalidation import begin_sweep, settle_sweep
 from streamflow_env.engines.compiled.prefetch import fetch_ahead, fetch_row
 from streamflow_env.engines.compiled.records import (
     ADMISSION_RESERVE,
@@ -62,7 +63,12 @@ from streamflow_env.engines.compiled.records import (
     TOKEN,
     WAITING_LIMIT,
 )
-from streamflow_env.engines.compiled.services import batch_done, draining, replicas_ready, set_replicas, touch
+from streamflow_env.engines.compiled.remote import release
+from streamflow_env.engines.compiled.requests import is_waiting_for
+from streamflow_env.engines.compiled.servers import replicas_ready, set_replicas
+from streamflow_env.engines.compiled.service import draining, touch
+from streamflow_env.engines.compiled.state import State
+from streamflow_env.engines.compiled.tokens import refill, set_background_share
 from streamflow_env.engines.compiling import inlined, kernel, long_kernel
 from streamflow_env.engines.draws.distributions import to_ns
 
@@ -76,95 +82,92 @@ FROM_ARRIVALS: Final = 2
 
 
 @long_kernel
-def run_interval(
-    w: Any, services: Any, policies: Any, classes: Any, steps: Any, requests: Any, holds: Any, heap: Any,
-    deadlines: Any, entries: Any, index: Any, memory: Any, hists: Any, visits: Any, answers: Any, changes: Any,
-    arrivals: Any, end_ns: int,
-) -> int:  # fmt: skip
-    """Handle every event before `end_ns`; MORE_ROOM, at a moment between two events, if an array may overflow."""
+def run_interval(state: State, arrivals: Any, end_ns: int) -> int:
+    """Handle every event before `end_ns`.
+
+    Returns INTERVAL_OVER; or MORE_ROOM, between two events, if an array may overflow: make room and call again.
+    """
+    w = state.world[0]
     while True:
-        if _is_short(w, services, requests, heap, deadlines, visits, answers):
+        if _is_short(state):
             return MORE_ROOM
-        time, order, source = _next_event(w, heap, deadlines, arrivals)
-        if w.next_change < changes.size and changes[w.next_change].at_ns <= min(time, end_ns - 1):
-            _apply_change(w, services, entries, changes[w.next_change])
+        time, order, source = _next_event(state, arrivals)
+        if w.next_change < state.changes.size and state.changes[w.next_change].at_ns <= min(time, end_ns - 1):
+            _apply_change(state, state.changes[w.next_change])
             w.next_change += 1
             continue
         if time >= end_ns:
-            _close(w, services, end_ns)
+            _close(state, end_ns)
             return INTERVAL_OVER
         w.now = time
         w.events += 1
         slot = -1
         if source == FROM_ARRIVALS:
-            slot = begin_first(w, classes, requests, heap, deadlines, answers, arrivals[w.next_arrival])
+            slot = begin_first(state, arrivals[w.next_arrival])
             w.next_arrival += 1
-            fetch_ahead(w, services, entries, index, arrivals)
+            fetch_ahead(state, arrivals)
         elif source == FROM_DEADLINES:
-            about = deadlines[w.deadline_head & (deadlines.shape[0] - 1), 2]
+            about = state.deadlines[w.deadline_head & (state.deadlines.shape[0] - 1), 2]
             drop_deadline(w)
             request, attempt = _attempt_of(order)
-            if is_waiting_for(requests[about], request, attempt):
-                deadline(w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about)
+            if is_waiting_for(state.requests[about], request, attempt):
+                deadline(state, about)
         else:
-            about = heap[0, 2]
-            drop_first(w, heap)
-            fetch_row(requests, heap[0, 2])
-            fetch_row(holds, heap[0, 2])
+            about = state.heap[0, 2]
+            drop_first(state)
+            fetch_row(state.requests, state.heap[0, 2])
+            fetch_row(state.holds, state.heap[0, 2])
             kind = kind_of(order)
             if kind == STEP_EVENT:
                 slot = about
             elif kind == ARRIVAL_EVENT:
-                classes[requests[about].row].thinking -= 1
-                slot = begin(w, classes, requests, heap, deadlines, answers, about)
+                state.classes[state.requests[about].row].thinking -= 1
+                slot = begin(state, about)
             elif kind == RELEASE_EVENT:
-                release(w, services[about])
+                release(w, state.services[about])
             elif kind == READY_EVENT:
-                replicas_ready(w, services, requests, memory, about)
+                replicas_ready(state, about)
             elif kind == BATCH_EVENT:
-                batch_done(w, services, heap, about)
+                batch_done(state, about)
             elif kind == PATIENCE_EVENT:
-                lose_patience(
-                    w, services, classes, steps, requests, holds, heap, memory, hists, visits, answers, about, order
-                )  # fmt: skip
+                lose_patience(state, about, order)
             elif kind == POLL_EVENT:
-                poll(w, services, heap, entries, index, memory, hists, about)
+                poll(state, about)
             else:
-                enrich(w, services, entries, index, memory, hists, about)
+                enrich(state, about)
         if slot < 0:
-            slot = next_awake(w, requests)
+            slot = next_awake(state)
         while slot >= 0:
-            advance(
-                w, services, policies, classes, steps, requests, holds, heap,
-                entries, index, memory, hists, visits, answers, slot,
-            )  # fmt: skip
-            slot = next_awake(w, requests)
+            advance(state, slot)
+            slot = next_awake(state)
 
 
 @inlined
-def _is_short(w: Any, services: Any, requests: Any, heap: Any, deadlines: Any, visits: Any, answers: Any) -> bool:
-    """Whether one event with all that it wakes, or one setting of the controls, might not find room."""
-    busy = requests.size - w.num_free + 1
-    if w.num_free <= busy or heap.shape[0] - w.heap_size <= EVENTS_PER_SLOT * busy + w.spare_events:
+def _is_short(state: State) -> bool:
+    """Whether an array may be too short for one event and all that it wakes, or for one setting of the controls."""
+    w = state.world[0]
+    busy = state.requests.size - w.num_free + 1
+    if w.num_free <= busy or state.heap.shape[0] - w.heap_size <= EVENTS_PER_SLOT * busy + w.spare_events:
         return True
-    if deadlines.shape[0] == w.num_deadlines:
+    if state.deadlines.shape[0] == w.num_deadlines:
         return True
     if w.logging == 0:
         return False
-    return visits.size - w.num_visits <= VISITS_PER_SLOT * busy or answers.size - w.num_answers <= busy
+    return state.visits.size - w.num_visits <= VISITS_PER_SLOT * busy or state.answers.size - w.num_answers <= busy
 
 
 @inlined
-def _next_event(w: Any, heap: Any, deadlines: Any, arrivals: Any) -> Any:
-    """(time, order, where it is from) of the next event but for changes."""
+def _next_event(state: State, arrivals: Any) -> Any:
+    """(time, order, source) of the next event. Changes from outside are not among them."""
+    w = state.world[0]
     time, order, source = NEVER, 0, FROM_HEAP
     if w.heap_size > 0:
-        time, order = heap[0, 0], heap[0, 1]
+        time, order = state.heap[0, 0], state.heap[0, 1]
     if w.num_deadlines > 0:
-        first = w.deadline_head & (deadlines.shape[0] - 1)
-        at = deadlines[first, 0]
-        if at < time or (at == time and deadlines[first, 1] < order):
-            time, order, source = at, deadlines[first, 1], FROM_DEADLINES
+        first = w.deadline_head & (state.deadlines.shape[0] - 1)
+        at = state.deadlines[first, 0]
+        if at < time or (at == time and state.deadlines[first, 1] < order):
+            time, order, source = at, state.deadlines[first, 1], FROM_DEADLINES
     if w.next_arrival < arrivals.size:
         arrival = arrivals[w.next_arrival]
         at = arrival.sent_ns + w.network_ns
@@ -181,10 +184,11 @@ def _attempt_of(order: int) -> Any:
 
 
 @kernel
-def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
-    """Something happens to a service from outside."""
+def _apply_change(state: State, change: Any) -> None:
+    """Apply a change from outside to its service."""
+    w = state.world[0]
     w.now = change.at_ns
-    s = services[change.service]
+    s = state.services[change.service]
     if change.kind == SLOWDOWN:
         s.slowdown = change.value
     elif change.kind == QUOTA:
@@ -193,15 +197,16 @@ def _apply_change(w: Any, services: Any, entries: Any, change: Any) -> None:
     elif change.kind == RETRY_AFTER:
         s.retry_after_now_s = change.value
     elif change.kind == INVALIDATE_KEYS:
-        begin_sweep(s, entries, w.now, w.num_users, change.value)
+        begin_sweep(s, state.entries, w.now, w.num_users, change.value)
 
 
 @kernel
-def _close(w: Any, services: Any, end_ns: int) -> None:
+def _close(state: State, end_ns: int) -> None:
     """Bring integrals and gauges up to the end of the interval."""
+    w = state.world[0]
     w.now = end_ns
-    for i in range(services.size):
-        s = services[i]
+    for i in range(state.services.size):
+        s = state.services[i]
         touch(end_ns, s)
         s.draining_replicas = draining(s) if s.kind == POOL or s.kind == DATABASE else 0
         if s.kind == LLM:
@@ -212,16 +217,15 @@ def _close(w: Any, services: Any, end_ns: int) -> None:
 
 
 @kernel
-def put_in_force(
-    w: Any, services: Any, policies: Any, heap: Any, entries: Any, index: Any, memory: Any, controls: Any, values: Any
-) -> None:
+def put_in_force(state: State, controls: Any, values: Any) -> None:
     """Put one setting of all controls in force, at the start of an interval."""
+    w, services, policies = state.world[0], state.services, state.calls
     for i in range(controls.size):
         control, value = controls[i], values[i]
         off = control.off_at_high == 1 and value >= control.high
         parameter = control.parameter
         if parameter in (REPLICAS, READ_REPLICAS):
-            set_replicas(w, services[control.of], heap, memory, control.of, int(value))
+            set_replicas(state, services[control.of], control.of, int(value))
         elif parameter == QUEUE_LIMIT:
             services[control.of].queue_limit = int(value)
         elif parameter == INTERACTIVE_RESERVE:
@@ -258,5 +262,5 @@ def put_in_force(
         elif parameter == ENTRY_TTL:
             services[control.of].ttl_s = value
         elif parameter == MEMORY:
-            set_memory(services[control.of], entries, index, w.now, int(value))
+            set_memory(state, services[control.of], w.now, int(value))
     w.control_step += 1

@@ -34,7 +34,7 @@ from streamflow_env.system import (
 
 
 def flatten(system: System) -> tuple[NDArray[Any], list[int]]:
-    """All plans as one array of instructions, and where each class begins."""
+    """All plans as one array of instructions, dtype STEP, and the position of each class's first instruction."""
     instructions: list[dict[str, Any]] = []
     first = []
     for request_class in system.classes.values():
@@ -52,7 +52,7 @@ def flatten(system: System) -> tuple[NDArray[Any], list[int]]:
 
 
 class _Flattener:
-    """Writes one class's plan out as instructions, numbering its steps depth-first from 1."""
+    """Writes the plan of a class as instructions. Its steps are numbered depth-first from 1."""
 
     def __init__(self, system: System, instructions: list[dict[str, Any]]) -> None:
         self._system = system

@@ -1,6 +1,6 @@
-"""Memory asked for ahead: of many cells, or of a fleet, little is in the processor's caches when it is due.
+"""Prefetching: the processor is asked for memory before it is used, since of many cells little is in its caches.
 
-A hint changes no result: it may name memory that is not needed, or is not there.
+A prefetch changes no result. It may name memory that is not needed, or that does not exist.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from numba import config, types
 from numba.extending import intrinsic
 
 from streamflow_env.engines.cache_entries import FREE, home_of
+from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined
 
 LINE: Final = 64
 """Bytes of a cache line."""
 INDEX_AHEAD: Final = 16
 ENTRY_AHEAD: Final = 8
-"""So many arrivals ahead a user's place in the cache's index is asked for, and then the entry that it names."""
+"""A user's place in the cache's index is prefetched so many arrivals ahead, and the entry that it names so many."""
 
 
 def _fetch_row(typing_context: Any, array: Any, row: Any) -> Any:
-    """Ask for a row of an array: its first three cache lines at most."""
+    """Prefetch a row of an array, at most its first three cache lines."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         found = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -46,23 +47,24 @@ def _row_bytes(context: Any, array: Any) -> int:
 
 
 def _nothing(array: Any, row: Any) -> None:
-    """What is left of it where Numba is switched off."""
+    """Does nothing, in place of `fetch_row` where Numba is switched off."""
 
 
 fetch_row: Any = _nothing if getattr(config, "DISABLE_JIT") else intrinsic(_fetch_row)  # noqa: B009 - untyped in numba
 
 
 @inlined
-def fetch_ahead(w: Any, services: Any, entries: Any, index: Any, arrivals: Any) -> None:
-    """Ask for what the users who come soon will look up in the first cache."""
+def fetch_ahead(state: State, arrivals: Any) -> None:
+    """Prefetch what the users of the next arrivals will look up in the first cache."""
+    w = state.world[0]
     if w.first_cache < 0:
         return
-    s = services[w.first_cache]
+    s = state.services[w.first_cache]
     soon = w.next_arrival + INDEX_AHEAD
     if soon < arrivals.size and arrivals[soon].user >= 0:
-        fetch_row(index, s.index_at + home_of(arrivals[soon].user, s.index_bits))
+        fetch_row(state.key_index, s.index_at + home_of(arrivals[soon].user, s.index_bits))
     soon = w.next_arrival + ENTRY_AHEAD
     if soon < arrivals.size and arrivals[soon].user >= 0:
-        slot = index[s.index_at + home_of(arrivals[soon].user, s.index_bits)]
-        if slot != FREE:
-            fetch_row(entries, s.entries_at + slot)
+        position = state.key_index[s.index_at + home_of(arrivals[soon].user, s.index_bits)]
+        if position != FREE:
+            fetch_row(state.entries, s.entries_at + position)

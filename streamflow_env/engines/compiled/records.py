@@ -1,7 +1,7 @@
-"""The records in which the compiled engine holds a system: codes, units and fixed types, whatever the system's size.
+"""The types of the compiled engine's records: codes, units and fields.
 
-`services`, `calls` and `classes` begin with the fields of their telemetry record, which therefore is a slice of the
-state. All fields are 8 bytes wide. Times are ns on the engine's clock.
+The records of services, calls and classes begin with the fields of their telemetry. All fields are 8 bytes wide. Times
+are in ns on the engine's clock.
 """
 
 from __future__ import annotations
@@ -32,6 +32,24 @@ FILL: Final = 5
 INVALIDATE: Final = 6
 EMIT: Final = 7
 END: Final = 8
+
+# Phases: how far a request has come in a step of its plan. A negative phase is the outcome of a step that has failed.
+NEXT_STEP: Final = 0
+WORKER_HAD: Final = 1
+WORK_DONE: Final = 2
+CORE_HAD: Final = 3
+CPU_DONE: Final = 4
+NEXT_ROUND: Final = 5
+SEND: Final = 6
+REJECTED: Final = 7
+TIMED_OUT: Final = 8
+CONNECTION_HAD: Final = 9
+ANSWERED: Final = 10
+LOOKED_UP: Final = 11
+FILLED: Final = 12
+STEP_FAILED: Final = 13
+REFUSED: Final = 14
+REPEATED: Final = 15
 
 PARAMETERS: Final = get_args(Parameter)
 REPLICAS: Final = PARAMETERS.index("replicas")
@@ -81,7 +99,7 @@ def _fields(names: str, kind: str = "i8") -> list[tuple[str, str]]:
 
 
 def _record(telemetry: dict[str, str], integers: str, floats: str) -> np.dtype[Any]:
-    """A record that begins with the fields of a telemetry record."""
+    """The type of a record that begins with the fields of a telemetry record."""
     return np.dtype(_fields(" ".join(telemetry)) + _fields(integers) + _fields(floats, "f8"))
 
 
@@ -92,7 +110,7 @@ SERVICE_STATE: Final = _record(
     " cpu_tail cpu_pressure_queue"
     " cohorts_at num_cohorts desired_at num_desired family"
     " quota quota_now burst_units token_units kept_burst kept_units tokens_at rejection_ns latencies_at num_latencies"
-    " queries_at query_slots query_ttl_ns to ring_at ring_head cells_at is_polling poll_ns job_number"
+    " queries_at query_entries query_ttl_ns to ring_at ring_head cells_at is_polling poll_ns job_number"
     " entries_at memory_entries samples index_at index_bits multiplier keys_per_item"
     " sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
     " batch_size batch_length batch_number",
@@ -110,7 +128,7 @@ CALL_STATE: Final = _record(
 )
 CLASS_STATE: Final = _record(CLASS_FIELDS, "interactive first_step", "")
 STEP: Final = _record({}, "op number service call pool top jump is_item family", "a b")
-"""One instruction of a plan. `pool`: the pool whose worker is held; `top`: the service of its outermost step."""
+"""One instruction of a plan. `pool` is the pool whose worker is held, `top` the service of the outermost step."""
 REQUEST: Final = np.dtype(
     _fields("key", "u8")
     + _fields(
@@ -135,4 +153,4 @@ WORLD: Final = _record(
     " window_count window_next failures slow permits opened_at_ns",
     "retry_fraction think_time_s item_exponent think_cap_s budget threshold",
 )
-"""What there is once. The last two lines of integers, and `threshold`, are the breaker of the users' clients."""
+"""What there is once. The last two lines of integers and `threshold` are the breaker of the users' clients."""

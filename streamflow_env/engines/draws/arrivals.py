@@ -1,15 +1,17 @@
-"""Who comes when: first attempts, as a function of the seed and the traffic alone, never of what the system does.
+"""First attempts: when they come and of which user, as a function of the seed and the traffic alone.
 
-First attempts are a Poisson process whose rate is constant within each bin of the traffic: unit-rate exponential gaps
-are laid end to end and mapped through the cumulated rate. Attempt n has its class, and for an interactive class its
-user, by draws of its own. A user returns by second: a request that is a return takes the user of a uniformly picked
-interactive first attempt of the second that lies a gap of exp(return_gap) earlier (or, within the running second, of
-the second before); where that second was empty or lies beyond the look-back, popularity decides.
+What the system does changes nothing here. First attempts are a Poisson process. Its rate is constant within each bin of
+the traffic: unit-rate exponential gaps are laid end to end and mapped through the cumulated rate. Every attempt has its
+own draws: of its class and, in an interactive class, of its user.
+
+A user may return. Such a request takes the user of an earlier interactive first attempt: one picked uniformly from the
+second that lies a gap of exp(return_gap) before, or from the second before where that is the running one. If there was
+no attempt in that second, or if it lies beyond the look-back, the user is drawn by popularity instead.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from streamflow_env.engines.draws.hashing import (
     ARRIVALS,
     CLASS,
     INTERARRIVAL,
-    NEED,
+    LLM_BENEFIT,
     POPULARITY,
     PREMIUM,
     REQUESTS,
@@ -37,7 +39,46 @@ ARRIVAL: Final = np.dtype(
 )
 """A first attempt. `user` is -1 and `premium` 0 for a background class."""
 
+POPULATION: Final = np.dtype(
+    [("num_users", "i8")]
+    + [
+        (name, "f8")
+        for name in ("popularity_exponent", "return_fraction", "return_gap_s", "lookback_s", "premium_fraction")
+    ]
+)
+"""What a stream needs of `streamflow_env.system.Users`."""
+PROGRESS: Final = np.dtype([("next_request", "i8"), ("num_with_user", "i8"), ("last_second", "i8"), ("time_s", "f8")])
+"""How far a stream has come.
+
+`num_with_user` interactive first attempts are in the ring. `last_second` is the last whole second that was opened.
+`time_s` is when the last attempt was sent: the next gap begins there.
+"""
+
 SECOND_NS: Final = 1_000_000_000
+
+
+class Stream(NamedTuple):
+    """All arrays of a stream of first attempts.
+
+    Attributes:
+        rates: rates of first attempts in 1/s. float64, shape (num_classes, num_bins).
+        totals: their sums over the classes. float64, shape (num_bins,).
+        interactive: whether a class has users. bool, shape (num_classes,).
+        population: the users. dtype POPULATION, shape (1,).
+        progress: dtype PROGRESS, shape (1,).
+        ring: users of the last interactive first attempts. int32, shape (power of two,).
+        seconds: for each of the last seconds, how many attempts had come before it. int64, shape (power of two,).
+        buffer: first attempts that are handed out. dtype ARRIVAL, 1-D.
+    """
+
+    rates: NDArray[np.float64]
+    totals: NDArray[np.float64]
+    interactive: NDArray[np.bool_]
+    population: NDArray[Any]
+    progress: NDArray[Any]
+    ring: NDArray[np.int32]
+    seconds: NDArray[np.int64]
+    buffer: NDArray[Any]
 
 
 class Arrivals:
@@ -63,57 +104,45 @@ class Arrivals:
         history: tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]] | None = None,
     ) -> None:
         self._seed = seed
-        self._rates = np.ascontiguousarray(rates_rps, dtype=np.float64)
-        self._totals = self._rates.sum(axis=0)
         self._bin_ns = bin_ns
-        self._interactive = np.array(interactive, dtype=np.bool_)
-        self._population = np.array(
-            [
-                users.num_users,
-                users.popularity_exponent,
-                users.return_fraction,
-                users.return_gap_s,
-                users.lookback_s,
-                users.premium_fraction,
-            ]
+        rates = np.ascontiguousarray(rates_rps, dtype=np.float64)
+        has_users = np.array(interactive, dtype=np.bool_)
+        population = np.array([tuple(getattr(users, name) for name in POPULATION.names or ())], POPULATION)
+        progress = np.zeros(1, PROGRESS)
+        progress["last_second"] = -users.lookback_s - 2
+        peak_rps = max(1.0, float(rates[has_users].sum(axis=0).max(initial=0.0)))
+        kept = users.lookback_s * peak_rps
+        self.stream = Stream(
+            rates=rates,
+            totals=rates.sum(axis=0),
+            interactive=has_users,
+            population=population,
+            progress=progress,
+            ring=np.zeros(_power_of_two(kept + 8.0 * kept**0.5 + 64), dtype=np.int32),
+            seconds=np.zeros(_power_of_two(users.lookback_s + 4), dtype=np.int64),
+            buffer=np.zeros(1024, dtype=ARRIVAL),
         )
-        peak = max(1.0, float(self._rates[self._interactive].sum(axis=0).max(initial=0.0)))
-        spread = users.lookback_s * peak
-        self._ring = np.zeros(_power_of_two(spread + 8.0 * spread**0.5 + 64), dtype=np.int32)
-        self._seconds = np.zeros(_power_of_two(users.lookback_s + 4), dtype=np.int64)
-        # next request, interactive arrivals so far, the second last opened; then clock: exponential time, bin edge
-        self._counters = np.zeros(3, dtype=np.int64)
-        self._clock = np.zeros(2, dtype=np.float64)
-        self._buffer = np.zeros(1024, dtype=ARRIVAL)
-        self._counters[2] = -users.lookback_s - 2
         if history is not None:
-            _recall(self._ring, self._seconds, self._counters, *history)
-        _open_seconds(self._seconds, self._counters, 0)
+            _recall(self.stream, *history)
+        _open_seconds(self.stream, 0)
 
     def until(self, end_ns: int) -> NDArray[Any]:
-        """The first attempts sent before `end_ns` and not yet handed out, in order; a view, reused by the next call."""
+        """The first attempts sent before `end_ns` and not yet handed out, in order.
+
+        They are in the stream's buffer, which the next call writes over.
+        """
         filled = 0
         while True:
-            count = fill_arrivals(
-                self._seed, self._rates, self._totals, self._bin_ns, self._interactive, self._population,
-                self._ring, self._seconds, self._counters, self._clock, self._buffer, filled, end_ns,
-            )  # fmt: skip
+            count = fill_arrivals(self._seed, self._bin_ns, self.stream, filled, end_ns)
             if count >= 0:
-                return self._buffer[:count]
-            filled = self._buffer.size
+                return self.stream.buffer[:count]
+            filled = self.stream.buffer.size
             self.make_room()
 
     def make_room(self) -> None:
         """Double the room for what is handed out at once, keeping what is there."""
-        self._buffer = np.concatenate([self._buffer, np.zeros_like(self._buffer)])
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The whole state by name, for who calls `fill_arrivals` itself."""
-        return {
-            "rates": self._rates, "totals": self._totals, "interactive": self._interactive,
-            "population": self._population, "ring": self._ring, "seconds": self._seconds,
-            "counters": self._counters, "clock": self._clock, "buffer": self._buffer,
-        }  # fmt: skip
+        buffer = self.stream.buffer
+        self.stream = self.stream._replace(buffer=np.concatenate([buffer, np.zeros_like(buffer)]))
 
     @property
     def bin_ns(self) -> int:
@@ -133,66 +162,75 @@ def is_premium(seed: int, user: int, fraction: float) -> bool:
 
 @kernel
 def llm_benefit_of(seed: int, user: int, request: int) -> float:
-    """How badly precomputed preferences fit a user, in (0, 1): the same in every request of an episode.
+    """How much a user benefits from the LLM, in (0, 1): how badly precomputed preferences fit the user.
 
-    A background request has no user (-1) and a need of its own, the same in all its calls.
+    It is a property of the user, the same in every request of an episode. A background request has no user (-1); its
+    benefit is its own, the same in all its calls.
     """
     key = stream_key(seed, USERS, user) if user >= 0 else stream_key(seed, REQUESTS, request)
-    return uniform(key, NEED)
+    return uniform(key, LLM_BENEFIT)
 
 
 @kernel
-def _open_seconds(seconds: Any, counters: Any, second: int) -> None:
-    mask = seconds.size - 1
-    first = max(counters[2] + 1, second - mask)
+def _open_seconds(stream: Stream, second: int) -> None:
+    """Note for each second up to `second` how many attempts had come before it."""
+    progress = stream.progress[0]
+    mask = stream.seconds.size - 1
+    first = max(progress.last_second + 1, second - mask)
     for s in range(first, second + 1):
-        seconds[s & mask] = counters[1]
-    counters[2] = max(counters[2], second)
+        stream.seconds[s & mask] = progress.num_with_user
+    progress.last_second = max(progress.last_second, second)
 
 
 @kernel
-def _recall(ring: Any, seconds: Any, counters: Any, users: Any, came: Any) -> None:
+def _recall(stream: Stream, users: Any, came: Any) -> None:
+    """Put the users who came before time 0 into the ring."""
+    progress = stream.progress[0]
     for i in range(users.size):
-        _open_seconds(seconds, counters, came[i])
-        ring[counters[1] & (ring.size - 1)] = users[i]
-        counters[1] += 1
+        _open_seconds(stream, came[i])
+        stream.ring[progress.num_with_user & (stream.ring.size - 1)] = users[i]
+        progress.num_with_user += 1
 
 
 @long_kernel
-def fill_arrivals(
-    seed: int, rates: Any, totals: Any, bin_ns: int, interactive: Any, population: Any,
-    ring: Any, seconds: Any, counters: Any, clock: Any, buffer: Any, filled: int, end_ns: int,
-) -> int:  # fmt: skip
-    """Write the first attempts before `end_ns` to `buffer`, behind the `filled` first; their number, or -1 if full."""
+def fill_arrivals(seed: int, bin_ns: int, stream: Stream, filled: int, end_ns: int) -> int:
+    """Write the first attempts before `end_ns` to the buffer, behind the `filled` first.
+
+    Returns how many the buffer then has; -1 if it is full before.
+    """
+    progress, population = stream.progress[0], stream.population[0]
     count = filled
     while True:
-        key = stream_key(seed, ARRIVALS, counters[0])
-        sent_ns, time, carry = _next_time(key, totals, bin_ns, clock[0], clock[1], end_ns)
+        key = stream_key(seed, ARRIVALS, progress.next_request)
+        sent_ns, time_s = _next_time(key, stream.totals, bin_ns, progress.time_s, end_ns)
         if sent_ns >= end_ns:
             return count
-        if count == buffer.size:
+        if count == stream.buffer.size:
             return -1
-        clock[0], clock[1] = time, carry
-        arrival = buffer[count]
+        progress.time_s = time_s
+        arrival = stream.buffer[count]
         arrival.sent_ns = sent_ns
-        arrival.request = counters[0]
-        class_ = _class_of(key, rates, totals, bin_ns, sent_ns)
+        arrival.request = progress.next_request
+        class_ = _class_of(key, stream.rates, stream.totals, bin_ns, sent_ns)
         arrival.class_ = class_
         arrival.user = -1
         arrival.premium = 0
-        if interactive[class_]:
-            user = _user_of(key, population, ring, seconds, counters, sent_ns)
+        if stream.interactive[class_]:
+            user = _user_of(key, stream, sent_ns)
             arrival.user = user
-            arrival.premium = 1 if is_premium(seed, user, population[5]) else 0
-            ring[counters[1] & (ring.size - 1)] = user
-            counters[1] += 1
-        counters[0] += 1
+            arrival.premium = 1 if is_premium(seed, user, population.premium_fraction) else 0
+            stream.ring[progress.num_with_user & (stream.ring.size - 1)] = user
+            progress.num_with_user += 1
+        progress.next_request += 1
         count += 1
 
 
 @kernel
-def _next_time(key: Any, totals: Any, bin_ns: int, time: float, carry: float, end_ns: int) -> Any:
-    """(ns of the next attempt or at least `end_ns`, seconds, 0): walk the bins until the exponential gap is used up."""
+def _next_time(key: Any, totals: Any, bin_ns: int, time: float, end_ns: int) -> Any:
+    """When the next attempt is sent, in ns and in s; at least `end_ns` if not before it.
+
+    Walks through the bins, from `time` in s on, until the exponential gap is used up.
+    """
     gap = exponential(uniform(key, INTERARRIVAL), 1.0)
     bin_s = bin_ns / NANOSECONDS
     end_s = end_ns / NANOSECONDS
@@ -203,9 +241,9 @@ def _next_time(key: Any, totals: Any, bin_ns: int, time: float, carry: float, en
         room = rate * (edge - time)
         if gap < room:
             time += gap / rate
-            return int(time * NANOSECONDS), time, 0.0
+            return int(time * NANOSECONDS), time
         if edge >= end_s + bin_s:
-            return end_ns, time, carry
+            return end_ns, time
         gap -= room
         time = edge
         b += 1
@@ -226,16 +264,17 @@ def _class_of(key: Any, rates: Any, totals: Any, bin_ns: int, sent_ns: int) -> i
 
 
 @kernel
-def _user_of(key: Any, population: Any, ring: Any, seconds: Any, counters: Any, sent_ns: int) -> int:
+def _user_of(key: Any, stream: Stream, sent_ns: int) -> int:
+    population = stream.population[0]
     now = sent_ns // SECOND_NS
-    _open_seconds(seconds, counters, now)
-    if uniform(key, RETURNS) < population[2]:
-        gap_s = exponential(uniform(key, RETURN_GAP), population[3])
-        if gap_s < population[4]:
+    _open_seconds(stream, now)
+    if uniform(key, RETURNS) < population.return_fraction:
+        gap_s = exponential(uniform(key, RETURN_GAP), population.return_gap_s)
+        if gap_s < population.lookback_s:
             second = min((sent_ns - int(gap_s * NANOSECONDS)) // SECOND_NS, now - 1)
-            mask = seconds.size - 1
-            first, last = seconds[second & mask], seconds[(second + 1) & mask]
+            mask = stream.seconds.size - 1
+            first, last = stream.seconds[second & mask], stream.seconds[(second + 1) & mask]
             if last > first:
                 pick = first + int(uniform(key, RETURN_PICK) * (last - first))
-                return int(ring[pick & (ring.size - 1)])
-    return popular_key(uniform(key, POPULARITY), int(population[0]), population[1])
+                return int(stream.ring[pick & (stream.ring.size - 1)])
+    return popular_key(uniform(key, POPULARITY), population.num_users, population.popularity_exponent)

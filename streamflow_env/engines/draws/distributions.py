@@ -1,6 +1,6 @@
-"""How each distribution is sampled: always by inversion of one uniform number, so a variate is monotone in its draw.
+"""How each distribution is sampled: by inversion of one uniform number, so that a variate is monotone in its draw.
 
-Both engines call these functions, which removes any question of floating-point equality between them.
+Both engines call these functions, so their floating-point results are the same.
 """
 
 from __future__ import annotations

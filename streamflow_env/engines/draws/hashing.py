@@ -1,4 +1,4 @@
-"""Counter-based random numbers: a draw is a function of what it is for, never of when it is made.
+"""Counter-based random numbers: a draw depends on what it is for, and not on when it is made.
 
 The generator is SplitMix64 (Steele, Lea, Flood 2014; the constants are those of its reference implementation). The
 n-th output of SplitMix64 seeded with `key` is `mix(key + (n + 1) · GAMMA)`: a hash, so outputs can be had in any order.
@@ -24,8 +24,8 @@ _S12: Final = np.uint64(12)
 _ONE: Final = np.uint64(1)
 _TO_UNIT: Final = 2.0**-52
 
-# What a draw is for. The numbers are part of every trajectory's meaning: append, never renumber.
-# 13, 14 and 19 are retired: who asks the LLM, falls back and is deferred now goes by the user's llm_benefit.
+# What a draw is for. Every trajectory depends on these numbers: append, and do not renumber. 13, 14 and 19 are not
+# used any more: who asks the LLM, falls back and is deferred depends on the user's `llm_benefit`.
 INTERARRIVAL: Final = 0
 CLASS: Final = 1
 RETURNS: Final = 2
@@ -46,10 +46,10 @@ ITEM: Final = 18
 REPLICA: Final = 20
 STALE: Final = 21
 EVICTED: Final = 22
-NEED: Final = 23
+LLM_BENEFIT: Final = 23
 NUM_PURPOSES: Final = 64
 
-# Where a key's numbers come from: the arrival stream, a user, a request, a consumer's batch, a deferred queue's jobs.
+# What a key belongs to: the arrival stream, a user, a request, a consumer's batch, the jobs of a deferred queue.
 ARRIVALS: Final = 0
 USERS: Final = 1
 REQUESTS: Final = 2

@@ -1,4 +1,4 @@
-"""In which order a bulk invalidation reaches the keys: a fixed scattering, so that popular keys are spread over it."""
+"""The order in which a bulk invalidation reaches the keys: a fixed permutation that scatters popular keys over it."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def sweep_multiplier(num_keys: int) -> int:
 
 @kernel
 def sweep_position(key: int, multiplier: int, num_keys: int) -> int:
-    """When a sweep comes to `key`: a permutation of range(num_keys)."""
+    """As which of `num_keys` keys a sweep reaches `key`, from 0."""
     return (key * multiplier) % num_keys
