@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from streamflow_env.engines.kernel_cache import drop_stale_kernels
 from streamflow_env.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from streamflow_env.engines.telemetry import Telemetry
     from streamflow_env.episode import Episode
     from streamflow_env.system import System
-
-drop_stale_kernels()  # before the first kernel is imported
 
 EngineName = Literal["compiled", "reference"]
 ENGINE_NAMES: tuple[EngineName, ...] = ("compiled", "reference")

@@ -14,28 +14,54 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from numba import config as untyped_config
 from numba import njit
 from numba import types as untyped_types
+
+from streamflow_env.engines.kernel_cache import kernel_folder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _njit: Any = njit
 """Numba's own annotations leave `_nrt` out."""
 types: Any = untyped_types
+config: Any = untyped_config
 
 
 def inlined(function: Function) -> Function:
     """Compile a function into whoever calls it: what happens at nearly every event."""
-    return _of_any_constant(_njit(cache=True, _nrt=False, forceinline=True)(function))
+    return _of_any_constant(_compiled(function, _nrt=False, forceinline=True))
 
 
 def kernel(function: Function) -> Function:
     """Compile a function by itself: what happens seldom, or is called from Python."""
-    return _of_any_constant(_njit(cache=True, _nrt=False)(function))
+    return _of_any_constant(_compiled(function, _nrt=False))
 
 
 def long_kernel(function: Function) -> Function:
     """A kernel that runs long enough to let other threads have Python meanwhile."""
-    return _of_any_constant(_njit(cache=True, nogil=True, _nrt=False)(function))
+    return _of_any_constant(_compiled(function, nogil=True, _nrt=False))
+
+
+def with_run_time(function: Function) -> Function:
+    """Compile a function that makes arrays: it needs Numba's run-time. It lets other threads have Python meanwhile."""
+    compiled: Function = _compiled(function, nogil=True)
+    return compiled
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """Have Numba compile `function` when it is first called, and cache it where `kernel_cache` says.
+
+    Numba decides where a function is cached when the function is declared. So its setting is changed only meanwhile:
+    the functions of other packages are cached where they always were.
+    """
+    folder = None if config.DISABLE_JIT else kernel_folder(config.CACHE_DIR)
+    if folder is None:
+        return _njit(**options)(function)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+    try:
+        return _njit(cache=True, **options)(function)
+    finally:
+        config.CACHE_DIR = before
 
 
 def _of_any_constant(compiled: Any) -> Any:

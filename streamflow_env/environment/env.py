@@ -27,6 +27,13 @@ from streamflow_env.scenarios import Scenario
 from streamflow_env.system import System
 
 
+class NoEpisodeError(ResetNeeded, AttributeError):
+    """There is no episode before the first reset.
+
+    It is an `AttributeError` too: `hasattr`, and the libraries that ask for attributes by name, rely on that.
+    """
+
+
 class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     """An AI recommendation system under load, operated by an agent.
 
@@ -127,16 +134,16 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     @property
     def telemetry(self) -> Telemetry:
-        """The measurements of the last control interval. Raises ResetNeeded before the first reset."""
+        """The measurements of the last control interval. Raises NoEpisodeError before the first reset."""
         if self._telemetry is None:
-            raise ResetNeeded("call reset() first")
+            raise NoEpisodeError("call reset() first")
         return self._telemetry
 
     @property
     def episode(self) -> Episode:
-        """The episode that runs. Raises ResetNeeded before the first reset."""
+        """The episode that runs. Raises NoEpisodeError before the first reset."""
         if self._episode is None:
-            raise ResetNeeded("call reset() first")
+            raise NoEpisodeError("call reset() first")
         return self._episode
 
     @property
@@ -157,6 +164,15 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             "controls": dict(zip(self.control_table.names, self.telemetry.controls.tolist(), strict=True)),
             "metrics": interval_metrics(self.telemetry, self.system),
         }
+
+
+def make_env(**arguments: Any) -> StreamFlowEnv:
+    """What `gymnasium.make` calls, with the arguments of `StreamFlowEnv`.
+
+    `gymnasium.make` warns of a `render_mode` that a class does not have, and then the class raises an error. It asks a
+    function for no render modes. So there is the error alone, which Stable-Baselines3 expects (`RenderModeError`).
+    """
+    return StreamFlowEnv(**arguments)
 
 
 def _episode_seed(options: dict[str, Any] | None, drawn: int) -> int:

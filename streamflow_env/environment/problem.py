@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.environment.rewards import RewardWeights, load_reward
-from streamflow_env.errors import ConfigError
+from streamflow_env.errors import ConfigError, RenderModeError
 from streamflow_env.scenarios import Scenario, load_scenario
 from streamflow_env.system import System, load_system
 
@@ -22,7 +22,8 @@ class Problem:
     """Loaded and checked, with the spaces and tables that follow from it.
 
     Raises:
-        ConfigError: a source cannot be read, holds something wrong, or the scenario does not fit the system.
+        ConfigError: a source cannot be read or is not valid, or the scenario does not fit the system.
+        RenderModeError: `render_mode` is not None. It is a ConfigError and a TypeError.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Problem:
         render_mode: str | None,
     ) -> None:
         if render_mode is not None:
-            raise ConfigError(f"render_mode {render_mode!r}: must be None; pictures are made by the evaluation")
+            raise RenderModeError(f"render_mode {render_mode!r}: must be None; the environment draws nothing")
         self.system = load_system(system)
         self.scenario = load_scenario(scenario)
         if trace is not None:

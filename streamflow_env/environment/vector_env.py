@@ -162,7 +162,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
     def _seed(self, chosen: Bools, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:
             return
-        seeds = [seed + cell for cell in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        seeds = [seed + cell for cell in range(self.num_envs)] if isinstance(seed, int | np.integer) else list(seed)
         if len(seeds) != self.num_envs:
             raise ConfigError(f"seed: a list must have one for each of the {self.num_envs} cells, has {len(seeds)}")
         for cell in np.flatnonzero(chosen).tolist():

@@ -10,9 +10,9 @@ import pytest
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.compiled import CompiledEngine, loop
 from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, SERVICE_FIELDS, Telemetry
-from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
+from studies.accounting.balance import accounting_errors
 
 LIBRARY = """
 name: library

@@ -16,13 +16,13 @@ from gymnasium.error import ResetNeeded
 
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.environment import env as env_module
-from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import load_system
+from studies.accounting.balance import accounting_errors
 from tests.environment.fake import FakeEngine
 
 SYSTEM = load_system()
