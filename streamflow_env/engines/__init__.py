@@ -20,20 +20,26 @@ ENGINE_NAMES: tuple[EngineName, ...] = ("compiled", "reference")
 
 
 class Engine(Protocol):
-    """Simulates one system. An engine can be pickled at any moment and goes on identically."""
+    """Simulates one system. A pickled and restored engine continues identically."""
 
     def reset(self, episode: Episode) -> Telemetry:
-        """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
+        """Start `episode` with warm caches and simulate the warm-up with the default controls.
+
+        Returns the telemetry of the warm-up's last control interval.
+        """
 
     def step(self, controls: NDArray[np.float64]) -> Telemetry:
-        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
+        """Put `controls` in force and simulate one control interval; returns its telemetry.
+
+        `controls` are in natural units, shape (num_controls,).
+        """
 
 
 def make_engine(name: str, system: System, *, log: bool = False) -> Engine:
-    """The engine called `name` for `system`; with `log` its telemetry carries every visit and answer.
+    """The engine called `name` for `system`; with `log`, its telemetry holds every visit and every answer.
 
     Raises:
-        ConfigError: there is no engine of this name.
+        ConfigError: `name` is unknown.
     """
     if name == "compiled":
         from streamflow_env.engines.compiled import CompiledEngine
@@ -50,7 +56,7 @@ def make_fleet(name: str, system: System, num_cells: int, num_threads: int = 1) 
     """`num_cells` cells of `system` on the engine called `name`, stepped together.
 
     Raises:
-        ConfigError: there is no engine of this name.
+        ConfigError: `name` is unknown.
     """
     from streamflow_env.engines.fleet import Fleet
 
