@@ -155,7 +155,7 @@ def test_actions_beyond_the_box_are_clipped(fake: StreamFlowEnv) -> None:
     assert fake.observation_space.contains(observation)
 
 
-def test_the_as_found_action_leaves_everything_do_nothing(fake: StreamFlowEnv) -> None:
+def test_the_default_action_is_the_default_configuration(fake: StreamFlowEnv) -> None:
     assert fake.default_action.dtype == np.float32
     with pytest.raises(ValueError, match="read-only"):
         fake.default_action[0] = 1.0
