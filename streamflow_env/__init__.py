@@ -1,8 +1,35 @@
-"""StreamFlow: an environment of cascading overload. Importing it registers the environments' ids with Gymnasium."""
+"""StreamFlow: a Gymnasium environment of cascading overload in a simulated recommendation service.
 
+Importing this package registers the ids of the environments with Gymnasium: `gymnasium.make("StreamFlow-v0")`. It loads
+nothing heavy: the classes and functions below are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
 
 from gymnasium.envs.registration import register
+
+from streamflow_env.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamflow_env.environment.env import StreamFlowEnv
+    from streamflow_env.environment.vector_env import StreamFlowVectorEnv
+    from streamflow_env.scenarios import load_scenario
+    from streamflow_env.system import load_system
+
+__all__ = [
+    "ENV_IDS",
+    "SCENARIOS",
+    "ConfigError",
+    "StreamFlowEnv",
+    "StreamFlowVectorEnv",
+    "__version__",
+    "load_scenario",
+    "load_system",
+]
 
 try:
     __version__ = version("streamflow-env")
@@ -16,11 +43,30 @@ SCENARIOS = (
 """The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v0`."""
 
 ENV_IDS = ("StreamFlow-v0", *(f"StreamFlow-{name.title().replace('-', '')}-v0" for name in SCENARIOS))
+"""The registered ids. `StreamFlow-v0` is the scenario `mixed`."""
 
 for _id, _scenario in zip(ENV_IDS, ("mixed", *SCENARIOS), strict=True):
     register(
         id=_id,
-        entry_point="streamflow_env.environment.env:StreamFlowEnv",
+        entry_point="streamflow_env.environment.env:make_env",
         vector_entry_point="streamflow_env.environment.vector_env:StreamFlowVectorEnv",
         kwargs={"scenario": _scenario},
     )
+
+_MODULES: Final = {
+    "StreamFlowEnv": "streamflow_env.environment.env",
+    "StreamFlowVectorEnv": "streamflow_env.environment.vector_env",
+    "load_scenario": "streamflow_env.scenarios",
+    "load_system": "streamflow_env.system",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a class or function of `_MODULES` when it is first used. Raises AttributeError for another name."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BIN_S: Final = 5.0
-"""Within a bin of traffic the rates are constant; a third of a control interval."""
+"""Length of a bin of traffic, within which the rates are constant."""
 ChangeKind = Literal["slowdown_factor", "quota_factor", "retry_after_s", "invalidate_fraction"]
 """What an incident changes of a service: its slowness (1 is healthy), an LLM's quota (1 is full) and retry-after,
 or it invalidates a share of a cache's keys in bulk."""
@@ -28,7 +28,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Mark:
-    """A stretch of the episode to be shaded in pictures, in seconds from t = 0. Never seen by a policy."""
+    """A part of the episode that plots shade, in seconds from t = 0. Policies do not see it."""
 
     label: str
     start_s: float
@@ -37,10 +37,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Announcement:
-    """A campaign in the operators' calendar: from `known_from_s` on they know when it is and what it is to bring.
+    """A campaign in the operators' calendar: from `known_from_s` on they know its time and its planned load.
 
-    It lasts from the first message, `start_s`, to the last open, `end_s`, in seconds from t = 0; `expected_rps` are
-    the first attempts per second that are planned while recipients open the app, on average.
+    It lasts from the first message, `start_s`, to the last open, `end_s`, in seconds from t = 0. `expected_rps` is the
+    planned mean rate of first attempts while recipients open the app.
     """
 
     known_from_s: float
@@ -71,7 +71,8 @@ class Episode:
     announcements: tuple[Announcement, ...] = ()
 
     def announced(self, time_s: float) -> tuple[float, float]:
-        """Of the earliest campaign known and not over at `time_s`: seconds to its start (0 while it runs), rate in 1/s.
+        """The earliest campaign that is known and not over at `time_s`: seconds to its start (0 while it runs), rate in
+        1/s.
 
         (infinity, 0) where there is none.
         """

@@ -1,7 +1,7 @@
 """Values that differ between episodes: in YAML a number or `[low, high]`, drawn uniformly from a named random stream.
 
-Each thing that is drawn (the traffic, each of its surges, each incident) has a stream of its own, so that adding one
-changes nothing about the others; a range narrowed to a number leaves the thing's other draws as they were.
+The traffic, each of its surges and each incident have a random stream of their own. So adding one does not change the
+others, and replacing a range by a number does not change the other draws of the same stream.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INCIDENT: Final = 5
 
 
 def stream(seed: int, name: int, index: int = 0) -> np.random.Generator:
-    """The random stream of the thing `name` (number `index` of its kind) in the episode of `seed`."""
+    """The random stream `name`, of the element number `index` of its kind, in the episode of `seed`."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(name, index))))
 
 
@@ -44,7 +44,7 @@ def as_range(
     """(low, high) of a number, or of a list of two, each in [low, high] (or `above` low; or a `whole` number).
 
     Raises:
-        ValueError: saying what is `allowed`.
+        ValueError: another value; the message says what is `allowed`.
     """
     listed = isinstance(value, (list, tuple))
     pair = tuple(value) if listed else (value, value)

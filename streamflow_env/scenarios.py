@@ -1,7 +1,7 @@
-"""Scenarios: a traffic and timed incidents as data, drawn from seeded ranges, so that no two episodes are alike.
+"""Scenarios: traffic and timed incidents as data. Their numbers are drawn from ranges by a seed, for each episode.
 
-`load_scenario(name).episode(system, seed)` is all that the rest of the project needs: a pure function of system,
-scenario and seed. A `Timeline` says what happens; a `Mixture` draws one of several scenarios for each episode.
+`load_scenario(name).episode(system, seed)` is the interface: a pure function of system, scenario and seed. A `Timeline`
+has a traffic and incidents; a `Mixture` draws one of several scenarios for each episode.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_SEED: Final = 2**63 - 1
 
 
 class Scenario(Frozen):
-    """What may happen in an episode."""
+    """What can happen in an episode."""
 
     name: Text
     meaning: Text = Field(default="no description", description="one line for documentation and reports")
@@ -80,19 +80,23 @@ class Timeline(Scenario):
     def episode(self, system: System, seed: int) -> Episode:
         return self.variation(system, seed, seed)
 
-    def variation(self, system: System, seed: int, luck: int) -> Episode:
-        """Episode `seed` as far as it can be foreseen: its load, and incidents that are announced or show themselves.
+    def variation(self, system: System, seed: int, noise_seed: int) -> Episode:
+        """Episode `seed` with other noise: what can be foreseen is that of `seed`, the rest that of `noise_seed`.
 
-        Incidents that come unannounced, and every request's own draws, are those of the seed `luck`.
+        The load can be foreseen, and the incidents that are announced or have a warning sign. Unannounced incidents,
+        and the random draws of every request, are those of `noise_seed`.
+
+        Raises:
+            ConfigError: the scenario names what the system does not have, or a seed is not a whole number from 0.
         """
-        seed, luck = _checked_seed(seed), _checked_seed(luck)
+        seed, noise_seed = _checked_seed(seed), _checked_seed(noise_seed)
         self.check(system)
         zero_s = _zero_s(system)
         num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
         load = self.traffic.sample(seed, np.maximum(middles_s, 0.0), self.horizon_s)
         outbreaks = [
-            self._outbreak(index, seed if incident.is_foreseen else luck)
+            self._outbreak(index, seed if incident.is_foreseen else noise_seed)
             for index, incident in enumerate(self.incidents)
         ]
         effects = [effect for outbreak in outbreaks for effect in outbreak.effects]
@@ -101,7 +105,7 @@ class Timeline(Scenario):
         announcements = [announcement for outbreak in outbreaks for announcement in outbreak.announcements]
         return Episode(
             scenario=self.name,
-            seed=luck,
+            seed=noise_seed,
             horizon_s=self.horizon_s,
             start_hour=load.start_hour,
             bin_ns=round(BIN_S * NANOSECONDS),
@@ -136,7 +140,7 @@ class Timeline(Scenario):
 class Mixture(Scenario):
     """One of several scenarios for each episode: `members` gives their names (or files) and weights.
 
-    Its episode `seed` is the drawn member's own episode `seed`, and bears that member's name.
+    Its episode `seed` is the episode `seed` of the drawn member, and has the name of that member.
     """
 
     members: dict[Text, Positive] = Field(min_length=1)
@@ -170,7 +174,7 @@ class Mixture(Scenario):
 
 
 class Foreseen(Scenario):
-    """What can be foreseen of one episode of a timeline stays; the rest is another in each episode (`variation`)."""
+    """One episode of a timeline with other noise in each episode: its seed is the noise seed of `variation`."""
 
     timeline: Timeline
     of_seed: int
@@ -226,7 +230,7 @@ def _zero_s(system: System) -> float:
 
 
 def _rates(system: System, load: Load, extras: list[Extra]) -> NDArray[np.float64]:
-    """Shape (num_classes, num_bins). Background classes trickle at their normal rate, whatever the users' load."""
+    """First attempts, shape (num_classes, num_bins). Background classes keep their normal rate at every load."""
     num_bins = load.levels.size
     rates = np.empty((len(system.classes), num_bins))
     for row, request_class in zip(rates, system.classes.values(), strict=True):

@@ -17,8 +17,14 @@ from pathlib import Path
 
 import pytest
 
+import streamflow_agents
+import streamflow_env
+from streamflow_agents.extras import EXTRAS as PACKAGES
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+OPENAI_AGENTS = "openai-agents==0.24.0"
 PINS = dict(
     line.split("==")
     for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -26,8 +32,38 @@ PINS = dict(
 )
 
 
+ENVIRONMENT_ALONE = """
+import gymnasium, math
+from streamflow_env import ENV_IDS, ConfigError, StreamFlowEnv, StreamFlowVectorEnv, load_scenario, load_system
+env = gymnasium.make(ENV_IDS[0], engine="reference")
+env.reset(seed=1)
+reward = env.step(env.action_space.sample())[1]
+cells = StreamFlowVectorEnv(2, load_scenario("normal"), "reference", load_system())
+cells.reset(seed=1)
+rewards = cells.step(cells.action_space.sample())[1]
+print(all(map(math.isfinite, [reward, *rewards])))
+"""
+BASELINES_ALONE = """
+from streamflow_agents import load_policy, make_baseline
+from streamflow_env import StreamFlowEnv
+env = StreamFlowEnv("normal", "reference")
+observation, _ = env.reset(seed=1)
+actions = [
+    policy.predict(observation)[0]
+    for policy in (load_policy("hpa", env), make_baseline("hpa", env.system, env.observation_table))
+]
+print((actions[0] == actions[1]).all())
+"""
+
+
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def without(*extras: str) -> str:
+    """Code after which importing a package of `extras` fails, as it does where the package is not installed."""
+    names = [name for extra in extras for name in PACKAGES[extra]]
+    return f"import sys; sys.modules.update(dict.fromkeys({names}))\n"
 
 
 def run(*command: str) -> str:
@@ -36,11 +72,11 @@ def run(*command: str) -> str:
 
 def test_every_dependency_is_pinned_and_the_pins_of_their_dependencies_too() -> None:
     pinned = {normal(name) for name in PINS}
-    todo = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dev"]]
+    todo = [*PROJECT["project"]["dependencies"], *(each for extra in EXTRAS.values() for each in extra)]
     seen: set[str] = set()
     while todo:
         requirement = todo.pop()
-        if "extra ==" in requirement or _elsewhere(requirement):
+        if requirement.startswith("streamflow-env[") or "extra ==" in requirement or _elsewhere(requirement):
             continue
         name = normal(re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0])
         assert name in pinned, f"{requirement} is not in constraints.txt"
@@ -64,6 +100,40 @@ def test_no_pin_is_of_one_machine() -> None:
 def test_importing_the_environment_imports_no_learning_library() -> None:
     loaded = run("-c", "import sys, streamflow_env.environment.env; print(*sys.modules)").split()
     assert not {"torch", "stable_baselines3", "simpy", "matplotlib"} & set(loaded)
+
+
+def test_the_extras_are_what_the_error_for_a_missing_package_says() -> None:
+    assert EXTRAS["dev"][0] == "streamflow-env[train,plots]"
+    for extra, packages in PACKAGES.items():
+        assert {normal(re.split("[<>=]", each)[0]) for each in EXTRAS[extra]} == {normal(name) for name in packages}
+
+
+@pytest.mark.parametrize("code", [ENVIRONMENT_ALONE, BASELINES_ALONE], ids=["environment", "baselines"])
+def test_no_extra_is_needed(code: str) -> None:
+    """In an interpreter in which no package of an extra can be imported."""
+    assert run("-c", without("train", "plots") + code).split() == ["True"]
+
+
+@pytest.mark.parametrize(("extra", "package"), [("train", "rich"), ("plots", "matplotlib")])
+def test_a_command_without_its_extra_names_it(extra: str, package: str) -> None:
+    code = without(extra) + "import streamflow_agents.commands.evaluate"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    last = f"{package} is not installed: needs the extra: pip install 'streamflow-env[{extra}]'"
+    assert done.stderr.splitlines()[-1].endswith(last)
+
+
+def test_evaluating_without_its_extra_names_it() -> None:
+    code = without("train") + "from streamflow_agents import evaluate"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.splitlines()[-1].endswith("needs the extra: pip install 'streamflow-env[train]'")
+
+
+def test_the_public_names_are_there() -> None:
+    for package in (streamflow_env, streamflow_agents):
+        assert set(package.__all__) <= set(dir(package))
+        assert all(getattr(package, name) is not None for name in package.__all__)
+        with pytest.raises(AttributeError, match="no attribute 'steam'"):
+            _ = package.steam
 
 
 def test_importing_agents_asks_openmp_for_one_patient_thread() -> None:
@@ -125,6 +195,32 @@ def test_the_wheel_works_without_the_checkout(installed: Installed) -> None:
     assert packages.split() == [*places, PROJECT["project"]["version"]]
     assert reset_and_step == "True False"
     assert evaluated == "hpa"
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_product_alone(installed: Installed) -> None:
+    """No study, no script, no test; and no name that another distribution could have as well."""
+    with zipfile.ZipFile(installed.wheel) as archive:
+        names = archive.namelist()
+    metadata = f"streamflow_env-{PROJECT['project']['version']}.dist-info"
+    assert {name.partition("/")[0] for name in names} == {"streamflow_env", "streamflow_agents", metadata}
+    assert not [name for name in names if "studies" in name or "test" in name.lower()]
+    commands = {name for name in installed.scripts.iterdir() if name.name.startswith("streamflow-")}
+    assert {path.name for path in commands} == set(PROJECT["project"]["scripts"])
+
+
+@pytest.mark.slow
+def test_the_wheel_shares_no_file_with_openai_agents(installed: Installed, tmp_path: Path) -> None:
+    """Its import name is `agents`: installing it once overwrote a package of ours of that name."""
+    options = ("--quiet", "--no-deps", "--retries", "0", "--timeout", "20", "--dest", str(tmp_path))
+    command = ("-m", "pip", "download", *options, OPENAI_AGENTS)
+    download = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
+    if download.returncode != 0:
+        pytest.skip("the package index cannot be reached, to download openai-agents")
+    (other,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(installed.wheel) as ours, zipfile.ZipFile(other) as theirs:
+        assert "agents/__init__.py" in theirs.namelist()
+        assert not set(ours.namelist()) & set(theirs.namelist())
 
 
 @pytest.mark.slow

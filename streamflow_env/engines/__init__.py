@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from streamflow_env.engines.kernel_cache import drop_stale_kernels
 from streamflow_env.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,27 +15,31 @@ if TYPE_CHECKING:
     from streamflow_env.episode import Episode
     from streamflow_env.system import System
 
-drop_stale_kernels()  # before the first kernel is imported
-
 EngineName = Literal["compiled", "reference"]
 ENGINE_NAMES: tuple[EngineName, ...] = ("compiled", "reference")
 
 
 class Engine(Protocol):
-    """Simulates one system. An engine can be pickled at any moment and goes on identically."""
+    """Simulates one system. A pickled and restored engine continues identically."""
 
     def reset(self, episode: Episode) -> Telemetry:
-        """Start `episode` warm and simulate the warm-up as found; the telemetry of its last control interval."""
+        """Start `episode` with warm caches and simulate the warm-up with the default controls.
+
+        Returns the telemetry of the warm-up's last control interval.
+        """
 
     def step(self, controls: NDArray[np.float64]) -> Telemetry:
-        """Put `controls` in force (natural units, shape (num_controls,)) and simulate one control interval."""
+        """Put `controls` in force and simulate one control interval; returns its telemetry.
+
+        `controls` are in natural units, shape (num_controls,).
+        """
 
 
 def make_engine(name: str, system: System, *, log: bool = False) -> Engine:
-    """The engine called `name` for `system`; with `log` its telemetry carries every visit and answer.
+    """The engine called `name` for `system`; with `log`, its telemetry holds every visit and every answer.
 
     Raises:
-        ConfigError: there is no engine of this name.
+        ConfigError: `name` is unknown.
     """
     if name == "compiled":
         from streamflow_env.engines.compiled import CompiledEngine
@@ -53,7 +56,7 @@ def make_fleet(name: str, system: System, num_cells: int, num_threads: int = 1) 
     """`num_cells` cells of `system` on the engine called `name`, stepped together.
 
     Raises:
-        ConfigError: there is no engine of this name.
+        ConfigError: `name` is unknown.
     """
     from streamflow_env.engines.fleet import Fleet
 

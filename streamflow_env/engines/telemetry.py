@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from streamflow_env.engines.compiling import kernel
+from streamflow_env.engines.compiling import kernel, with_run_time
 
 SERVICE_FIELDS: Final = {
     "arrivals": "requests that came",
@@ -202,7 +201,7 @@ def percentile_s(histogram: NDArray[np.integer], fraction: float) -> float:
     return float(bucket_middle_s(np.asarray(np.searchsorted(cumulated, rank))))
 
 
-@njit(cache=True, nogil=True)
+@with_run_time
 def percentile_buckets(histograms: Any, rows: Any, starts: Any, which: Any, fractions: Any) -> Any:
     """The bucket of rank ceil(fraction · n) of sums of histograms, -1 where nothing was counted; (num_cells, num).
 

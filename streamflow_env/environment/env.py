@@ -27,44 +27,60 @@ from streamflow_env.scenarios import Scenario
 from streamflow_env.system import System
 
 
+class NoEpisodeError(ResetNeeded, AttributeError):
+    """There is no episode before the first reset.
+
+    It is an `AttributeError` too: `hasattr`, and the libraries that ask for attributes by name, rely on that.
+    """
+
+
 class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     """An AI recommendation system under load, operated by an agent.
 
     ## Description
-    StreamFlow recommends videos: 11 services, a rate-limited LLM among them, answer users who want an answer within
-    200 ms, leave after 5 s and come again. Load swings, campaigns bring people, services slow down, content is
-    invalidated, and small troubles cascade. Each step is one control interval (15 s) for which the agent sets
-    replicas, limits, timeouts, breakers, shares, memory and times to live. `docs/model.md` says exactly what is
-    simulated.
+    StreamFlow recommends videos. It has 11 services, one of them a rate-limited LLM. Users want an answer within
+    200 ms; after 5 s they give up, and may try again. Load varies, campaigns bring users, services slow down, content
+    is invalidated, and small faults cascade. A step is one control interval of 15 s. For it the agent sets replicas,
+    limits, timeouts, breakers, shares, memory and times to live. `docs/reference/model.md` defines what is simulated.
 
     ## Action Space
     `Box(-1, 1, (num_controls,), float32)`. Each number is one control, mapped linearly or logarithmically onto its
-    range (`docs/environment.md`). `default_action` leaves the system as it was found.
+    range (`docs/reference/environment.md`). `default_action` is the default configuration.
 
     ## Observation Space
-    `Box(low, high, (num_fields,), float32)`: what an operator could read, normalised, with the next announced
-    campaign, the time of day and the last action (`docs/environment.md`). `observation_table.decode` gives natural
-    values by name.
+    `Box(low, high, (num_fields,), float32)`: normalised measurements that an operator could read, the next announced
+    campaign, the time of day and the last action (`docs/reference/environment.md`). `observation_table.decode` gives
+    natural values by name.
 
     ## Rewards
     Minus the weighted sum of lateness, failures, loss of quality, staleness, age, backlog, churn and cost. Every
     term is in `info["reward_terms"]`; the weights and their reasons are in `configs/reward`.
 
     ## Starting State
-    An episode of the scenario, drawn from its episode seed: traffic, incidents and campaigns. The system is warm
-    (caches filled, warm-up simulated as found). The episode seed is drawn from `reset`'s seed, or is
-    `options={"episode_seed": int}`; the same episode seed is the same traffic and incidents for every policy.
+    An episode of the scenario: its traffic, incidents and campaigns are drawn from an episode seed. The caches are
+    warm, and a warm-up with the default configuration has been simulated. The episode seed is drawn from `reset`'s
+    seed, or is `options={"episode_seed": int}`. One episode seed gives the same traffic and incidents to every policy.
 
     ## Episode End
     Truncated at the episode's horizon; never terminated.
 
     ## Arguments
-    `scenario`: name, path or `Scenario`. `engine`: `"compiled"`, or `"reference"`, which gives the same numbers
-    slowly. `system`: name, path, content or `System`. `reward`: name, path, `RewardWeights`, or a dictionary of
-    changes of the default weights. `trace`: a CSV file of time and requests that the scenario follows instead.
+    * `scenario`: name, path, content or `Scenario`.
+    * `engine`: `"compiled"`, or `"reference"`, which is slow and gives the same numbers.
+    * `system`: name, path, content or `System`.
+    * `reward`: name, path, `RewardWeights`, or a dictionary of changes of the default weights.
+    * `trace`: a CSV file of times and requests, which replaces the traffic of the scenario.
+    * `render_mode`: must be None.
+
+    Raises `ConfigError` where one of them is not valid.
 
     ## Many Cells at Once
     `gymnasium.make_vec(id, num_envs=n)` makes a `StreamFlowVectorEnv`: n cells stepped together, with the same numbers.
+
+    ## Stable-Baselines3
+    `PPO("MlpPolicy", "StreamFlow-v0")` and `make_vec_env("StreamFlow-v0")` work after `import streamflow_env`. The
+    processes of a `SubprocVecEnv` import what the main script imports. Where there is no script (a notebook), name the
+    module as well: `make_vec_env("streamflow_env:StreamFlow-v0", vec_env_cls=SubprocVecEnv)`.
 
     ## Version History
     * v0: first version.
@@ -97,7 +113,13 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; `options={"episode_seed": int}` says exactly which. Returns observation and info."""
+        """Start an episode. Returns the observation, shape (num_fields,), and the info.
+
+        `options={"episode_seed": int}` chooses the episode.
+
+        Raises:
+            ConfigError: an option is unknown, or the episode seed is not a whole number in [0, 2**63).
+        """
         super().reset(seed=seed)
         drawn_seed = int(self.np_random.integers(NUM_EPISODE_SEEDS))
         self._episode = self.scenario.episode(self.system, _episode_seed(options, drawn_seed))
@@ -108,14 +130,16 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         return self._observation(), self._info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Put `action` in force for one control interval. Returns observation, reward, terminated, truncated, info.
+        """Put `action`, shape (num_controls,), in force for one control interval.
+
+        Returns observation, reward, terminated, truncated and info. Values of the action beyond [-1, 1] are clipped.
 
         Raises:
-            ConfigError: the action has another shape, or is NaN or infinite somewhere.
+            ConfigError: the action has another shape, or a value that is NaN or infinite.
             ResetNeeded: there is no episode, or it has been truncated.
         """
         if self._episode is None or self._truncated:
-            raise ResetNeeded("call reset(): there is no episode, or it has come to its horizon")
+            raise ResetNeeded("call reset(): there is no episode, or it has reached its horizon")
         controls = self.control_table.natural(action)
         previous_controls = self.telemetry.controls
         self._telemetry = self._engine.step(controls)
@@ -127,21 +151,21 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     @property
     def telemetry(self) -> Telemetry:
-        """The measurements of the last control interval. Raises ResetNeeded before the first reset."""
+        """The measurements of the last control interval. Raises NoEpisodeError before the first reset."""
         if self._telemetry is None:
-            raise ResetNeeded("call reset() first")
+            raise NoEpisodeError("call reset() first")
         return self._telemetry
 
     @property
     def episode(self) -> Episode:
-        """The episode that runs. Raises ResetNeeded before the first reset."""
+        """The current episode. Raises NoEpisodeError before the first reset."""
         if self._episode is None:
-            raise ResetNeeded("call reset() first")
+            raise NoEpisodeError("call reset() first")
         return self._episode
 
     @property
     def time_s(self) -> float:
-        """Time since the start of the episode, in whole control intervals."""
+        """Time since the start of the episode. Raises NoEpisodeError before the first reset."""
         return (self.telemetry.end_ns - self._start_ns) / 1e9
 
     def _observation(self) -> NDArray[np.float32]:
@@ -157,6 +181,15 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             "controls": dict(zip(self.control_table.names, self.telemetry.controls.tolist(), strict=True)),
             "metrics": interval_metrics(self.telemetry, self.system),
         }
+
+
+def make_env(**arguments: Any) -> StreamFlowEnv:
+    """What `gymnasium.make` calls, with the arguments of `StreamFlowEnv`.
+
+    `gymnasium.make` warns of a `render_mode` that a class does not have, and then the class raises an error. It asks a
+    function for no render modes. So there is the error alone, which Stable-Baselines3 expects (`RenderModeError`).
+    """
+    return StreamFlowEnv(**arguments)
 
 
 def _episode_seed(options: dict[str, Any] | None, drawn: int) -> int:

@@ -1,4 +1,4 @@
-"""Infos of many cells, as Gymnasium's vector environments hand them out: a dictionary of arrays, each with a mask."""
+"""Infos of many cells in the form of Gymnasium's vector environments: a dictionary of arrays, each with a mask."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 
 def as_vector_info(info: dict[str, Any], cells: NDArray[np.bool_]) -> dict[str, Any]:
-    """`info`, whose values are arrays of shape (num_cells, …) or dictionaries of such, of those `cells` that have it.
+    """`info` with masks. Its values are arrays of shape (num_cells, …), or dictionaries of such arrays.
 
-    Beside each `key` there is `_key`, shape (num_cells,): which cells have it; the others show 0 or None. Where no cell
-    has it there is no key. The masks are one array, which cannot be written to.
+    Only the `cells`, shape (num_cells,), have the info. Each `key` gets a mask `_key`, shape (num_cells,), of the cells
+    that have it. The others hold 0 or None. Where no cell has the info, the result is empty. All masks are one
+    read-only array.
     """
     if not cells.any():
         return {}
@@ -39,7 +40,7 @@ def _only(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
 
 
 def of_cell(info: dict[str, Any], cell: int) -> dict[str, Any]:
-    """The info of one cell, as its environment alone would have given it."""
+    """The info of one cell, in the form of a single environment."""
     own: dict[str, Any] = {}
     for key, value in info.items():
         if key.startswith("_") or not info[f"_{key}"][cell]:
@@ -53,7 +54,7 @@ def _plain(value: Any) -> Any:
 
 
 def of_every_cell(info: dict[str, Any], num_cells: int) -> list[dict[str, Any]]:
-    """`of_cell` of each cell, where every cell has every key; quicker."""
+    """The info of each cell. Faster than `of_cell`; every cell must have every key."""
     columns = {
         key: of_every_cell(value, num_cells) if isinstance(value, dict) else value.tolist()
         for key, value in info.items()

@@ -1,9 +1,10 @@
-"""What an interval, or a whole episode, comes to: service levels, percentiles, rates, cost. One table, pure functions.
+"""The metrics of an interval or an episode: service levels, percentiles, rates, cost. One table, pure functions.
 
 Every metric is a ratio of sums of exact counters, or a percentile of a summed histogram. So an episode's metrics are
-`interval_metrics` of the telemetry that `accumulate` makes of its intervals: not means of means. Shares of errors and
-of SLA are per attempt that ended. A share of nothing is what a healthy system would show: 1 for `sla_fraction`,
-`quality`, `hit_fraction`, `item_hit_fraction`, `llm_use_fraction` and `intent_success_fraction`, 0 for the others.
+`interval_metrics` of the telemetry that `accumulate` makes of its intervals, not means of means. Fractions of errors
+and of the SLA are per attempt that ended. Where there is nothing to count, a fraction has the value of a healthy
+system: 1 for `sla_fraction`, `quality`, `hit_fraction`, `item_hit_fraction`, `llm_use_fraction` and
+`intent_success_fraction`, 0 for the others.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ from streamflow_env.system import (
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that is reported, and how it is read off the telemetry."""
+    """One number that is reported, and its reading of the telemetry."""
 
     name: str
     unit: str
@@ -72,7 +73,7 @@ class MetricTable:
         self._readings = Readings(system, [metric.reading for metric in self.metrics])
 
     def of(self, telemetry: Telemetry) -> dict[str, float]:
-        """Every metric of one interval, or of what `accumulate` made of several."""
+        """Every metric by name, of one interval or of several that `accumulate` has joined."""
         return dict(zip(self.names, self._readings.evaluate(telemetry).tolist(), strict=True))
 
     def of_fleet(self, telemetry: FleetTelemetry) -> dict[str, NDArray[np.float64]]:
@@ -85,7 +86,7 @@ metric_table = once_per_system(MetricTable)
 
 
 def interval_metrics(telemetry: Telemetry, system: System) -> dict[str, float]:
-    """The metrics of one interval, or of what `accumulate` made of several."""
+    """The metrics by name, of one interval or of several that `accumulate` has joined."""
     return metric_table(system).of(telemetry)
 
 

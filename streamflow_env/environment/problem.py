@@ -1,4 +1,4 @@
-"""What an agent is given to operate: a system, what happens to it, and how the agent is judged."""
+"""A system, a scenario and a reward, loaded and checked, with the spaces and tables that follow from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.environment.rewards import RewardWeights, load_reward
-from streamflow_env.errors import ConfigError
+from streamflow_env.errors import ConfigError, RenderModeError
 from streamflow_env.scenarios import Scenario, load_scenario
 from streamflow_env.system import System, load_system
 
@@ -19,10 +19,11 @@ HOUR_S: Final = 3600.0
 
 
 class Problem:
-    """Loaded and checked, with the spaces and tables that follow from it.
+    """What one environment is made of.
 
     Raises:
-        ConfigError: a source cannot be read, holds something wrong, or the scenario does not fit the system.
+        ConfigError: a source cannot be read or is not valid, or the scenario does not fit the system.
+        RenderModeError: `render_mode` is not None. It is a ConfigError and a TypeError.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Problem:
         render_mode: str | None,
     ) -> None:
         if render_mode is not None:
-            raise ConfigError(f"render_mode {render_mode!r}: must be None; pictures are made by the evaluation")
+            raise RenderModeError(f"render_mode {render_mode!r}: must be None; the environment draws nothing")
         self.system = load_system(system)
         self.scenario = load_scenario(scenario)
         if trace is not None:
@@ -50,19 +51,19 @@ class Problem:
 
 
 def time_of_day_h(start_hour: float, time_s: float) -> float:
-    """Hour of the day, in [0, 24), so long after the start of an episode."""
+    """Hour of the day, in [0, 24), at `time_s` after the start of an episode."""
     return (start_hour + time_s / HOUR_S) % 24.0
 
 
 def checked_episode_seed(seed: Any) -> int:
-    """An episode seed that was asked for. Raises ConfigError if it cannot be one."""
+    """`seed` as an integer. Raises ConfigError if it is not a whole number in [0, 2**63)."""
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
         raise ConfigError(f"options['episode_seed'] = {seed!r}: must be an integer in [0, 2**63)")
     return int(seed)
 
 
 def check_options(options: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Raises ConfigError where `reset` is given an option that it does not know."""
+    """Raises ConfigError where an option of `reset` is not in `known`."""
     unknown = set(options) - set(known)
     if unknown:
         raise ConfigError(f"options {sorted(unknown)}: unknown; known: {', '.join(known)}")

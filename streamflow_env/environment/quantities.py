@@ -1,4 +1,4 @@
-"""What both the metrics and the reward read off the telemetry: prices, LLM requests, ages, backlog."""
+"""Sums of counters that both the metrics and the reward use: prices, LLM requests, ages, backlog."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def memory_price_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
 
 
 def ages_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
-    """Summed ages of what was answered out of caches and query caches."""
+    """The sum of the ages of what caches and query caches answered."""
     return service_counts(system, Cache | VectorIndex, "age_ns", weight=weight)
 
 

@@ -1,7 +1,7 @@
-"""How numbers are read off a telemetry: ratios of counters, and percentiles of histograms, all at once.
+"""How numbers are computed from a telemetry: ratios of counters, and percentiles of histograms.
 
-A `Ratio` is said in words of the telemetry (record, row, field); a `Readings` holds many of them as index arrays and
-evaluates them together in a few array operations.
+A `Ratio` names its counters by record, row and field. A `Readings` holds many readings as index arrays and evaluates
+them together in a few array operations.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Count:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Sum of counts / sum of counts. No denominator: the sum itself; `per_ns`: the sum by the interval's ns.
+    """Sum of counts / sum of counts. Without a denominator: the sum itself. `per_ns`: the sum / the interval in ns.
 
-    `empty` is the value where the denominator is not above 0: nothing to count.
+    `empty` is the value where the denominator is not above 0.
     """
 
     numerator: tuple[Count, ...]
@@ -95,7 +95,7 @@ Reading = Ratio | Percentile
 
 
 class Readings:
-    """Many readings, evaluated together, of one interval or of many cells' intervals."""
+    """Many readings that are evaluated together, for one interval or for the intervals of many cells."""
 
     def __init__(self, system: System, readings: Sequence[Reading]) -> None:
         self._starts = _record_starts(system)
@@ -167,7 +167,7 @@ Built = TypeVar("Built")
 
 
 def once_per_system(build: Callable[[System], Built]) -> Callable[[System], Built]:
-    """`build`, remembering what it built for a system, known by identity, as long as that system lives."""
+    """`build` with a memory: it runs once for each system object, and its result is kept as long as the system."""
     remembered: dict[int, Built] = {}
 
     @functools.wraps(build)
@@ -189,7 +189,7 @@ _ONE, _DURATION = 0, 1
 
 
 class _Sums:
-    """Sums of weighted picks out of the last axis; a sum of nothing is 0."""
+    """Weighted sums over chosen places of the last axis; a sum of nothing is 0."""
 
     def __init__(self, picks: list[list[tuple[int, float]]]) -> None:
         picks = [pick or [(_ONE, 0.0)] for pick in picks]
@@ -198,7 +198,7 @@ class _Sums:
         self._offset = np.cumsum([0] + [len(pick) for pick in picks])[: len(picks)]
 
     def of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The sums of each row of `counts`, added in the same order however many rows there are."""
+        """The sums of each row of `counts`. The order of addition does not depend on the number of rows."""
         weighed = counts.take(self._index, axis=-1) * self._weight
         sums: NDArray[np.float64] = np.add.reduceat(weighed, self._offset, axis=-1)
         return sums

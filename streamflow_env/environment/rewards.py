@@ -35,11 +35,11 @@ REWARD_TERMS = {
     "query_age": "age of what query caches answered, relative to `age_scale_s`",
     "ingest_backlog": "background requests in flight at the end, relative to `backlog_scale`",
     "churn": "mean movement of the controls, relative to their whole range",
-    "replicas": "price of the replicas and read replicas paid for, relative to the as-found fleet",
-    "memory": "price of the caches' memory, relative to the as-found fleet of replicas",
+    "replicas": "price of the replicas and read replicas paid for, relative to the default fleet",
+    "memory": "price of the caches' memory, relative to the default fleet of replicas",
     "llm": "LLM requests that found a token, relative to the quota",
 }
-"""The terms and what each weighs."""
+"""The terms, and what each measures."""
 
 
 class RewardWeights(Frozen):
@@ -80,9 +80,10 @@ def reward_terms(
 ) -> dict[str, float]:
     """The terms of `REWARD_TERMS` for one interval, each at most 0.
 
-    `previous_controls` are the natural values in force before, shape (num_controls,). What users and answers cost is
-    per first attempt of the interval, or of half the normal load where there are fewer: what ends after a sudden fall
-    of the load is not blamed on the few who still come.
+    `previous_controls` are the natural values that were in force before, shape (num_controls,). The terms of users and
+    answers are per first attempt of the interval. Where there are fewer than at half the normal load, they are per
+    first attempt of half the normal load: after a sudden fall of the load, the attempts that end outnumber those that
+    begin.
     """
     terms = _terms(telemetry, previous_controls, system, weights)
     return {name: float(value) for name, value in terms.items()}
@@ -121,7 +122,7 @@ def _terms(
 
 
 def _normal_intents(telemetry: Telemetry | FleetTelemetry, system: System) -> Any:
-    """First attempts of users that the interval brings at normal load."""
+    """The number of first attempts of users in the interval at normal load, at least 1."""
     return np.maximum(1.0, _normal_rps(system) * telemetry.interval_s)
 
 
@@ -131,10 +132,10 @@ def _normal_rps(system: System) -> float:
 
 
 def _measures(system: System) -> dict[str, Ratio]:
-    """What the terms weigh, sums over the interval."""
+    """The sums over the interval that the terms are made of."""
     worst_ns = (system.sla.worst_s - system.sla.target_s) * NS
     services = system.services.values()
-    fleet = _as_found_price(system)
+    fleet = _default_fleet_price(system)
     quota_per_ns = sum(s.quota_per_minute for s in services if isinstance(s, LlmEndpoint)) / MINUTE_NS
     answers = class_counts(system, "within_sla", "late", weight=1000.0)
     return {
@@ -157,7 +158,7 @@ def _measures(system: System) -> dict[str, Ratio]:
 
 
 LEAST_LOAD = 0.5
-"""The share of the normal load below which terms are no longer per first attempt; assumed."""
+"""Below this share of the normal load, terms are per first attempt of that load instead. Assumed."""
 MEASURES = (
     "intents", "late", "lateness", "failed", "premium_late", "premium_lateness", "premium_failed",
     "quality_loss_milli", "stale", "age_s", "query_age_s", "backlog", "fleet", "memory", "quota",
@@ -170,8 +171,8 @@ def _readings(system: System) -> Readings:
     return Readings(system, [measures[name] for name in MEASURES])
 
 
-def _as_found_price(system: System) -> float:
-    """Price per hour of the as-found fleet: replicas and read replicas."""
+def _default_fleet_price(system: System) -> float:
+    """Price per hour of the replicas and read replicas of the default configuration."""
     pools = sequential_sum(pool.price_per_replica_hour * pool.replicas for _, pool in system.pools())
     return pools + sequential_sum(db.price_per_replica_hour * db.read_replicas for _, db in system.databases())
 

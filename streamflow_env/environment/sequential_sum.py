@@ -12,7 +12,7 @@ Addend = TypeVar("Addend", float, NDArray[np.float64])
 
 
 def sequential_sum(values: Iterable[Addend]) -> Addend:
-    """`values`, numbers or arrays, added one after the other, each time rounded."""
+    """The sum of `values`, numbers or arrays of one shape, added one after the other and rounded each time."""
     total: Addend = 0.0  # type: ignore[assignment]
     for value in values:
         total = total + value

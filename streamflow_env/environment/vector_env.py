@@ -1,4 +1,4 @@
-"""The environment with many cells: one call steps all of them, and measures, encodes and judges them together."""
+"""The environment with many cells: one call steps all of them and computes their observations and rewards together."""
 
 from __future__ import annotations
 
@@ -38,19 +38,22 @@ StepReturn = tuple[Observations, Floats, Bools, Bools, dict[str, Any]]
 
 
 class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
-    """`num_envs` cells, each exactly as a `StreamFlowEnv` of its own would be: seeds, observations, rewards, infos.
+    """`num_envs` cells. Each gives the seeds, observations, rewards and infos of a single `StreamFlowEnv`.
 
-    `gymnasium.make_vec(id, num_envs=n)` makes it; seeds, infos and autoreset are those of `SyncVectorEnv`.
+    `gymnasium.make_vec(id, num_envs=n)` makes it. Seeds, infos and autoreset are those of `SyncVectorEnv`.
 
     ## Autoreset
-    `autoreset_mode` `NextStep` (the default): the step after an episode's last resets the cell; its action is
-    ignored, its reward 0. `SameStep`: the last step itself resets it; `infos["final_obs"]` and `infos["final_info"]`
-    have what the episode ended with. `Disabled`: `reset(options={"reset_mask": mask})` does it. The mode is in
-    `metadata["autoreset_mode"]`.
+    `autoreset_mode`, which is also in `metadata["autoreset_mode"]`, says how the cell of an ended episode is reset:
+
+    * `NextStep` (the default): by the next step, which ignores the cell's action and gives it the reward 0.
+    * `SameStep`: by the last step itself. `infos["final_obs"]` and `infos["final_info"]` are of the ended episode.
+    * `Disabled`: by `reset(options={"reset_mask": mask})`.
 
     ## Arguments
-    Those of `StreamFlowEnv`; `num_threads` threads simulate (1: the caller's own; the interpreter's lock is released);
-    without `metrics` they are left out of the infos, which saves their time.
+    Those of `StreamFlowEnv`, and:
+
+    * `num_threads`: threads that simulate (1: the caller's own). They do not hold the interpreter's lock.
+    * `metrics`: whether the infos hold the metrics. Without them a step is faster.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
@@ -95,7 +98,12 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
     ) -> tuple[Observations, dict[str, Any]]:
         """Start an episode in every cell, or in those of `options["reset_mask"]`, shape (num_envs,).
 
-        `seed` n is n + i for cell i, or is given as a list. `options["episode_seed"]` is one for all, or one a cell.
+        With a `seed` n, cell i has the seed n + i; a list gives one for each cell. `options["episode_seed"]` is one for
+        all cells, or one for each. Returns the observations, shape (num_envs, num_fields), and the infos.
+
+        Raises:
+            ConfigError: an option is unknown, or a mask or seed is not valid.
+            ResetNeeded: a mask leaves out cells, but there is no episode yet.
         """
         options = options or {}
         check_options(options, ("episode_seed", "reset_mask"))
@@ -110,13 +118,15 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
     def step(self, actions: NDArray[np.floating]) -> StepReturn:
         """Put `actions`, shape (num_envs, num_controls), in force for one control interval of every cell.
 
+        Returns observations, rewards, terminated, truncated, each with num_envs as first axis, and the infos.
+
         Raises:
-            ConfigError: the actions have another shape, or one that counts is NaN or infinite somewhere.
-            ResetNeeded: there is no episode, or, without autoreset, one has come to its horizon.
+            ConfigError: the actions have another shape, or a cell's action that is used is NaN or infinite.
+            ResetNeeded: there is no episode, or, without autoreset, one has reached its horizon.
         """
         self._check_begun()
         same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
-        idle = self._ended.copy()  # their actions are ignored: they begin an episode instead
+        idle = self._ended.copy()  # these cells begin an episode, and their actions are ignored
         terms = self._simulate(~idle, actions)
         rewards = np.where(idle, 0.0, sequential_sum(terms.values()))
         truncated = ~idle & (self.time_s >= self._horizon_s)
@@ -134,12 +144,12 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
 
     @property
     def telemetry(self) -> FleetTelemetry:
-        """The measurements of every cell's last interval: the fleet's own arrays, which the next step overwrites."""
+        """The measurements of every cell's last interval. The next step overwrites these arrays."""
         return self._fleet.telemetry
 
     @property
     def episodes(self) -> tuple[Episode, ...]:
-        """The episode that runs in each cell."""
+        """The current episode of each cell."""
         return tuple(self._episodes)
 
     @property
@@ -162,7 +172,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
     def _seed(self, chosen: Bools, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:
             return
-        seeds = [seed + cell for cell in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        seeds = [seed + cell for cell in range(self.num_envs)] if isinstance(seed, int | np.integer) else list(seed)
         if len(seeds) != self.num_envs:
             raise ConfigError(f"seed: a list must have one for each of the {self.num_envs} cells, has {len(seeds)}")
         for cell in np.flatnonzero(chosen).tolist():
@@ -202,10 +212,10 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
             raise ResetNeeded("call reset(): there is no episode")
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
             ended = np.flatnonzero(self._ended).tolist()
-            raise ResetNeeded(f"call reset() with a reset_mask: the episodes of {ended} have come to their horizon")
+            raise ResetNeeded(f"call reset() with a reset_mask: the episodes of {ended} have reached their horizon")
 
     def _simulate(self, chosen: Bools, actions: NDArray[np.floating]) -> dict[str, Floats]:
-        """One interval of the cells chosen; the reward terms, shape (num_envs,), which of other cells mean nothing."""
+        """Simulate one interval of the `chosen` cells; their reward terms, shape (num_envs,), others undefined."""
         actions = np.asarray(actions)
         if actions.shape != self._last_action.shape:
             raise ConfigError(f"actions have shape {actions.shape}, must be {self._last_action.shape}")
@@ -232,7 +242,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         return info if self._metrics is None else info | {"metrics": self._metrics.of_fleet(self.telemetry)}
 
     def _finals(self, terms: dict[str, Floats]) -> dict[str, Any]:
-        """What the episodes that have just ended end with, before their cells are reset."""
+        """The last observations and infos of the episodes that have just ended, before their cells are reset."""
         observations = np.full(self.num_envs, None, dtype=object)
         for cell, observation in enumerate(self._observe()):
             if self._ended[cell]:

@@ -1,11 +1,11 @@
-"""What happens to the system, and when: incidents as data, and the changes of the system that they come to.
+"""Incidents as data, and the changes of the system that they cause.
 
 An incident of a new kind is a class with `kind`, `check` and `sample`, added to `Incident`. Each is drawn into an
 `Outbreak`: effects (a value of a service for a while), extra first attempts, marks for pictures, announcements.
 
-Effects that overlap on the same kind of change of the same service combine: slowdown and quota factors multiply, of
-retry-afters the longest holds, of bulk invalidations at one instant the largest. When the last effect ends, the value
-is again exactly the healthy one.
+Effects of the same kind on the same service can overlap. Then slowdown and quota factors multiply, the longest
+retry-after holds, and of bulk invalidations at one instant the largest holds. After the last effect the value is
+exactly the healthy one.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Notification campaigns: announced ahead, of a size that is planned and a response that is not."""
+"""Notification campaigns. Their time and size are announced; how many recipients respond is not."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from streamflow_env.system.schema import Count, Text
 
 
 class Campaign(BaseIncident):
-    """`num_messages` are sent evenly within `spread_s`; some of those who get one open the app, in a burst.
+    """`num_messages` are sent evenly within `spread_s`. Some recipients open the app, in a burst.
 
-    A request of `messages_class` sends `messages_per_request` of them. The plan is that a share `open_fraction` of
-    the recipients opens the app: so many first attempts of `opens_class`, within `opens_spread_s`, from
-    `opens_delay_s` after the first message on. What comes of it is the plan times `noise`. The plan is known
-    `announced_s` before the first message; how well it goes is never announced.
+    A request of `messages_class` sends `messages_per_request` of them. The plan is that a share `open_fraction` of the
+    recipients opens the app. They make first attempts of `opens_class` within `opens_spread_s`, from `opens_delay_s`
+    after the first message on. The actual number is the plan times `noise`. The plan is known `announced_s` before the
+    first message; the noise is not.
     """
 
     kind: Literal["campaign"]

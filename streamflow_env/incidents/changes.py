@@ -1,4 +1,4 @@
-"""The changes of the system that effects, which may overlap, come to together."""
+"""The changes of the system that effects cause together, also where they overlap."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _COMBINE: Final[dict[ChangeKind, Callable[[Iterable[float]], float]]] = {
     "retry_after_s": lambda values: max(values, default=0.0),
     "invalidate_fraction": max,
 }
-"""How values in force together combine; of no values: the healthy one."""
+"""How simultaneous values combine. Without values: the healthy value."""
 
 
 def changes_of(effects: Iterable[Effect], zero_s: float, horizon_s: float) -> tuple[Change, ...]:
-    """The changes that `effects` come to together, in order of time; those after the episode's end are left out.
+    """The changes that `effects` cause together, in order of time, without those after the end of the episode.
 
     Args:
         zero_s: t = 0 on the engine's clock, which is the length of the warm-up.
@@ -40,7 +40,7 @@ def changes_of(effects: Iterable[Effect], zero_s: float, horizon_s: float) -> tu
 
 
 def _course(kind: ChangeKind, effects: list[Effect]) -> list[tuple[float, float]]:
-    """(time, value) of each change that these effects, all of one service and kind, come to."""
+    """(time, value) of each change that these effects, all of one service and kind, cause."""
     if kind == "invalidate_fraction":
         instants = sorted({effect.start_s for effect in effects})
         return [(at_s, max(e.value for e in effects if e.start_s == at_s)) for at_s in instants]

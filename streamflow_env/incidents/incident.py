@@ -1,4 +1,4 @@
-"""What an incident is, and what it comes to in one episode: effects, extra requests, marks, announcements."""
+"""The base of incidents, and what one causes in an episode: effects, extra requests, marks, announcements."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class Outbreak:
-    """What one incident comes to in one episode."""
+    """What one incident causes in one episode."""
 
     effects: tuple[Effect, ...] = ()
     marks: tuple[Mark, ...] = ()
@@ -70,7 +70,7 @@ class BaseIncident(Frozen):
 
     @property
     def is_foreseen(self) -> bool:
-        """Whether it is announced, or shows itself before it begins."""
+        """Whether it is announced, or has a warning sign before it begins."""
         return False
 
     @abstractmethod
@@ -79,7 +79,7 @@ class BaseIncident(Frozen):
 
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> Outbreak:
-        """The incident as it happens in one episode (if it does: `chance` is decided elsewhere)."""
+        """The incident as it happens in one episode. `chance` is not drawn here."""
 
 
 def stretch(rng: np.random.Generator, start_s: Range, duration_s: Range) -> tuple[float, float]:

@@ -111,7 +111,7 @@ class ContentDrop(BaseIncident):
 
 
 def _warning(rng: np.random.Generator, precursor: Precursor | None, service: str, start_s: float) -> Outbreak:
-    """The precursor of an incident at `start_s`; it never reaches back before t = 0, so the warm-up is healthy."""
+    """The precursor of an incident at `start_s`. It does not begin before t = 0, so the warm-up is healthy."""
     if precursor is None:
         return Outbreak()
     factor = draw(rng, precursor.factor)

@@ -1,16 +1,16 @@
 """Calls between services, and the call plans that request classes walk.
 
-A plan is a list of steps. `holding` and `on_miss` nest: a worker is held during what is under `holding`.
+A plan is a list of steps. `holding` and `on_miss` contain steps: a worker is held during the steps under `holding`.
 
 | step | meaning |
 |---|---|
 | `call: POOL` (+ `holding: [...]`) | wait for a worker, be served, hold the worker through the nested steps, leave |
 | `query: CALL` | call a database, vector index or LLM endpoint under the policy named CALL |
-| `compute: {mean_s, cv}` | work on the CPU of the pool that is held |
-| `lookup: CACHE` (+ `on_miss: [...]`) | look the user's key up; a miss walks the nested steps |
+| `compute: {mean_s, cv}` | work on the CPU of the pool whose worker is held |
+| `lookup: CACHE` (+ `on_miss: [...]`) | look up the user's key; after a miss, do the nested steps |
 | `fill: CACHE` | write the answer to the cache |
-| either with `key: item` | the same with the key of the request's item instead of its user's |
-| `invalidate: CACHE` | the entries that a new item touches become invalid |
+| `lookup` or `fill` with `key: item` | the same with the key of the request's item |
+| `invalidate: CACHE` | invalidate the entries that a new item affects |
 | `emit: CONSUMER` | hand an event to an asynchronous consumer; takes no time |
 """
 
@@ -28,7 +28,7 @@ class Breaker(Frozen):
     """A count-based circuit breaker with resilience4j's semantics and names.
 
     `threshold_fraction` is both the failure-rate and the slow-call-rate threshold; 1 or null is off.
-    Defaults: resilience4j's CircuitBreakerConfig, but for `slow_call_s` (theirs, 60 s, never acts here).
+    The defaults are those of resilience4j's CircuitBreakerConfig.
     """
 
     threshold_fraction: Annotated[Fraction, Field(gt=0)] | None = None
@@ -42,16 +42,22 @@ class Breaker(Frozen):
 class CallPolicy(Frozen):
     """How one service calls another: timeout, attempts with backoff, breaker, fallback.
 
-    Attempt k that failed is followed by a wait of `backoff_base_s` · 2^k · U(`backoff_jitter`), or the 429's
-    retry-after if that is longer. The neediest share `ask_fraction` of the users makes the call at all, the others
-    take the fallback; of those who ask, the least needy share `fallback_fraction` takes the fallback as soon as an
-    attempt has failed; a call refused by the breaker takes the fallback, or else `exhausted_quality`; one whose
-    attempts are used up takes `exhausted_quality`. A quality of null where one is needed fails the request. The
-    fallback's loss of quality grows with the user's need, from 1 - `fallback_spread` to 1 + `fallback_spread` times
-    the mean, that of `fallback_quality`. Retries may be bounded by a budget (Finagle's): every request pays in
-    `retry_budget_fraction` of a retry, and a retry takes one out. Of those who are not asked and take the fallback,
-    and of those who ask and get less than a full answer, the neediest share `defer_fraction` has its cache entry
-    enriched later, through the queue `deferred`. A `cacheable` query may be answered from a vector index's query cache.
+    Each user has an `llm_benefit`: how much the user benefits from a full answer of the LLM.
+
+    * Backoff: after failed attempt k the call waits `backoff_base_s` · 2^k · U(`backoff_jitter`), or the 429's
+      retry-after if that is longer.
+    * `ask_fraction`: the share of users who make the call, those with the highest benefit. The others take the
+      fallback.
+    * `fallback_fraction`: of the users who make the call, this share, those with the lowest benefit, takes the fallback
+      as soon as an attempt has failed.
+    * A call that the breaker refuses takes the fallback, or else `exhausted_quality`. A call whose attempts are used up
+      takes `exhausted_quality`. Where the quality that is needed is null, the request fails.
+    * `fallback_spread`: the fallback's loss of quality grows with the user's benefit, from 1 - `fallback_spread` to
+      1 + `fallback_spread` times the mean loss, 1 - `fallback_quality`.
+    * Retry budget (Finagle's): every request adds `retry_budget_fraction` of a retry, and a retry takes one.
+    * `defer_fraction`: of the users with a degraded answer, this share, those with the highest benefit, gets its cache
+      entry enriched later, through the queue `deferred`.
+    * `cacheable`: the query may be answered from the query cache of a vector index.
     """
 
     to: Text
@@ -151,10 +157,10 @@ LookupStep.model_rebuild()
 
 
 class RequestClass(Frozen):
-    """A kind of request: how often it comes at normal load, and the plan it walks.
+    """A kind of request: its rate at normal load, and its plan.
 
-    An interactive request has a user (a key, a priority, a deadline, retries) and holds a worker of `entry` from
-    admission to answer or deadline. A background request has none of these.
+    An interactive request has a user (a key, a priority, a deadline, retries) and holds a worker of the entry pool from
+    admission to its answer or deadline. A background request has none of these.
     """
 
     kind: Literal["interactive", "background"]
@@ -163,17 +169,20 @@ class RequestClass(Frozen):
 
 
 class Users(Frozen):
-    """Who asks: popularity and sessions of users, and what they do when the answer does not come.
+    """The users: how popular each is, how they return, and how they retry after a failure.
 
-    A share `return_fraction` of interactive requests comes from a user who sent one a gap of exp(`return_gap_s`)
-    earlier (looked up within `lookback_s`); the rest are drawn by popularity, p(k) ∝ ∫ x^-`popularity_exponent`. The
-    item that a request is about is drawn likewise from `num_items`, with `item_exponent`.
+    A share `return_fraction` of interactive requests comes from a user who sent one exp(`return_gap_s`) earlier,
+    searched within `lookback_s`. The users of the others are drawn by popularity, p(k) ∝ ∫ x^-`popularity_exponent`.
+    The item of a request is drawn in the same way from `num_items`, with `item_exponent`.
 
-    A share `retry_fraction` tries again after a failure, `max_retries` times at most, when it has thought: for
-    exp(`think_time_s`), or with the law full_jitter for U(0, 1) · min(`think_cap_s`, `think_time_s` · 2^k) after try k
-    (AWS Architecture Blog, "Exponential Backoff And Jitter"; 0 is at once with either). Two protections that all users'
-    clients share, off unless given: a retry budget (Finagle's), into which every first attempt pays
-    `retry_budget_fraction` of a retry, up to `retry_budget_cap`; and a circuit `breaker` on their attempts.
+    After a failure a share `retry_fraction` of the users tries again, at most `max_retries` times. The think time
+    before the next try has the distribution `think_time_distribution`: exp(`think_time_s`), or with full_jitter U(0, 1)
+    · min(`think_cap_s`, `think_time_s` · 2^k) after try k (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    With `think_time_s` 0 it is 0.
+
+    All users' clients share two protections, which are off by default: a retry budget (Finagle's), to which every first
+    attempt adds `retry_budget_fraction` of a retry, up to `retry_budget_cap`; and a circuit `breaker` on their
+    attempts.
     """
 
     num_users: Annotated[Count, Field(le=10**9)]

@@ -1,14 +1,14 @@
-"""The same system, so many times as large: what grows with the number of users does, everything else stays.
+"""A system scaled by a whole factor: what depends on the number of users is multiplied, everything else stays.
 
-A field of a system is *extensive* where twice the users need twice of it (workers, connections, queue limits, quota,
-memory, a knee in queries in flight, a breaker's window in calls), and *intensive* where they do not (times, shares,
-thresholds, prices per unit). Replicas stay as many and become larger: what a replica has and costs is extensive, so the
-controls of replicas keep their ranges, and those of extensive parameters are widened. `EXTENSIVE`, `INVERSE` and
-`INTENSIVE` list every field; a test holds them to the classes.
+A field of a system is *extensive* if twice the users need twice of it: workers, connections, queue limits, quota,
+memory, a knee in queries in flight, a breaker's window in calls. It is *intensive* if they do not: times, shares,
+thresholds, prices per unit. The number of replicas stays, and each replica becomes larger: what a replica has and costs
+is extensive. So the controls of replicas keep their ranges, and those of extensive parameters are multiplied.
+`EXTENSIVE`, `INVERSE` and `INTENSIVE` list every field; a test compares them with the classes.
 
-Two things do not scale. The catalogue (`num_items`) is one and the same for all users: asked for by more of them, its
-items are found in the cache a little more often. And queues of a large system are calmer: the same utilisation comes
-with relatively smaller swings, so that waits are shorter. At normal load, where few wait, neither shows much.
+Two things do not scale exactly. First, the catalogue (`num_items`) is the same for all users: more users ask for the
+same items, so the cache hits a little more often. Second, the queues of a large system fluctuate less at the same
+utilisation, so waits are shorter. At normal load, where few requests wait, both effects are small.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ EXTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
         "queue_limit",
         "cpu_pressure_queue",  # the queue at which work takes 1 + cpu_pressure times as long
         "rate_limit_rps",
-        "price_per_replica_hour",  # of a replica that is so many times as large
+        "price_per_replica_hour",  # of one replica, which is `factor` times as large
     ),
     Database: ("connections", "queue_limit", "price_per_replica_hour"),
-    VectorIndex: ("knee_in_flight", "query_slots"),
+    VectorIndex: ("knee_in_flight", "query_entries"),
     LlmEndpoint: ("quota_per_minute", "burst"),
     Cache: ("memory_entries", "invalidation_rate_keys_per_s"),
     Consumer: ("queue_limit", "batch_size"),
@@ -54,7 +54,7 @@ EXTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
 }
 """Multiplied by the factor; what is null (off) stays null."""
 INVERSE: Final[dict[type[Frozen], tuple[str, ...]]] = {VectorIndex: ("latency_per_query_s",)}
-"""Divided by the factor: an effect of each of the queries in flight, of which there are so many more."""
+"""Divided by the factor: an effect of each query in flight, and there are `factor` times as many queries."""
 INTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
     WorkerPool: (
         "kind", "replicas", "service_time", "discipline", "cpu_pressure", "startup_delay_s", "removal_hold_s",
@@ -69,7 +69,7 @@ INTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
         "kind", "floor_latency_s", "tail", "rejection_time_s", "retry_after_s", "interactive_reserve_fraction",
         "premium_reserve_fraction", "background_share_fraction", "token_latency",
     ),
-    # an item touches so many keys, and so many more items come
+    # `keys_per_item` stays: there are more items, and each affects as many keys
     Cache: (
         "kind", "lookup_time", "ttl_s", "ttl_jitter_fraction", "keys_per_item", "eviction_samples",
         "price_per_1000_entries_hour",
@@ -94,15 +94,15 @@ INTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
         "llm_price_per_request",
     ),
 }  # fmt: skip
-"""Kept; parts of a system that are made of further fields (`services`, `breaker`, …) are scaled within."""
+"""Kept. Fields that have fields of their own (`services`, `breaker`, …) are scaled inside."""
 EXTENSIVE_PARAMETERS: Final = frozenset(name for names in EXTENSIVE.values() for name in names)
-"""Of controls too: those that set one of these have their range multiplied."""
+"""A control that sets one of these has its range multiplied too."""
 
 Part = TypeVar("Part", bound=Frozen)
 
 
 def scaled(system: System, factor: int) -> System:
-    """`system` with `factor` times the users and everything that they need.
+    """`system` with `factor` times the users and the resources that they need.
 
     Raises:
         ConfigError: the factor is not a whole number from 1.
@@ -138,5 +138,5 @@ def _scaled_control(control: Control, factor: int) -> Control:
 
 
 def _with(part: Part, **changes: Any) -> Part:
-    """`part` with changed fields, checked anew."""
+    """`part` with changed fields, checked again."""
     return type(part)(**{**dict(part), **changes})

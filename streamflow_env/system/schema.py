@@ -1,8 +1,8 @@
-"""How YAML becomes frozen, validated objects, and how what is wrong with it is said.
+"""How YAML becomes frozen, validated objects, and how errors in it are reported.
 
-Every configuration class of the project derives from `Frozen`: unknown keys, wrong types and values out of range are
-errors, nothing is coerced, nothing can be changed afterwards. `load` turns pydantic's report into one `ConfigError`
-that names file, key, value and what is allowed.
+Every configuration class derives from `Frozen`. Unknown keys, wrong types and values out of range are errors. Nothing
+is coerced, and nothing can be changed afterwards. `load` turns pydantic's report into one `ConfigError` that names the
+file, the key, the value and what is allowed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Kinds of service: what a system can be built of. All are plain data; the engines give them their meaning.
+"""The kinds of service, as plain data. The engines simulate them.
 
-Sources of the numbers are in the YAML file that gives them. Durations are in seconds, rates per second unless the
-name says otherwise, shares in [0, 1].
+The YAML file that gives a number gives its source. Durations are in seconds, shares in [0, 1]. Rates are per second
+unless the name says otherwise.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ class Duration(Frozen):
 
 
 class WorkerPool(Frozen):
-    """Replicas × workers behind one queue. A worker is held while it waits for the calls below it.
+    """Replicas × workers behind one queue. A worker is held while it waits for the calls that it makes.
 
-    The queue is FIFO, or with the `discipline` premium_first nonpreemptive with two priorities: premium users, and
-    behind them all others, each of the two in order of arrival.
-    With `cores_per_replica` the pool has a CPU of its own beside its workers: a FIFO queue for ready replicas ×
-    cores. `cpu_pressure` p makes CPU work take (1 + p · queue length / `cpu_pressure_queue`) times as long.
-    A request that has waited `waiting_limit_s` for a worker is shed (null: it waits as long as its user does). The
-    pool at which requests enter may admit `rate_limit_rps` of them (null: all), keeping `admission_reserve_fraction`
-    of one second's worth for premium users, so that standard ones are shed first.
+    * Queue: FIFO, or nonpreemptive with two priorities (`discipline` premium_first). Premium users come before all
+      others; within a priority the order is that of arrival.
+    * CPU: with `cores_per_replica` above 0 the pool has a FIFO queue for ready replicas × cores, besides its workers.
+      With `cpu_pressure` p, CPU work takes (1 + p · queue length / `cpu_pressure_queue`) times as long.
+    * Waiting limit: a request that has waited `waiting_limit_s` for a worker is shed. With null it waits as long as its
+      user does.
+    * Admission, at the entry pool only: it admits `rate_limit_rps` requests per second (null: all). It reserves
+      `admission_reserve_fraction` of one second's admissions for premium users, so that standard users are shed first.
     """
 
     kind: Literal["worker_pool"]
@@ -57,11 +58,11 @@ class WorkerPool(Frozen):
 
 
 class Database(Frozen):
-    """A pool of connections; a query waits in FIFO order for one and holds it for its service time.
+    """A pool of connections. A query waits in FIFO order for one and holds it for its service time.
 
-    Each of `read_replicas` adds `connections` to those of the primary, starts up and drains like a pool's replica, and
-    is behind by `replication_lag_s` (times the slowdown): a read of it is stale if its record, written every
-    `write_gap_s` on average, was written within the lag.
+    Each of `read_replicas` adds `connections` to those of the primary. It starts up and drains like a pool's replica.
+    Its data lag by `replication_lag_s` (times the slowdown). A read of it is stale if its record was written within the
+    lag; a record is written every `write_gap_s` on average.
     """
 
     kind: Literal["database"]
@@ -77,12 +78,13 @@ class Database(Frozen):
 
 
 class VectorIndex(Frozen):
-    """Latency grows with queries in flight: base + (saturated - base) · x²/(1 + x²), x = in flight / knee.
+    """Its latency grows with the queries in flight: base + (saturated - base) · x²/(1 + x²), x = in flight / knee.
 
-    `latency_per_query_s` adds so much for each of them, without bound (Brooker's linear model of coordination).
+    `latency_per_query_s` is added for each query in flight, without bound (Brooker's linear model of coordination).
 
-    With `query_ttl_s` above 0, results of cacheable queries are kept so long, by item, in `query_slots` slots (an item
-    has one slot and takes it from whoever holds it), and a repeated query is answered after `cached_latency_s`.
+    With `query_ttl_s` above 0 there is a query cache. It keeps the results of cacheable queries for so long, by item,
+    in `query_entries` entries, and answers a repeated query after `cached_latency_s`. Each item has one possible entry;
+    a new result replaces that of another item there.
     """
 
     kind: Literal["vector_index"]
@@ -92,7 +94,7 @@ class VectorIndex(Frozen):
     cv: NonNegative = 0.0
     latency_per_query_s: NonNegative = 0.0
     query_ttl_s: NonNegative = 0.0
-    query_slots: Annotated[Count, Field(le=10_000_000)] = 1
+    query_entries: Annotated[Count, Field(le=10_000_000)] = 1
     cached_latency_s: NonNegative = 0.0
 
     @model_validator(mode="after")
@@ -107,10 +109,10 @@ class VectorIndex(Frozen):
 class LlmEndpoint(Frozen):
     """A token bucket in front of a heavy-tailed latency: `floor_latency_s` plus a random `tail`, or `token_latency`.
 
-    A request finds a token or a 429 after `rejection_time_s`. Tokens are kept back by trunk reservation: an ingest
-    request may take one only above `interactive_reserve_fraction` of the burst, a standard user's only above
-    `premium_reserve_fraction` of it. A part `background_share_fraction` of quota and burst is kept for ingest and
-    for deferred asks, which may take of the rest too.
+    A request takes a token, or gets a 429 after `rejection_time_s`. Some tokens are reserved (trunk reservation): an
+    ingest request takes one only while more than `interactive_reserve_fraction` of the burst is left, a standard user's
+    request only while more than `premium_reserve_fraction` is. A share `background_share_fraction` of quota and burst
+    is for ingest and deferred asks alone; these may take from the rest too.
     """
 
     kind: Literal["llm_endpoint"]
@@ -129,9 +131,9 @@ class LlmEndpoint(Frozen):
 class Cache(Frozen):
     """Entries by key (a user, or an item) with a jittered TTL, in bounded memory.
 
-    Where there is no room for a new entry, one of `eviction_samples` sampled ones gives way: an expired one, or else
-    the one least recently used (Redis: maxmemory-samples). A bulk invalidation sweeps the users' keys at a rate;
-    `invalidation_rate_keys_per_s` = null invalidates all at once.
+    Where there is no room for a new entry, one of `eviction_samples` sampled entries is evicted: an expired one, or
+    else the least recently used (Redis: maxmemory-samples). A bulk invalidation sweeps the users' keys at
+    `invalidation_rate_keys_per_s`; with null it invalidates all at once.
     """
 
     kind: Literal["cache"]
@@ -146,7 +148,7 @@ class Cache(Frozen):
 
 
 class Consumer(Frozen):
-    """An asynchronous consumer: a bounded queue of events served in batches, one batch at a time; overflow is lost."""
+    """An asynchronous consumer: a bounded queue of events, served one batch at a time. Events beyond it are lost."""
 
     kind: Literal["consumer"]
     queue_limit: Count
@@ -155,9 +157,10 @@ class Consumer(Frozen):
 
 
 class DeferredQueue(Frozen):
-    """Asks that nobody waits for: entries written with a fallback, to be enriched when the LLM endpoint `to` has time.
+    """LLM requests that no user waits for: they enrich cache entries that were written with a fallback.
 
-    Every `poll_s` the first of the queue are asked, as background requests, while tokens and `workers` are left.
+    Every `poll_s` the first requests of the queue are sent to the LLM endpoint `to`, as background requests, as long as
+    there are tokens and free `workers`.
     """
 
     kind: Literal["deferred_queue"]

@@ -29,13 +29,13 @@ from streamflow_env.system.schema import Frozen, NonNegative, Positive, Text, lo
 from streamflow_env.system.services import Database, DeferredQueue, Service, WorkerPool
 
 MAX_HELD = 4
-"""How many workers, the entry's aside, one request may hold at once."""
+"""How many workers one request may hold at once, that of the entry pool not counted."""
 ENTRY_PARAMETERS = frozenset({"rate_limit_rps", "admission_reserve_fraction"})
-"""What can be set of the pool alone at which requests enter."""
+"""Parameters that only the entry pool has."""
 
 
 class Sla(Frozen):
-    """An answer within `target_s` meets the SLA; lateness is graded from there to 1 at `worst_s`."""
+    """An answer within `target_s` meets the SLA. Lateness grows from 0 at `target_s` to 1 at `worst_s`."""
 
     target_s: Positive
     worst_s: Positive
@@ -50,8 +50,8 @@ class Sla(Frozen):
 class System(Frozen):
     """Everything that is simulated, as data.
 
-    The quality of an answer is 1 unless calls of its plan took fallbacks: then the fallbacks' qualities multiply.
-    `llm_price_per_request` and the pools' prices are in the same arbitrary currency.
+    The quality of an answer is the product of the qualities of its plan's calls: 1 for a full answer, less for a
+    fallback. `llm_price_per_request` and the prices of services are in the same arbitrary currency.
     """
 
     name: Text
@@ -156,9 +156,9 @@ class System(Frozen):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"controls: name {name!r} is given twice")
-        levers = [(control.of, control.parameter) for control in self.controls]
-        for of, parameter in levers:
-            if levers.count((of, parameter)) > 1:
+        settings = [(control.of, control.parameter) for control in self.controls]
+        for of, parameter in settings:
+            if settings.count((of, parameter)) > 1:
                 raise ValueError(f"controls: {parameter} of {of!r} is set by two controls, must be set by one")
         for index, control in enumerate(self.controls):
             where = f"controls[{index}] ({control.name})"
@@ -185,7 +185,7 @@ class System(Frozen):
                     raise ValueError(f"{where}.of = {control.of!r}: must be users.entry, {self.users.entry!r}")
             value = self._found(control)
             if not control.low <= value <= control.high:
-                raise ValueError(f"{where}: as found it is {value}, must be in [{control.low}, {control.high}]")
+                raise ValueError(f"{where}: the default {value} must be in [{control.low}, {control.high}]")
 
     def _is_cached(self, index: str) -> bool:
         return any(policy.cacheable and policy.to == index for policy in self.calls.values())
@@ -212,12 +212,12 @@ class System(Frozen):
         if value is not None:
             return float(value)
         if not control.off_at_high:
-            raise ValueError(f"controls ({control.name}): as found it is off, so off_at_high must be true")
+            raise ValueError(f"controls ({control.name}): it is off by default, so off_at_high must be true")
         return control.high
 
     @cached_property
     def control_table(self) -> ControlTable:
-        """The controls with their as-found values, which are read off the services and calls themselves."""
+        """The controls with their default values, which are those of the services and calls."""
         return ControlTable(self.controls, np.array([self._found(control) for control in self.controls]))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""An LLM's latency out of the token counts of recorded requests, read from a CSV file."""
+"""The latency of an LLM, computed from the token counts of recorded requests in a CSV file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MAX_LATENCIES: Final = 4096
 
 
 class TokenLatency(Frozen):
-    """An LLM's latency out of the token counts of recorded requests: `base_s` plus so much a token.
+    """The latency of an LLM from recorded requests: `base_s` plus a time per input token and per output token.
 
-    `trace` is a CSV file with a header (a path, relative ones from the working directory) whose columns
+    `trace` is the path of a CSV file with a header; a relative path starts at the working directory. Its columns
     `input_column` and `output_column` hold whole numbers of tokens. Every latency is drawn from its rows.
     """
 
@@ -33,7 +33,7 @@ class TokenLatency(Frozen):
 
     @cached_property
     def latencies_ns(self) -> tuple[int, ...]:
-        """The latency of each row, ascending; of more than `MAX_LATENCIES` rows, as many at even ranks."""
+        """The latencies of the rows in ns, ascending. Of more than `MAX_LATENCIES` rows, that many at even ranks."""
         counts = read_token_counts(self.trace, self.input_column, self.output_column)
         seconds = self.base_s + counts @ np.array([self.seconds_per_input_token, self.seconds_per_output_token])
         ordered = np.sort(np.floor(seconds * 1e9 + 0.5).astype(np.int64))
@@ -52,7 +52,7 @@ def read_token_counts(path: str | Path, input_column: str, output_column: str) -
     """Input and output tokens of each row, shape (num_rows, 2).
 
     Raises:
-        ValueError: the file cannot be read, lacks a column, or holds what is not a whole number from 0; names the line.
+        ValueError: the file cannot be read, lacks a column, or has a value that is not a whole number; names the line.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:

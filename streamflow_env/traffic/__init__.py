@@ -1,4 +1,4 @@
-"""How many users come when: rate curves and recorded traces, as multiples of the system's normal load."""
+"""The users' load over an episode: rate curves and recorded traces, as multiples of the system's normal load."""
 
 from typing import Annotated
 

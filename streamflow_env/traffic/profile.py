@@ -56,10 +56,10 @@ class Swing(Frozen):
 
 
 class Surge(Frozen):
-    """An unannounced rush: in `rise_s` the level grows to `factor` times itself, holds `duration_s`, falls in `fall_s`.
+    """An unannounced peak: the level rises within `rise_s` to `factor` times, stays for `duration_s`, falls in
+    `fall_s`.
 
-    How large it gets is uncertain: the excess over 1 is `factor` - 1, times `noise`. It takes place with
-    probability `chance`.
+    Its height is uncertain: the excess over 1 is (`factor` - 1) · `noise`. It happens with probability `chance`.
     """
 
     factor: PositiveRange
@@ -115,7 +115,7 @@ class CurvedTraffic(Frozen):
 class Ramp(Frozen):
     """From `start_s` on, over `duration_s`, the level goes linearly to `level` and stays.
 
-    A ramp waits for the one before it: where ranges let them overlap, it starts when that one has ended.
+    Ramps do not overlap: where the ranges would let them, a ramp starts when the one before it has ended.
     """
 
     start_s: NonNegativeRange
@@ -150,7 +150,7 @@ class DailyPoint(Frozen):
 
 
 class DailyTraffic(CurvedTraffic):
-    """A curve over the day, repeated every 24 hours, linear between its points; the whole times `scale`."""
+    """A curve over the day, linear between its points and repeated every 24 hours, times `scale`."""
 
     kind: Literal["daily"]
     start_hour: HourRange

@@ -1,4 +1,4 @@
-"""Recorded traffic as a file: a CSV of counts or of single events, read into requests per interval."""
+"""Reads recorded traffic: a CSV file of counts or of single events becomes requests per interval."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.traffic.profile import Array
 
 INTERVAL_TOLERANCE: Final = 1e-3
-"""By what share of the interval a row's time may be off; recorded times are sometimes rounded."""
+"""The share of the interval by which the time of a row may differ; recorded times are sometimes rounded."""
 EVENT_BIN_S: Final = 5.0
-"""Single events are counted into bins of so many seconds, unless told otherwise; a bin of the simulation."""
+"""Default length of the bins that single events are counted into: a bin of the simulation."""
 MAX_EVENT_BINS: Final = 10_000_000
-"""Events further apart than this many bins (19 months of 5 s) are taken for a wrong time."""
+"""Events further apart than this many bins (19 months of 5 s) are an error: one must have a wrong time."""
 Rows = list[tuple[int, list[str]]]
 """(line number in the file, cells)."""
 
@@ -49,12 +49,12 @@ class Trace:
         return float(np.median(self.counts))
 
     def counts_in(self, middles_s: Array, width_s: float) -> Array:
-        """Requests in bins of `width_s` around `middles_s`, seconds after the first row; bins that tile the trace add
-        up to its total.
+        """Requests in bins of `width_s` around `middles_s`, in seconds after the first row. The shape is theirs.
 
-        Rows no longer than a bin are shared out evenly. In longer ones the rate is linear between their middles: that
-        moves an eighth of a row's curvature, (before - 2 · itself + after) / 8, between neighbours. Before and after
-        the trace the rate is that of the first and last row.
+        Bins that cover the trace without overlap sum to its total. Within rows that are no longer than a bin the rate
+        is constant. In longer rows it is linear between the middles of rows: that moves an eighth of a row's curvature,
+        (before - 2 · itself + after) / 8, between neighbours. Before and after the trace the rate is that of the first
+        and last row.
         """
         in_steps = self.interval_s <= width_s
         until = self._steps_until if in_steps else self._lines_until
@@ -103,7 +103,7 @@ def read_trace(path: str | Path, event_bin_s: float | None = None) -> Trace:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank. What is no UTF-8 is kept, escaped, for the error that names its line."""
+    """The rows that are not blank. Bytes that are not UTF-8 are kept, escaped, for the error that names the line."""
     line = 0
     try:
         with _open(path) as file:

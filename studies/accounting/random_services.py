@@ -85,7 +85,7 @@ def vector_index(rng: random.Random) -> Data:
         "cv": some(rng, 0.1, 3.0, 0.0),
         "latency_per_query_s": some(rng, 0.001, 0.1, 0.0, 0.0),
         "query_ttl_s": some(rng, 0.1, 30.0, 0.0),
-        "query_slots": rng.choice([1, 3, 100]),
+        "query_entries": rng.choice([1, 3, 100]),
         "cached_latency_s": some(rng, 0.001, 0.1, 0.0),
     }
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.engines.telemetry import CALL, CALL_FIELDS, CLASS, CLASS_FIELDS, Telemetry
-from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
+from studies.accounting.balance import accounting_errors
 from studies.accounting.invariants import RULES
 from studies.accounting.settings import Facts, Quotas, Settings
 from studies.accounting.view import View

@@ -21,11 +21,11 @@ from streamflow_env.engines.draws import arrivals
 from streamflow_env.engines.draws.arrivals import SECOND_NS
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.engines.warm_start import warm_state
-from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.episode import Change, Episode
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
 from streamflow_env.system import load_system
+from studies.accounting.balance import accounting_errors
 from studies.equivalence.comparison import actions
 from tests.engines.test_other_system import TEXTS, episode_of
 

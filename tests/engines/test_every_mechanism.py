@@ -47,7 +47,7 @@ services:
      startup_delay_s: 1.0, removal_hold_s: 3.0, replication_lag_s: 0.5, write_gap_s: 2.0}
   map:
     {kind: vector_index, base_latency_s: 0.02, saturated_latency_s: 0.4, knee_in_flight: 4.0, cv: 0.5, query_ttl_s: 1.0,
-     query_slots: 7, cached_latency_s: 0.002}
+     query_entries: 7, cached_latency_s: 0.002}
   oracle:
     {kind: llm_endpoint, quota_per_minute: 700, burst: 5, floor_latency_s: 0.02, tail: {mean_s: 0.05, cv: 1.0},
      rejection_time_s: 0.01, retry_after_s: 0.02, background_share_fraction: 0.3}

@@ -22,7 +22,7 @@ def with_index(*, timeout_s: float | None = None, cacheable: bool = True, num_it
     interval_s = more.pop("interval_s", 1.0)
     index = {
         "kind": "vector_index", "base_latency_s": 0.1, "saturated_latency_s": 0.1, "knee_in_flight": 1.0,
-        "query_ttl_s": 1.0, "query_slots": 8, "cached_latency_s": 0.04, **more,
+        "query_ttl_s": 1.0, "query_entries": 8, "cached_latency_s": 0.04, **more,
     }  # fmt: skip
     find = {"to": "index", "cacheable": cacheable, "timeout_s": timeout_s, "exhausted_quality": 0.5}
     calls = {"find": find, "never_made": {"to": "index", "cacheable": True}}
@@ -146,7 +146,7 @@ def test_a_ttl_of_nothing_forgets_no_result(engine: str) -> None:
 @pytest.mark.parametrize(("slots", "hits"), [(1, 1), (2, 2)])
 def test_an_item_takes_its_slot_from_whoever_holds_it(engine: str, slots: int, hits: int) -> None:
     """Items 0, 1, 1, 0: with one slot for both, the last finds the other's result."""
-    system = with_index(query_slots=slots, query_ttl_s=100.0, num_items=2, interval_s=10.0)
+    system = with_index(query_entries=slots, query_ttl_s=100.0, num_items=2, interval_s=10.0)
     episode, _ = spread(system, 4, 150, where=items_are("abba"))
 
     result = run(engine, system, episode)
@@ -156,7 +156,7 @@ def test_an_item_takes_its_slot_from_whoever_holds_it(engine: str, slots: int, h
 
 def test_the_slot_of_an_item_is_its_number_modulo_the_slots(engine: str) -> None:
     """Items 0 and 2 share one of two slots, and 1 has the other."""
-    system = with_index(query_slots=2, query_ttl_s=100.0, num_items=3, interval_s=20.0)
+    system = with_index(query_entries=2, query_ttl_s=100.0, num_items=3, interval_s=20.0)
     wanted: Wanted = lambda drawn: [drawn.item(request) for request in range(5)] == [0, 1, 2, 1, 0]  # noqa: E731
     episode, sent = spread(system, 5, 150, where=wanted)
 

@@ -10,9 +10,9 @@ import pytest
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.compiled import CompiledEngine, loop
 from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, SERVICE_FIELDS, Telemetry
-from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
+from studies.accounting.balance import accounting_errors
 
 LIBRARY = """
 name: library
@@ -88,7 +88,7 @@ users:
 services:
   map:
     {kind: vector_index, base_latency_s: 0.03, saturated_latency_s: 0.6, knee_in_flight: 3.0, cv: 0.5,
-     query_ttl_s: 1.0, query_slots: 5, cached_latency_s: 0.01}
+     query_ttl_s: 1.0, query_entries: 5, cached_latency_s: 0.01}
   ledger:
     {kind: database, connections: 2, queue_limit: 4, service_time: {mean_s: 0.03, cv: 1.0}, read_replicas: 1,
      startup_delay_s: 4.0, removal_hold_s: 3.0, replication_lag_s: 0.5, write_gap_s: 3.0}

@@ -22,7 +22,7 @@ NS = 10**9
 
 
 def empty_telemetry(system: System) -> Telemetry:
-    """An interval in which nothing happened, under the as-found controls, replicas and memory."""
+    """An interval in which nothing happened, under the default controls, replicas and memory."""
     interval_ns = round(system.control_interval_s * NS)
     services = np.zeros(len(system.services), SERVICE)
     for row, service in enumerate(system.services.values()):

@@ -16,13 +16,13 @@ from gymnasium.error import ResetNeeded
 
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.environment import env as env_module
-from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import load_system
+from studies.accounting.balance import accounting_errors
 from tests.environment.fake import FakeEngine
 
 SYSTEM = load_system()
@@ -155,7 +155,7 @@ def test_actions_beyond_the_box_are_clipped(fake: StreamFlowEnv) -> None:
     assert fake.observation_space.contains(observation)
 
 
-def test_the_as_found_action_leaves_everything_do_nothing(fake: StreamFlowEnv) -> None:
+def test_the_default_action_is_the_default_configuration(fake: StreamFlowEnv) -> None:
     assert fake.default_action.dtype == np.float32
     with pytest.raises(ValueError, match="read-only"):
         fake.default_action[0] = 1.0

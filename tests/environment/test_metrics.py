@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines.telemetry import PREMIUM, STANDARD, Telemetry, percentile_s
-from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.environment.metrics import MetricTable, accumulate, interval_metrics
 from streamflow_env.environment.readings import once_per_system
 from streamflow_env.episode import Episode
 from streamflow_env.system import Cache, Database, System, WorkerPool, load_system
+from studies.accounting.balance import accounting_errors
 from tests.environment.fake import FakeEngine, empty_telemetry
 
 SYSTEM = load_system()

@@ -107,7 +107,7 @@ def test_backlog_is_background_in_flight() -> None:
     assert terms(telemetry)["ingest_backlog"] == pytest.approx(-0.5)
 
 
-def test_replicas_are_priced_against_the_as_found_fleet() -> None:
+def test_replicas_are_priced_against_the_default_fleet() -> None:
     telemetry = empty_telemetry(SYSTEM)
     telemetry.services["replica_ns"] *= 3
     assert terms(telemetry)["replicas"] == pytest.approx(-3.0)
@@ -120,7 +120,7 @@ def test_read_replicas_are_replicas() -> None:
     assert terms(telemetry)["replicas"] == pytest.approx(-1.0 - 2 * database.price_per_replica_hour / FLEET)
 
 
-def test_memory_is_priced_against_the_as_found_fleet() -> None:
+def test_memory_is_priced_against_the_default_fleet() -> None:
     telemetry = empty_telemetry(SYSTEM)
     telemetry.services["memory_ns"] *= 3
     assert terms(telemetry)["memory"] == pytest.approx(-3.0 * MEMORY / FLEET)
@@ -157,7 +157,7 @@ def test_results_of_queries_and_cached_answers_age_in_terms_of_their_own() -> No
 
 
 def test_a_currency_unit_weighs_about_the_same_in_every_term() -> None:
-    """The as-found fleet is what a whole `replicas` or `memory` costs, and the full quota a whole `llm`."""
+    """The default fleet is what a whole `replicas` or `memory` costs, and the full quota a whole `llm`."""
     weights = load_reward()
     quota_price = QUOTA / SYSTEM.control_interval_s * 3600 * SYSTEM.llm_price_per_request
     assert weights.llm / quota_price == pytest.approx(weights.replicas / FLEET, rel=0.06)

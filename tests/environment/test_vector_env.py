@@ -48,7 +48,7 @@ def make_sync(mode: AutoresetMode, num_envs: int = NUM, **arguments: Any) -> Syn
 
 
 def actions(step: int, num_envs: int = NUM) -> NDArray[np.float32]:
-    """Random settings beyond the box too, as found now and then."""
+    """Random actions, some beyond the box, and now and then the default action."""
     drawn = np.random.default_rng(step).uniform(-1.2, 1.2, (num_envs, len(SYSTEM.control_table)))
     found = SYSTEM.control_table.action(SYSTEM.control_table.default)
     return np.where(step % 3 == 0, found, drawn).astype(np.float32)

@@ -176,9 +176,9 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
         [("classes.feed", GONE), ("classes.title", GONE)],
         ["classes", "at least one", "interactive"],
     ),
-    "as found out of the range": (
+    "default out of the range": (
         [(f"controls.{control('auth_replicas')}.low", 6)],
-        ["auth_replicas", "as found", "5.0", "[6.0, 20.0]"],
+        ["auth_replicas", "default 5.0", "[6.0, 20.0]"],
     ),
 }  # fmt: skip
 

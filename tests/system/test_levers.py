@@ -30,9 +30,9 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
         [("services.gateway.waiting_limit_s", 0.0)],
         ["services.gateway", "waiting_limit_s = 0.0", "greater than 0"],
     ),
-    "as found off, but never off": (
+    "off by default, but never off": (
         [(f"controls.{control('gateway_waiting_limit')}.off_at_high", False)],
-        ["gateway_waiting_limit", "as found it is off", "off_at_high must be true"],
+        ["gateway_waiting_limit", "off by default", "off_at_high must be true"],
     ),
     "cacheable database": (
         [("calls.profile_query.cacheable", True)],
@@ -118,8 +118,8 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
         ["controls", "low -1.0", "query_ttl_s", "at least 0"],
     ),
     "query cache without slots": (
-        [("services.vector_db.query_slots", 0)],
-        ["services.vector_db", "query_slots = 0", "greater than or equal to 1"],
+        [("services.vector_db.query_entries", 0)],
+        ["services.vector_db", "query_entries = 0", "greater than or equal to 1"],
     ),
     "TTL that is off": (
         [(f"controls.{control('cache_ttl')}.off_at_high", True)],

@@ -1,1 +1,8 @@
-"""What can be run from a shell: `streamflow-train` and `streamflow-evaluate`; in a checkout also from `scripts`."""
+"""The commands `streamflow-train`, `streamflow-evaluate` and `streamflow-compare`; in a checkout also in `scripts`.
+
+They need the extras `train` and `plots`. Without these, importing one raises `MissingExtraError`.
+"""
+
+from streamflow_agents.extras import require_extras
+
+require_extras("train", "plots")

@@ -25,10 +25,10 @@ def lay_out_vector_index(record: Any, index: VectorIndex, memory: Memory) -> Non
     record["span_s"] = index.saturated_latency_s - index.base_latency_s
     record["knee"] = index.knee_in_flight
     record["per_query_s"] = index.latency_per_query_s
-    record["query_entries"] = index.query_slots
+    record["query_entries"] = index.query_entries
     record["query_ttl_ns"] = to_ns(index.query_ttl_s)
     record["cached_s"] = index.cached_latency_s
-    table = np.zeros((index.query_slots, 2), dtype=np.int64)
+    table = np.zeros((index.query_entries, 2), dtype=np.int64)
     table[:, 0] = -1
     record["queries_at"] = memory.take(table.reshape(-1))
     set_duration(record, Duration(mean_s=1.0, cv=index.cv))

@@ -39,7 +39,7 @@ class VectorIndex(RemoteService):
         super().__init__(sim, index)
         self._config = config
         self._variation = DurationDraw(1.0, config.cv)
-        self._results = QueryCache(config.query_slots, config.query_ttl_s)
+        self._results = QueryCache(config.query_entries, config.query_ttl_s)
         self._num_hits = 0  # hits of the query cache that are in flight
 
     def serve(self, visit: Visit, call: Call) -> Serving:

@@ -1,4 +1,4 @@
-"""One number of the observation, and short ways to say what it is and how it is read."""
+"""One number of the observation, and functions that make the usual kinds of it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from streamflow_env.system import System
 from streamflow_env.system.controls import Parameter
 
 SERVICE_P95_HIGH_S = 60.0
-"""Longest 95th percentile of a service that is told apart: users are gone by then. Assumed."""
+"""Highest 95th percentile of a service's sojourn time in the observation: users have given up by then. Assumed."""
 SURGE = 100.0
-"""Largest rate that is told apart, in normal rates: triple load, quadrupled by retries, with room. Assumed."""
+"""Highest rate in the observation, in normal rates: 3 times the load, 4 times by retries, and room. Assumed."""
 NS = 1e9
 
 Scale = Literal["linear", "log", "control", "sin", "cos"]
@@ -21,7 +21,10 @@ Scale = Literal["linear", "log", "control", "sin", "cos"]
 
 @dataclass(frozen=True)
 class Field:
-    """One number of the observation. `whole`: a count, which decodes to a whole number."""
+    """One number of the observation. Its value is in `unit`, in [low, high]; `scale` says how it is encoded.
+
+    `knee` is where a log scale turns from linear to logarithmic. `whole`: it is a count and decodes to a whole number.
+    """
 
     name: str
     unit: str
@@ -35,15 +38,15 @@ class Field:
 
     @property
     def formula(self) -> str:
-        """How it is read off the telemetry."""
+        """How it is computed from the telemetry, for the documentation."""
         if self.reading is not None:
             return self.reading.formula
         return "controls" if self.scale == "control" else "episode"
 
 
 @dataclass(frozen=True)
-class Row:
-    """Short ways to read one row of a record."""
+class RecordReader:
+    """Makes the readings of one row of a telemetry record: of one service, one call, or one class and priority."""
 
     record: Literal["services", "classes", "calls"]
     row: int
@@ -65,29 +68,34 @@ class Row:
 
 
 def share(name: str, meaning: str, reading: Ratio) -> Field:
+    """A fraction in [0, 1], on a linear scale."""
     return Field(name, "fraction", 0.0, 1.0, "linear", meaning, reading)
 
 
 def small_count(name: str, unit: str, high: float, meaning: str, reading: Ratio) -> Field:
+    """A whole number on a linear scale."""
     return Field(name, unit, 0.0, high, "linear", meaning, reading, whole=True)
 
 
 def gauge(name: str, unit: str, high: float, meaning: str, reading: Ratio) -> Field:
+    """A whole number on a log scale."""
     return Field(name, unit, 0.0, high, "log", meaning, reading, knee=10.0, whole=True)
 
 
 def rate(system: System, name: str, meaning: str, reading: Ratio) -> Field:
+    """A rate per second on a log scale."""
     normal = normal_rps(system)
     return Field(name, "1/s", 0.0, SURGE * normal, "log", meaning, reading, knee=normal / 30)
 
 
 def p95(row: int, name: str) -> Field:
+    """The 95th percentile of a service's sojourn time, on a log scale."""
     reading = Percentile("sojourn", (row,), 0.95)
     return Field(f"{name}.p95_s", "s", 0.0, SERVICE_P95_HIGH_S, "log", "sojourn time", reading, knee=0.05)
 
 
 def normal_rps(system: System) -> float:
-    """First attempts per second at normal load, at least 1: the measure of rates."""
+    """First attempts per second at normal load, at least 1. Rates are scaled by it."""
     return max(1.0, sequential_sum(request_class.normal_rate_rps for request_class in system.classes.values()))
 
 
@@ -96,7 +104,7 @@ def is_controlled(system: System, of: str, parameter: Parameter) -> bool:
     return any(control.of == of and control.parameter == parameter for control in system.controls)
 
 
-def highest(system: System, of: str, parameter: Parameter, found: float) -> float:
-    """The highest value that `parameter` of `of` can have: as found or by its control; at least 1."""
+def highest(system: System, of: str, parameter: Parameter, default: float) -> float:
+    """The highest value that `parameter` of `of` can have, by default or by its control; at least 1."""
     controlled = [c.high for c in system.controls if c.of == of and c.parameter == parameter]
-    return float(max([1.0, found, *controlled]))
+    return float(max([1.0, default, *controlled]))

@@ -9,7 +9,7 @@ from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
 from streamflow_env.environment.observations.fields import (
     NS,
     Field,
-    Row,
+    RecordReader,
     gauge,
     is_controlled,
     rate,
@@ -22,7 +22,7 @@ from streamflow_env.system import CallPolicy, RequestClass, System
 
 def call_fields(system: System, row: int, name: str, policy: CallPolicy) -> Iterator[Field]:
     """Only what the call's policy can show: no breaker, no timeout, no fallback, no retry, no field."""
-    read = Row("calls", row)
+    read = RecordReader("calls", row)
     ends = ("successes", "rate_limited", "timeouts", "queue_full")
     answers = ("successes", "fallbacks", "exhausted")
     if policy.breaker is not None:
@@ -53,7 +53,7 @@ def class_fields(system: System, row: int, name: str, request_class: RequestClas
         return
     for priority, label in ((STANDARD, "standard"), (PREMIUM, "premium")):
         rank = NUM_PRIORITIES * row + priority
-        read, where = Row("classes", rank), f"{name}.{label}"
+        read, where = RecordReader("classes", rank), f"{name}.{label}"
         yield rate(system, f"{where}.attempt_rate_rps", "attempts that came", read.per_s("attempts"))
         within = read.ratio(("within_sla",), ATTEMPT_ENDS, empty=1.0)
         yield share(f"{where}.sla_fraction", "ended within the SLA", within)

@@ -8,7 +8,7 @@ from streamflow_env.environment.observations.fields import (
     NS,
     SURGE,
     Field,
-    Row,
+    RecordReader,
     gauge,
     highest,
     is_controlled,
@@ -52,7 +52,7 @@ def service_fields(system: System, row: int, name: str, service: Service) -> Ite
 
 
 def _pool(system: System, row: int, name: str, pool: WorkerPool) -> Iterator[Field]:
-    read = Row("services", row)
+    read = RecordReader("services", row)
     queue = highest(system, name, "queue_limit", pool.queue_limit)
     errors = ("queue_full", "shed", "abandoned", "faults", "failed")
     ends = (*errors, "completions")
@@ -68,7 +68,7 @@ def _pool(system: System, row: int, name: str, pool: WorkerPool) -> Iterator[Fie
     yield p95(row, name)
 
 
-def _replicas(name: str, high: float, meaning: str, read: Row) -> Iterator[Field]:
+def _replicas(name: str, high: float, meaning: str, read: RecordReader) -> Iterator[Field]:
     yield small_count(f"{name}.ready_replicas", "replicas", high, meaning, read.gauge("ready_replicas"))
     yield small_count(f"{name}.pending_replicas", "replicas", high, "starting up", read.gauge("pending_replicas"))
 
@@ -79,7 +79,7 @@ def _can_shed(system: System, name: str, pool: WorkerPool) -> bool:
 
 
 def _database(system: System, row: int, name: str, database: Database) -> Iterator[Field]:
-    read = Row("services", row)
+    read = RecordReader("services", row)
     limit = float(max(1, database.queue_limit))
     yield share(f"{name}.utilisation", "connections in use", read.ratio(("busy_ns",), ("server_ns",)))
     yield gauge(f"{name}.queue_length", "queries", limit, "waiting for a connection", read.gauge("queue_length"))
@@ -92,7 +92,7 @@ def _database(system: System, row: int, name: str, database: Database) -> Iterat
 
 
 def _vector_index(system: System, row: int, name: str, index: VectorIndex) -> Iterator[Field]:
-    read, high, knee = Row("services", row), SURGE * index.knee_in_flight, index.knee_in_flight
+    read, high, knee = RecordReader("services", row), SURGE * index.knee_in_flight, index.knee_in_flight
     under_way = read.gauge("in_flight")
     yield Field(f"{name}.in_flight", "queries", 0.0, high, "log", "queries under way", under_way, knee, whole=True)
     if queries := cacheable_queries(system, name):
@@ -105,7 +105,7 @@ def _vector_index(system: System, row: int, name: str, index: VectorIndex) -> It
 
 
 def _llm(row: int, name: str, llm: LlmEndpoint) -> Iterator[Field]:
-    read, quota = Row("services", row), float(llm.quota_per_minute)
+    read, quota = RecordReader("services", row), float(llm.quota_per_minute)
     sent = read.counts("arrivals") + read.counts("breaker_open", weight=-1.0)
     per_min = tuple(count.times(60 * NS) for count in sent)
     tokens = Ratio(read.counts("tokens_milli", weight=1e-3))
@@ -118,7 +118,7 @@ def _llm(row: int, name: str, llm: LlmEndpoint) -> Iterator[Field]:
 
 
 def _cache(system: System, row: int, name: str, cache: Cache) -> Iterator[Field]:
-    read, keys = Row("services", row), float(system.users.num_users)
+    read, keys = RecordReader("services", row), float(system.users.num_users)
     oldest = highest(system, name, "ttl_s", cache.ttl_s) * (1 + cache.ttl_jitter_fraction)
     room = highest(system, name, "memory_entries", cache.memory_entries)
     users, items = (read.ratio((f"{of}hits",), (f"{of}lookups",), empty=1.0) for of in ("", "item_"))
@@ -137,13 +137,13 @@ def _cache(system: System, row: int, name: str, cache: Cache) -> Iterator[Field]
 
 
 def _consumer(system: System, row: int, name: str, consumer: Consumer) -> Iterator[Field]:
-    read, limit = Row("services", row), float(consumer.queue_limit)
+    read, limit = RecordReader("services", row), float(consumer.queue_limit)
     yield gauge(f"{name}.queue_length", "events", limit, "waiting", read.gauge("queue_length"))
     yield rate(system, f"{name}.lost_rps", "events lost to a full queue", read.per_s("lost"))
 
 
 def _deferred_queue(system: System, row: int, name: str, queue: DeferredQueue) -> Iterator[Field]:
-    read, limit = Row("services", row), float(queue.queue_limit)
+    read, limit = RecordReader("services", row), float(queue.queue_limit)
     yield gauge(f"{name}.queue_length", "asks", limit, "waiting", read.gauge("queue_length"))
     yield share(f"{name}.utilisation", "workers in use", read.ratio(("busy_ns",), ("server_ns",)))
     yield rate(system, f"{name}.enriched_per_s", "cache entries enriched", read.per_s("enriched"))

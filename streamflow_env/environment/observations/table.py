@@ -1,11 +1,11 @@
-"""What an operator can read of the system, as one table: name, unit, range, scale and how it is read off the telemetry.
+"""What an operator can read of the system, as one table: name, unit, range, scale and reading of the telemetry.
 
-The table makes the observation space, the encoding, its inverse and the documentation. It is derived from the system
-by kinds of service; nothing here knows a service's name.
+The observation space, the encoding, its inverse and the documentation follow from the table. The table is derived from
+the system by kinds of service; no service's name is used here.
 
 A measured or announced field is normalised to [0, 1], a control's setting to [-1, 1], the time of day is (sin, cos).
 Scales: `linear`: value / high · `log`: log(1 + value/knee) / log(1 + high/knee), linear below the knee and logarithmic
-above · `control`: the control table's own map. What is beyond `high` is clipped.
+above · `control`: the control table's own map. Values beyond `high` are clipped.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from streamflow_env.system import System
 
 HOURS_A_DAY: Final = 24.0
 ANNOUNCED_HIGH_S: Final = 1800.0
-"""How far ahead a campaign can be told apart from none: half an hour. Assumed."""
+"""Campaigns further ahead look as if there were none: half an hour. Assumed."""
 ANNOUNCED_HIGH: Final = 10.0
-"""Largest announced rate that is told apart, in normal rates. Assumed."""
+"""Highest announced rate in the observation, in normal rates. Assumed."""
 NOTHING_ANNOUNCED: Final = (math.inf, 0.0)
 
 

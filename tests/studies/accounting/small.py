@@ -33,7 +33,7 @@ def small_system() -> System:
                 "book": {"kind": "database", "connections": 1, "queue_limit": 1, "read_replicas": 1,
                          "service_time": {"mean_s": 0.05, "cv": 1.0}, "replication_lag_s": 1.0, "write_gap_s": 2.0},
                 "index": {"kind": "vector_index", "base_latency_s": 0.02, "saturated_latency_s": 0.3,
-                          "knee_in_flight": 2.0, "query_ttl_s": 1.0, "query_slots": 4},
+                          "knee_in_flight": 2.0, "query_ttl_s": 1.0, "query_entries": 4},
                 "brain": {"kind": "llm_endpoint", "quota_per_minute": 120, "burst": 4, "floor_latency_s": 0.05,
                           "tail": {"mean_s": 0.1, "cv": 1.0}, "rejection_time_s": 0.01},
                 "later": {"kind": "deferred_queue", "to": "brain", "queue_limit": 3, "workers": 2, "poll_s": 0.2},
