@@ -16,16 +16,12 @@ from numpy.typing import NDArray
 
 from streamflow_agents.policies.baselines import make_baseline
 from streamflow_agents.policies.protocol import Policy
-from streamflow_agents.seeds import FIRST_EVALUATION_SEED
+from streamflow_agents.seeds import TRAINING, VALIDATION
 from streamflow_agents.training.native_vec_env import NativeVecEnv
 from streamflow_agents.training.vec_env import Cell
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.vector_env import StreamFlowVectorEnv
 from streamflow_env.scenarios import Mixture
-
-FIRST_VALIDATION_SEED: Final = FIRST_EVALUATION_SEED // 2
-"""Training draws its episode seeds below this number. From here up to the evaluation's seeds lie the episodes that
-choose the best model of a run: neither trained on, nor the ones it is compared on in the end."""
 
 COMPILE_NOTICE_S: Final = 2.0
 COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about half a minute ..."
@@ -123,7 +119,7 @@ def streamflow_task(
         start_action=tuple(env.default_action.tolist()),
         judge=partial(judge, make_cells=make_cells, seeds=seeds),
         reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in REFERENCES},
-        seed_limit=FIRST_VALIDATION_SEED,
+        seed_limit=TRAINING.end,
         description={
             "scenario": env.scenario.model_dump(mode="json"),
             "reward": env.weights.model_dump(mode="json"),
@@ -138,7 +134,7 @@ def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
     at_most = -(-num_episodes // num_members)
     seeds: list[int] = []
     times_drawn: Counter[str] = Counter()
-    for seed in range(FIRST_VALIDATION_SEED, FIRST_EVALUATION_SEED):
+    for seed in range(VALIDATION.first, VALIDATION.end):
         name = env.scenario.episode(env.system, seed).scenario
         if len(seeds) == num_episodes:
             break
@@ -153,7 +149,7 @@ def judge(policy: Any, *, make_cells: Callable[[int], StreamFlowVectorEnv], seed
 
     `SHARES` are the intervals' values weighed by their attempts; `LEVELS` are means over the intervals.
     """
-    cells = NativeVecEnv(make_cells(len(seeds)), seed_limit=FIRST_VALIDATION_SEED)
+    cells = NativeVecEnv(make_cells(len(seeds)), seed_limit=TRAINING.end)
     cells.set_options([{"episode_seed": seed} for seed in seeds])
     observations, state = cells.reset(), None
     starts, running = np.ones(len(seeds), dtype=bool), np.ones(len(seeds), dtype=bool)

@@ -11,7 +11,6 @@ from streamflow_agents.evaluation.statistics import (
     paired_difference,
     student_quantile,
 )
-from streamflow_agents.seeds import FIRST_EVALUATION_SEED, evaluation_seeds
 from streamflow_env.errors import ConfigError
 
 
@@ -142,10 +141,3 @@ def test_pairs_must_match() -> None:
         paired_difference([1.0, 2.0], [1.0])
     with pytest.raises(ConfigError, match="confidence"):
         estimate([1.0, 2.0], confidence=1.0)
-
-
-def test_evaluation_seeds_are_held_out() -> None:
-    assert evaluation_seeds(3) == (1_000_000, 1_000_001, 1_000_002)
-    assert FIRST_EVALUATION_SEED == 1_000_000
-    with pytest.raises(ConfigError):
-        evaluation_seeds(0)

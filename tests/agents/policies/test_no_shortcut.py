@@ -7,7 +7,7 @@ import pytest
 from streamflow_agents.evaluation.episodes import evaluate_policy
 from streamflow_agents.policies.baselines import StaticBaseline, make_baseline
 from streamflow_agents.policies.protocol import Policy
-from streamflow_agents.seeds import FIRST_EVALUATION_SEED
+from streamflow_agents.seeds import EVALUATION
 from streamflow_env.environment.env import StreamFlowEnv
 
 SCENARIOS = ("normal", "peak-hour", "llm-rate-limit", "retry-storm")
@@ -32,7 +32,7 @@ def total_return(settings: dict[str, float] | None) -> float:
         policy: Policy = make_baseline("playbook_hpa", env.system, env.observation_table)
         if settings is not None:
             policy = static(env, settings)
-        total += evaluate_policy(policy, env, [FIRST_EVALUATION_SEED])["return"]
+        total += evaluate_policy(policy, env, EVALUATION.seeds(1))["return"]
     return total
 
 
