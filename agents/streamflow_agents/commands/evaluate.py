@@ -11,14 +11,14 @@ from pathlib import Path
 
 import yaml
 
-from streamflow_agents.commands.arguments import argument, parse_arguments
+from streamflow_agents.arguments import argument, parse_arguments
 from streamflow_agents.evaluation.episodes import Setting, evaluate
+from streamflow_agents.evaluation.kept_episodes import write_results
 from streamflow_agents.evaluation.tables import (
     free_folder,
     markdown,
     print_tables,
     summarise,
-    write_episodes_csv,
     write_summary_csv,
 )
 from streamflow_agents.evaluation.timelines import load_panels, write_timelines
@@ -78,14 +78,14 @@ def run(arguments: Arguments, command: str) -> None:
         record_first=True,
         progress=arguments.progress,
     )
-    rows = summarise(results, arguments.reference)
-    print_tables(rows, arguments.reference)
+    summaries = summarise(results, arguments.reference)
+    print_tables(summaries, arguments.reference)
     folder.mkdir(parents=True, exist_ok=True)
     described = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), **asdict(arguments), "scenarios": scenarios}
     (folder / "config.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-    (folder / "summary.md").write_text(markdown(rows, arguments.reference, seeds, command), encoding="utf-8")
-    write_summary_csv(rows, folder / "summary.csv")
-    write_episodes_csv(results, folder / "episodes.csv")
+    (folder / "summary.md").write_text(markdown(summaries, arguments.reference, seeds, command), encoding="utf-8")
+    write_summary_csv(summaries, folder / "summary.csv")
+    write_results(folder / "episodes.csv", results, num_digits=None, overwrite=False)
     write_timelines(results, folder, panels)
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 

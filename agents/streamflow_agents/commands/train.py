@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from streamflow_agents.commands.arguments import parse_given
+from streamflow_agents.arguments import parse_given
 from streamflow_agents.training.callbacks import log
 from streamflow_agents.training.run import TrainingArguments, run_training
 from streamflow_env.errors import ConfigError

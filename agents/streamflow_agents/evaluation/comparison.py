@@ -8,12 +8,12 @@ training seeds is one row: its figures are means over them, and its intervals ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_agents.evaluation.columns import COST, ERRORS, IN_CASCADE, QUALITY, RECOVERY, SLA, STALE
 from streamflow_agents.evaluation.episodes import RETURN, TERM
 from streamflow_agents.evaluation.kept_episodes import Episodes
 from streamflow_agents.evaluation.statistics import Estimate, estimate, interquartile_mean
@@ -23,29 +23,7 @@ from streamflow_env.errors import ConfigError
 ALL: Final = "all scenarios"
 
 
-@dataclass(frozen=True)
-class Column:
-    """A figure, its heading, a factor and its digits."""
-
-    figure: str
-    title: str
-    factor: float = 1.0
-    digits: int = 1
-
-    def show(self, values: NDArray[np.float64]) -> str:
-        """Their mean."""
-        return f"{self.factor * float(values.mean()):.{self.digits}f}"
-
-
-COLUMNS: Final = (
-    Column("sla_fraction", "SLA %", 100),
-    Column("error_fraction", "errors %", 100, 2),
-    Column("cost_per_hour", "cost /h"),
-    Column("quality", "quality", 1, 3),
-    Column("stale_fraction", "stale %", 100, 2),
-    Column("in_cascade_fraction", "in cascade %", 100),
-    Column("time_to_recover_s", "recovers in s", 1, 0),
-)
+COLUMNS: Final = (SLA, ERRORS, COST, QUALITY, STALE, IN_CASCADE, RECOVERY)
 
 
 def probability_of_improvement(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:

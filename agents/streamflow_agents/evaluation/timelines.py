@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from streamflow_agents.evaluation.episodes import EpisodeResult, Recording
+from streamflow_agents.evaluation.plots import COLOURS, new_figure
 from streamflow_env.episode import Mark
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import Frozen, Number, Text, load
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS: Final = ("#4d4d4d", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b")
-"""Told apart by the colour-blind too (Okabe and Ito 2008); the first for the first policy, and so on."""
 INCIDENT_COLOURS: Final = ("#f6d5c5", "#f9edc2", "#d9e6f5", "#e3dcef")
 BEHIND: Final = "#b8b8b8"
 OUTLINE: Final = "#222222"
@@ -99,16 +98,11 @@ def draw_timeline(
     recordings: Mapping[str, Recording], panels: Sequence[Panel], colours: Mapping[str, str], title: str
 ) -> Figure:
     """The episode that all `recordings` (by policy) are of, one line for each policy in each panel."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     first = next(iter(recordings.values()))
     shown = [panel for panel in panels if values_of(first, panel.metric) is not None]
     marks_height = 0.3 + MARK_HEIGHT * max(1, len(first.marks))
     heights = [marks_height] + [PANEL_HEIGHT] * len(shown)
-    figure = Figure(figsize=(WIDTH, 1.6 + sum(heights)), layout="constrained")
+    figure = new_figure(WIDTH, 1.6 + sum(heights))
     axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     _draw_marks(axes[0], first)
     for axis, panel in zip(axes[1:], shown, strict=True):

@@ -104,13 +104,13 @@ class TrainedPolicy:
 def _load_model(path: Path) -> Any:
     import torch
 
-    from streamflow_agents.training.algorithms import find_algorithm
+    from streamflow_agents.policies.models import find_model
 
     torch.set_num_threads(1)  # on a busy machine OpenMP's spinning threads cost far more than they give
     description = path.parent / DESCRIPTION
     name = _algorithm(description)
     try:
-        kind = find_algorithm(name).model
+        kind = find_model(name)
     except ConfigError as error:
         raise ConfigError(f"{description}: {error}") from None
     try:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from streamflow_agents.evaluation.comparison import ALL
 from streamflow_agents.evaluation.episodes import (
     RETURN,
     EpisodeResult,
@@ -22,14 +23,13 @@ from streamflow_agents.evaluation.episodes import (
     record_episode,
     run_episode,
 )
+from streamflow_agents.evaluation.kept_episodes import write_results
 from streamflow_agents.evaluation.tables import (
-    ALL,
     COLUMNS,
     free_folder,
     markdown,
     print_tables,
     summarise,
-    write_episodes_csv,
     write_summary_csv,
 )
 from streamflow_agents.evaluation.timelines import Panel, draw_timeline, load_panels, values_of, write_timelines
@@ -161,11 +161,11 @@ def test_tables_are_written_and_printed(tmp_path: Path) -> None:
     write_summary_csv(rows, tmp_path / "summary.csv")
     lines = list(csv.DictReader((tmp_path / "summary.csv").read_text(encoding="utf-8").splitlines()))
     assert {line["statistic"] for line in lines} == {"mean", "mean paired difference", "interquartile mean"}
-    write_episodes_csv(results, tmp_path / "episodes.csv")
+    write_results(tmp_path / "episodes.csv", results, num_digits=None, overwrite=False)
     raw = list(csv.DictReader((tmp_path / "episodes.csv").read_text(encoding="utf-8").splitlines()))
     assert [float(line["return"]) for line in raw] == [result.figures[RETURN] for result in results]
     with pytest.raises(FileExistsError):
-        write_episodes_csv(results, tmp_path / "episodes.csv")
+        write_results(tmp_path / "episodes.csv", results, overwrite=False)
 
 
 def test_one_episode_has_no_interval() -> None:

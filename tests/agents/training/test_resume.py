@@ -23,7 +23,7 @@ from streamflow_agents.training import run as training
 from streamflow_agents.training.checkpoints import Checkpoint, newest_checkpoint
 from streamflow_agents.training.run import TrainingArguments, read_run, resume, run_training, train
 from streamflow_env.errors import ConfigError
-from tests.agents.training.fake_cell import FakeCell
+from tests.agents.training.fake_cells import FakeCells
 from tests.agents.training.fake_task import TASK, judge
 from tests.agents.training.test_algorithms import small
 
@@ -32,25 +32,27 @@ class Killed(BaseException):
     """Ends a training run on the spot."""
 
 
-class Mortal(FakeCell):
+class Mortal(FakeCells):
     """Dies at the step number `dies_at` of its life."""
 
-    def __init__(self, dies_at: int) -> None:
-        super().__init__()
+    def __init__(self, num_envs: int, dies_at: int) -> None:
+        super().__init__(num_envs)
         self.steps_left = dies_at
 
-    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         self.steps_left -= 1
         if not self.steps_left:
             self.die()
-        return super().step(action)
+        return super().step(actions)
 
     def die(self) -> None:
         raise Killed
 
 
 class Killing(Mortal):
-    """Takes its process along."""
+    """Ends its whole process."""
 
     def die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -71,7 +73,7 @@ def arguments(out: Path, name: str = "ppo", total_steps: int = 768) -> TrainingA
 def killed(out: Path, name: str = "ppo", steps: int = 600) -> Path:
     """The folder of a run killed at about `steps`, after its checkpoints at 0, 256 and 512."""
     with pytest.raises(Killed):
-        train(arguments(out, name), replace(TASK, make_cell=lambda: Mortal(steps // 4)), small(name))
+        train(arguments(out, name), replace(TASK, make_cells=lambda num: Mortal(num, steps // num)), small(name))
     (folder,) = out.iterdir()
     return folder
 
@@ -132,14 +134,14 @@ def test_curves_go_on_without_overlap(tmp_path: Path) -> None:
 def test_the_best_model_and_its_score_stay(tmp_path: Path) -> None:
     folder = killed(tmp_path)
     best = PPO.load(folder / "best_model.zip", device="cpu").policy.state_dict()
-    standing = newest_checkpoint(folder, print).standing
+    progress = newest_checkpoint(folder, print).progress
     shown = [event.value for event in read_curves(folder).Scalars("eval/return")]
-    assert standing.best_return == pytest.approx(max(shown))
+    assert progress.best_return == pytest.approx(max(shown))
     worse = replace(TASK, judge=lambda _: {"return": -1e9})
     resume(read_run(folder), worse)
     kept = PPO.load(folder / "best_model.zip", device="cpu").policy.state_dict()
     assert all(torch.equal(best[name], kept[name]) for name in best)
-    assert newest_checkpoint(folder, print).standing.best_return == standing.best_return
+    assert newest_checkpoint(folder, print).progress.best_return == progress.best_return
 
 
 def test_the_replay_memory_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +184,7 @@ def test_a_process_killed_outright_goes_on(tmp_path: Path) -> None:
     program = (
         "from dataclasses import replace; from pathlib import Path; import sys\n"
         "from tests.agents.training.test_resume import TASK, Killing, arguments, small, train\n"
-        "train(arguments(Path(sys.argv[1])), replace(TASK, make_cell=lambda: Killing(150)), small('ppo'))"
+        "train(arguments(Path(sys.argv[1])), replace(TASK, make_cells=lambda num: Killing(num, 150)), small('ppo'))"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()

@@ -1,4 +1,4 @@
-"""Training on a cell without a simulator: where the policy starts, what a run leaves, what wrong settings say."""
+"""Training without a simulator: the policy's start, the files of a run, the errors of wrong settings."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from streamflow_agents.training.algorithms import PpoSettings, build_model, load_settings
 from streamflow_agents.training.networks import DefaultStartPolicy, ToBox
 from streamflow_agents.training.run import TrainingArguments, make_run_folder, train
-from streamflow_agents.training.vec_env import ThreadedVecEnv
+from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import load, read_yaml
-from tests.agents.training.fake_cell import CONTROLS, DO_NOTHING, FakeCell
+from tests.agents.training.fake_cells import CONTROLS, DO_NOTHING, FakeCell, FakeCells
 from tests.agents.training.fake_task import TASK, Constant, judge
 
 
@@ -38,13 +38,13 @@ def settings(**changes: Any) -> PpoSettings:
 
 
 def untrained(std: float = 0.1) -> PPO:
-    cells = ThreadedVecEnv([FakeCell] * 64, seed_limit=1_000_000)
+    cells = SeededVecEnv(FakeCells(64), seed_limit=1_000_000)
     model = build_model("ppo", settings(start_std=std), VecNormalize(cells, norm_obs=False), DO_NOTHING, seed=0)
     assert isinstance(model, PPO)
     return model
 
 
-def test_untrained_policy_leaves_the_system_do_nothing() -> None:
+def test_an_untrained_policy_takes_the_default_action() -> None:
     model = untrained()
     observations = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
     chosen, _ = model.predict(observations, deterministic=True)
