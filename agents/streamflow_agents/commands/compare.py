@@ -14,7 +14,7 @@ from streamflow_env.errors import ConfigError
 
 
 def main() -> None:
-    """Compare as the command line says; prints the page's path."""
+    """Compare with the options of the command line; prints the page's path."""
     parser = argparse.ArgumentParser(description="Compare the policies of an evaluation with one of them.")
     parser.add_argument("folder", type=Path, help="folder of an evaluation, with its episodes.csv (.gz)")
     parser.add_argument("--reference", default="playbook_hpa", help="policy that the others are compared with")

@@ -36,7 +36,7 @@ class Arguments:
 
     policies: str = argument(
         "do_nothing,hpa,playbook,playbook_hpa",
-        "baselines, run folders or models, separated by commas; NAME=POLICY calls one by a name of your own",
+        "baselines, run folders or models, separated by commas; NAME=POLICY gives one another name",
     )
     scenarios: str = argument("", f"names or YAML files, separated by commas (without --trace: {SCENARIOS})")
     num_seeds: int = argument(5, "episodes of each scenario, the same for every policy")
@@ -47,12 +47,12 @@ class Arguments:
     reward: str = argument("default", "a name of configs/reward, or a YAML file")
     panels: str = argument("panels", "panels of the pictures: a name of configs/evaluation, or a YAML file")
     jobs: int = argument(os.cpu_count() or 1, "processes that share the work")
-    out: str | None = argument(None, "folder for the results, new or empty (by default one of its own in results/)")
+    out: str | None = argument(None, "folder for the results, new or empty (by default a new one in results/)")
     progress: bool = argument(True, "show a progress bar")
 
 
 def main() -> None:
-    """Evaluate as the command line says."""
+    """Evaluate with the options of the command line."""
     arguments = parse_arguments(Arguments)
     try:
         run(arguments, command_line(sys.argv))
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def run(arguments: Arguments, command: str) -> None:
-    """Evaluate, print and write; `command` is named in the summary."""
+    """Evaluate, print and write; the summary names `command`. Raises ConfigError."""
     panels = load_panels(arguments.panels)
     policies = name_policies(arguments.policies.split(","))
     scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS)
@@ -91,7 +91,7 @@ def run(arguments: Arguments, command: str) -> None:
 
 
 def command_line(argv: list[str]) -> str:
-    """How `argv` is typed: a file of Python with `python`, an installed command by its name."""
+    """The command to type for `argv`: a Python file with `python`, an installed command by its name."""
     program = Path(argv[0])
     start = ["python", argv[0]] if program.suffix == ".py" else [program.stem]
     return shlex.join([*start, *argv[1:]])

@@ -11,7 +11,7 @@ from streamflow_env.errors import ConfigError
 
 
 def main() -> None:
-    """Train as the command line says."""
+    """Train with the options of the command line."""
     given = parse_given(TrainingArguments)
     try:
         folder = run_training(given)

@@ -111,7 +111,7 @@ def evaluate_policy(policy: Policy, env: StreamFlowEnv, seeds: Sequence[int]) ->
 def run_episode(
     policy: Policy, env: StreamFlowEnv, seed: int, watch: Callable[[StreamFlowEnv, dict[str, Any]], None] | None = None
 ) -> dict[str, float]:
-    """One episode from its seed to its horizon, deterministic policy; its figures by name.
+    """Run one episode from its seed to its horizon with the deterministic policy; returns its figures by name.
 
     The metrics are those of the episode as one long interval. `watch` is called after each step with env and info.
     """
@@ -142,7 +142,7 @@ def run_episode(
 
 
 def record_episode(policy: Policy, env: StreamFlowEnv, seed: int) -> tuple[dict[str, float], Recording]:
-    """`run_episode`, and the episode interval by interval."""
+    """As `run_episode`, with the episode interval by interval as well."""
     recording = Recording()
 
     def watch(env: StreamFlowEnv, info: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ def record_episode(policy: Policy, env: StreamFlowEnv, seed: int) -> tuple[dict[
 
 
 def _rates(env: StreamFlowEnv, metrics: dict[str, float]) -> dict[str, float]:
-    """Rates that a picture shows better than the shares among the metrics; a hit rate only where there were lookups."""
+    """Rates for pictures, where they are clearer than shares; the hit rate is NaN where there were no lookups."""
     good = int(env.telemetry.classes["within_sla"][np.array(env.system.interactive)].sum())
     return {
         "within_sla_rps": good / env.telemetry.interval_s,
@@ -188,7 +188,7 @@ class EpisodeRunner:
         return self._policies[source, scenario], env
 
     def run(self, job: EpisodeJob) -> EpisodeResult:
-        """Run one episode, and record it if the job says so."""
+        """Run one episode; record it if the job asks for it."""
         policy, env = self.prepare(job.source, job.scenario)
         if not job.record:
             return EpisodeResult(job.policy, job.scenario, job.seed, run_episode(policy, env, job.seed))

@@ -27,7 +27,7 @@ def log(line: str) -> None:
 
 
 class Means:
-    """Running means of dictionaries with the same keys; values that are not finite are left out."""
+    """Running means over dictionaries with the same keys; values that are not finite are left out."""
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()

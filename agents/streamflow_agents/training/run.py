@@ -82,7 +82,7 @@ class Run:
 
 
 def run_training(given: dict[str, Any]) -> Path:
-    """Train, or go on, as the options `given` say; the run's folder.
+    """Train, or go on, with the options `given`; returns the run's folder.
 
     Raises:
         ConfigError: an option, a file or a checkpoint cannot be used; the message names it.
@@ -98,7 +98,9 @@ def run_training(given: dict[str, Any]) -> Path:
 
 
 def train(arguments: TrainingArguments, task: Task, settings: Settings | None = None) -> Path:
-    """Train on `task`; the run's folder, with `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
+    """Train on `task`; returns the run's folder.
+
+    The folder holds `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
 
     An interrupt (Ctrl-C) ends the training early and keeps what was learned.
     """

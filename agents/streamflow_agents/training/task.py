@@ -44,7 +44,7 @@ class Task:
         judge: scores what was learned.
         reference_policies: the baselines it is compared with, by name.
         seed_limit: no training episode has a seed of this or more.
-        description: what the run's folder says of the task.
+        description: the task's part of the run's `config.yaml`.
     """
 
     make_cells: Callable[[int], Cells]

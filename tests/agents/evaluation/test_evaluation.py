@@ -114,12 +114,12 @@ def test_a_recording_holds_every_interval(env: StreamFlowEnv) -> None:
 
 def made_up(num_seeds: int = 4) -> list[EpisodeResult]:
     """Two policies in two scenarios; `better` is better by exactly 10 + seed in return."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     results = []
     for scenario in ("calm", "storm"):
         for seed in range(num_seeds):
-            base = {column.figure: float(luck.uniform(0, 1)) for column in COLUMNS}
-            base[RETURN] = float(luck.uniform(-500, -100))
+            base = {column.figure: float(rng.uniform(0, 1)) for column in COLUMNS}
+            base[RETURN] = float(rng.uniform(-500, -100))
             results.append(EpisodeResult("do_nothing", scenario, seed, base))
             results.append(EpisodeResult("better", scenario, seed, base | {RETURN: base[RETURN] + 10 + seed}))
     return results
@@ -179,9 +179,9 @@ def test_one_episode_has_no_interval() -> None:
 
 
 def test_all_scenarios_weigh_the_same_and_their_distance_does_not_widen_the_interval() -> None:
-    luck = np.random.default_rng(6)
+    rng = np.random.default_rng(6)
     results = [
-        EpisodeResult("do_nothing", scenario, seed, {c.figure: centre + luck.uniform(-1, 1) for c in COLUMNS})
+        EpisodeResult("do_nothing", scenario, seed, {c.figure: centre + rng.uniform(-1, 1) for c in COLUMNS})
         for scenario, centre in (("calm", 0.0), ("storm", -900.0))
         for seed in range(10)
     ]

@@ -21,7 +21,7 @@ from tests.agents.training.fake_cells import DO_NOTHING, FakeCell, FakeCells
 from tests.agents.training.fake_task import TASK, judge
 
 SMALL: dict[str, dict[str, Any]] = {
-    "ppo": {"num_steps": 32, "batch_size": 64},
+    "ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2},
     "recurrent_ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2, "memory_size": 8},
     "sac": {"num_steps": 8, "num_updates": 4, "batch_size": 32, "first_update_at": 64, "hidden_layers": [32]},
     "tqc": {"num_steps": 8, "num_updates": 4, "batch_size": 32, "first_update_at": 64, "hidden_layers": [32]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,17 @@ def killed(out: Path, name: str = "ppo", steps: int = 600) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def killed_ppo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return killed(tmp_path_factory.mktemp("killed"))
+
+
+@pytest.fixture
+def folder(killed_ppo: Path, tmp_path: Path) -> Path:
+    """A copy of a run of PPO that was killed after its checkpoint at 512."""
+    return Path(shutil.copytree(killed_ppo, tmp_path / "copies" / killed_ppo.name))
+
+
 def read_curves(folder: Path) -> EventAccumulator:
     log = EventAccumulator(str(folder))
     log.Reload()
@@ -99,8 +111,7 @@ def loaded_at_the_start(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = killed(tmp_path)
+def test_a_killed_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (folder / "final_model.zip").exists()
     checkpoint = newest_checkpoint(folder, print)
     assert checkpoint.steps == 512
@@ -131,8 +142,7 @@ def test_curves_go_on_without_overlap(tmp_path: Path) -> None:
     assert [event.step for event in log.Scalars("metrics/sla_fraction")] == list(range(128, 1025, 128))
 
 
-def test_the_best_model_and_its_score_stay(tmp_path: Path) -> None:
-    folder = killed(tmp_path)
+def test_the_best_model_and_its_score_stay(folder: Path) -> None:
     best = PPO.load(folder / "best_model.zip", device="cpu").policy.state_dict()
     progress = newest_checkpoint(folder, print).progress
     shown = [event.value for event in read_curves(folder).Scalars("eval/return")]
@@ -154,8 +164,7 @@ def test_the_replay_memory_comes_back(tmp_path: Path, monkeypatch: pytest.Monkey
     assert seen[1] == 512 // 4
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    folder = killed(tmp_path)
+def test_a_damaged_checkpoint_is_passed_over(folder: Path) -> None:
     newest = folder / "checkpoints" / "000000000512"
     model = newest / "model.zip"
     model.write_bytes(model.read_bytes()[:1000])
