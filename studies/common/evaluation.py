@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from streamflow_agents.commands import evaluate
@@ -21,20 +21,19 @@ def in_root() -> Iterator[None]:
         yield
 
 
-def evaluate_into(out: Outputs, arguments: evaluate.Arguments, command: str) -> None:
+def evaluate_into(out: Outputs, arguments: evaluate.Arguments, command: str, quick: bool) -> None:
     """Evaluate, then replace the folder `out.pictures` by the report, and the kept episodes by the new ones.
 
     The evaluation is first written to a folder of its own: a failure leaves the report as it was. `command` is named
-    in the report. `arguments.out` must be that folder, relative to the repository's root.
+    in the report.
 
     Raises:
         ConfigError: as the evaluation does.
     """
-    assert arguments.out is not None
     with in_root():
-        new = Path(arguments.out)
+        new = (out.data.parent if quick else ROOT / "results").relative_to(ROOT) / f"next-{out.page.stem}"
         shutil.rmtree(new, ignore_errors=True)
-        evaluate.run(arguments, command)
+        evaluate.run(dataclasses.replace(arguments, out=str(new)), command)
         out.data.mkdir(parents=True, exist_ok=True)
         shutil.move(new / EPISODES, out.data / EPISODES)
         shutil.rmtree(out.pictures, ignore_errors=True)

@@ -13,7 +13,6 @@ from studies.common.evaluation import evaluate_into, in_root
 from studies.common.study import StudyArguments, load_plan, outputs
 
 COMMAND: Final = "make study NAME=example"
-NEXT: Final = "results/next-example"
 QUICK: Final[dict[str, Any]] = {"total_steps": 6_000, "num_evaluation_episodes": 1, "out": "results/quick/example/runs"}
 QUICK_SCENARIOS: Final = "normal,retry-storm"
 
@@ -43,9 +42,8 @@ def run(arguments: Arguments) -> int:
         scenarios=QUICK_SCENARIOS if quick else "",
         num_seeds=1 if quick else 5,
         jobs=arguments.jobs,
-        out=NEXT,
         progress=arguments.progress,
     )
-    evaluate_into(out, evaluation, COMMAND)
+    evaluate_into(out, evaluation, COMMAND, arguments.quick)
     print(out.pictures)
     return 0

@@ -13,7 +13,7 @@ from studies.headroom.scores import ZERO
 from studies.learners.train import LEFT_OUT, find_learners
 from studies.robustness.measure import measure, shifted_episodes
 from studies.robustness.report import section
-from studies.robustness.shifts import load_shifts
+from studies.robustness.shifts import ShiftPlan, load_shifts
 
 FILE: Final = "shifts.csv.gz"
 
@@ -29,11 +29,11 @@ class Arguments(StudyArguments):
 
 
 def run(arguments: Arguments) -> int:
-    """Measure and keep; a quick run has two baselines, one episode a scenario, and a part of the page."""
+    """Measure and keep; a quick run has two baselines on few episodes, and a part of the page."""
     plan, out, learners = load_shifts(), outputs("robustness", arguments.quick), ROOT / arguments.learners
     more = arguments.policies.split(",") if arguments.policies else []
     if arguments.quick:
-        plan = plan.model_copy(update={"episodes": len(plan.scenarios)})
+        plan = quick_plan(plan)
         episodes = shifted_episodes(plan, name_policies([ZERO, "tuned_expert", *more]), {})
     else:
         policies = name_policies([*plan.policies, *more]) | find_learners(learners)
@@ -45,3 +45,8 @@ def run(arguments: Arguments) -> int:
         out.page.write_text(page + "\n", encoding="utf-8")
         print(out.page)
     return 0
+
+
+def quick_plan(plan: ShiftPlan) -> ShiftPlan:
+    """The plan of a quick run: every shift, with an episode of each of two scenarios."""
+    return plan.model_copy(update={"scenarios": ("normal", "compound"), "episodes": 2})

@@ -14,7 +14,6 @@ from studies.common.evaluation import evaluate_into
 from studies.common.study import QUICK, ROOT, StudyArguments, load_plan, outputs
 
 COMMAND: Final = "make study NAME=world_cup"
-NEXT: Final = "results/next-world-cup"
 QUICK_HORIZON_S: Final = 3600
 QUICK_START: Final = "1998-06-24 14:00:00"
 """A quick run has the hour of the first flash crowd only."""
@@ -41,10 +40,9 @@ def run(arguments: Arguments) -> int:
         scenarios=_quick_scenario(plan) if arguments.quick else plan.scenario,
         num_seeds=1 if arguments.quick else plan.num_seeds,
         jobs=arguments.jobs,
-        out=NEXT,
         progress=arguments.progress,
     )
-    evaluate_into(out, evaluation, COMMAND)
+    evaluate_into(out, evaluation, COMMAND, arguments.quick)
     print(out.pictures)
     return 0
 
