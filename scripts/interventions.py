@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamflow_agents.commands.arguments import argument, parse_arguments
+from streamflow_agents.arguments import argument, parse_arguments
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
 from studies.interventions.page import redraw

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 import streamflow_env
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.env import StreamFlowEnv
 from studies.common.study import StudyArguments, kept

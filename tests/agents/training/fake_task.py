@@ -1,4 +1,4 @@
-"""The task of the fake cell, quick to train on and to judge."""
+"""The task of the fake cells, quick to train on and to judge."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_agents.policies.protocol import SinglePolicy
 from streamflow_agents.training.task import Task
-from tests.agents.training.fake_cell import DO_NOTHING, FakeCell
+from tests.agents.training.fake_cells import DO_NOTHING, FakeCell, FakeCells
 
 
-class Constant:
-    """A baseline that leaves all as found."""
+class Constant(SinglePolicy):
+    """A baseline that keeps all defaults."""
 
-    def predict(self, observation: NDArray[np.float32], *_: Any, **__: Any) -> tuple[NDArray[np.float32], None]:
+    def act(self, observation: NDArray[np.float32], memory: Any) -> tuple[NDArray[np.float32], None]:
         return np.array(DO_NOTHING, dtype=np.float32), None
 
 
@@ -34,7 +35,7 @@ def judge(policy: Any) -> dict[str, float]:
 
 
 TASK = Task(
-    make_cell=FakeCell,
+    make_cells=FakeCells,
     start_action=DO_NOTHING,
     judge=judge,
     reference_policies={"do_nothing": Constant()},

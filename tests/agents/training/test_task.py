@@ -16,10 +16,9 @@ from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.seeds import TRAINING, VALIDATION
 from streamflow_agents.training.algorithms import load_settings
 from streamflow_agents.training.run import TrainingArguments, run_training, train
-from streamflow_agents.training.task import CutShort, Task, streamflow_task, validation_seeds
+from streamflow_agents.training.task import Task, streamflow_task, validation_seeds
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
-from tests.agents.training.fake_cell import DO_NOTHING, FakeCell
 
 SCENARIO = {
     "name": "short",
@@ -95,14 +94,3 @@ def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path
 def test_a_wrong_scenario_is_named() -> None:
     with pytest.raises(ConfigError, match="mixd"):
         make_task("mixd", [])
-
-
-def test_collapsed_episodes_and_the_first_are_cut_short() -> None:
-    healthy, awful = np.array(DO_NOTHING, dtype=np.float32), np.array([-1, -1, 1], dtype=np.float32)
-    cell = CutShort(FakeCell(horizon=100), below=0.5, patience_steps=3, first_steps=5)
-    cell.reset(seed=0)
-    assert [cell.step(healthy)[3] for _ in range(5)] == [False, False, False, False, True]
-    cell.reset(seed=0)
-    assert [cell.step(action)[3] for action in (awful, awful, healthy, awful, awful, awful)] == [False] * 5 + [True]
-    cell.reset(seed=0)
-    assert not any(cell.step(action)[3] for action in [awful, awful, healthy] * 10)
