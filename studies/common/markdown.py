@@ -15,7 +15,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int | None =
 
 def line(cells: Sequence[str]) -> str:
     """One line of a table."""
-    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
+    return "|" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
 
 def listed(names: Sequence[str]) -> str:
