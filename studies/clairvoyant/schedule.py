@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_agents.policies.loading import load_policy
-from streamflow_agents.policies.protocol import Policy
+from streamflow_agents.policies.protocol import Policy, SinglePolicy
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Foreseen, Timeline, load_scenario
@@ -25,7 +25,7 @@ SCENARIOS: Final = "scenarios"
 """The folder, in that of the schedules, of what the scenarios' own searches found."""
 
 
-class ScheduledPolicy:
+class ScheduledPolicy(SinglePolicy):
     """A base policy's actions with offsets added, linear in time between points `steps` control steps apart.
 
     `offsets` has shape (num_points, num_controls), in units of the action axis; `columns` are the controls' places in
@@ -38,16 +38,10 @@ class ScheduledPolicy:
         self._offsets = offsets
         self._steps = steps
 
-    def predict(
-        self,
-        observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: NDArray[Any] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
-        """The base policy's action of one observation, with offsets; the state is (step, the base policy's state)."""
-        step, own = state or (0, None)
-        action, own = self._base.predict(observation, own, episode_start, deterministic)
+    def act(self, observation: NDArray[np.float32], memory: Any) -> tuple[NDArray[Any], Any]:
+        """The base policy's action with offsets; the memory is (step, the base policy's state)."""
+        step, own = memory or (0, None)
+        action, own = self._base.predict(observation, own, deterministic=True)
         at = min(step / self._steps, len(self._offsets) - 1.0)
         before = min(int(at), max(0, len(self._offsets) - 2))
         after = min(before + 1, len(self._offsets) - 1)

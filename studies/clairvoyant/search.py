@@ -11,9 +11,8 @@ noise of one seed. Of the base, the constant offsets and the schedule, the best 
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from streamflow_agents.evaluation.episodes import RETURN, run_episode
+from streamflow_agents.parallel import Workers
 from streamflow_agents.policies.protocol import Policy
 from streamflow_agents.seeds import CHOICE_NOISE, CLAIRVOYANT, CLAIRVOYANT_JUDGING, SEARCH_NOISE
 from streamflow_env.environment.env import StreamFlowEnv
@@ -48,22 +48,21 @@ def search_all(plan: ClairvoyantPlan, folder: Path, jobs: int, progress: bool) -
     left = [(s, seed) for s, seed in plan.wanted if not schedule_file(folder, s, seed).is_file()]
     for scenario, seed in left[:1]:
         columns_of(plan.controls, foreseen_episode(scenario, seed))  # a wrong plan is an error before the first search
+    scenarios = dict.fromkeys(scenario for scenario, _ in left)
+    new = [scenario for scenario in scenarios if not offsets_file(folder, scenario).is_file()]
     bar = tqdm(initial=len(plan.wanted) - len(left), total=len(plan.wanted), unit="episode", disable=not progress)
-    with bar, ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        scenarios = dict.fromkeys(scenario for scenario, _ in left)
-        new = [scenario for scenario in scenarios if not offsets_file(folder, scenario).is_file()]
-        begun = {pool.submit(search_scenario, plan, scenario): scenario for scenario in new}
-        for offsets in as_completed(begun):
-            write_found(offsets_file(folder, begun[offsets]), offsets.result())
-        searched = [
-            pool.submit(search_episode, plan, scenario, seed, read_offsets(offsets_file(folder, scenario)))
-            for scenario, seed in left
-        ]
-        for schedule in as_completed(searched):
-            found = schedule.result()
+    with bar, Workers(jobs) as workers:
+        for number, offsets in workers.as_completed(partial(search_scenario, plan), new):
+            write_found(offsets_file(folder, new[number]), offsets)
+        starts = [(*episode, read_offsets(offsets_file(folder, episode[0]))) for episode in left]
+        for _, found in workers.as_completed(partial(_search_from, plan), starts):
             write_found(schedule_file(folder, found.scenario, found.seed), found)
             bar.update()
     return read_schedules(folder)
+
+
+def _search_from(plan: ClairvoyantPlan, start: tuple[str, int, FoundOffsets]) -> FoundSchedule:
+    return search_episode(plan, *start)
 
 
 def search_scenario(plan: ClairvoyantPlan, scenario: str) -> FoundOffsets:

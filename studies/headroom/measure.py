@@ -17,7 +17,7 @@ from streamflow_agents.evaluation.episodes import RETURN, TERM, run_episode
 from streamflow_agents.evaluation.kept_episodes import KEYS
 from streamflow_agents.parallel import run_all
 from streamflow_agents.policies.loading import load_policy
-from streamflow_agents.policies.protocol import Policy
+from streamflow_agents.policies.protocol import Policy, SinglePolicy
 from streamflow_env.environment.env import StreamFlowEnv
 from studies.clairvoyant.schedule import FoundSchedule, columns_of, foreseen_episode
 
@@ -27,7 +27,7 @@ FROZEN: Final = "@"
 FROZEN_AT: Final = "tuned_static"
 
 
-class FrozenControls:
+class FrozenControls(SinglePolicy):
     """A policy whose `columns` of the action stay at `values`; both have shape (num_frozen,)."""
 
     def __init__(self, base: Policy, columns: NDArray[np.intp], values: NDArray[np.float32]) -> None:
@@ -35,18 +35,12 @@ class FrozenControls:
         self._columns = columns
         self._values = values
 
-    def predict(
-        self,
-        observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: NDArray[Any] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
-        """The base policy's action of one observation, the frozen controls put back; and the base policy's state."""
-        action, state = self._base.predict(observation, state, episode_start, deterministic)
+    def act(self, observation: NDArray[np.float32], memory: Any) -> tuple[NDArray[Any], Any]:
+        """The base policy's action with the frozen controls put back; the memory is the base policy's state."""
+        action, memory = self._base.predict(observation, memory, deterministic=True)
         frozen = np.array(action)
         frozen[self._columns] = self._values
-        return frozen, state
+        return frozen, memory
 
 
 @dataclass(frozen=True)

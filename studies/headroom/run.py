@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_agents.evaluation.kept_episodes import read_episodes, write_rows
 from streamflow_agents.policies.baselines import each_without
 from streamflow_agents.policies.loading import name_policies

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_agents.evaluation.episodes import evaluate
 from streamflow_agents.evaluation.kept_episodes import write_results
 from streamflow_agents.seeds import evaluation_seeds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_agents.evaluation.kept_episodes import read_episodes, write_rows
 from streamflow_agents.policies.loading import name_policies
 from studies.common.study import ROOT, StudyArguments, outputs

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from streamflow_agents.policies.protocol import Policy
+from streamflow_agents.policies.protocol import Policy, SinglePolicy
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.episode import Episode
 from streamflow_env.errors import ConfigError
@@ -90,7 +90,7 @@ class ScaledLoad(Scenario):
         return dataclasses.replace(episode, rates_rps=episode.rates_rps * np.array(factors)[:, np.newaxis])
 
 
-class NoisyDelayedPolicy:
+class NoisyDelayedPolicy(SinglePolicy):
     """A policy whose measurements are late and noisy; the noise is a function of seed and step."""
 
     def __init__(self, base: Policy, env: StreamFlowEnv, shift: TelemetryShift, seed: int) -> None:
@@ -102,23 +102,17 @@ class NoisyDelayedPolicy:
         names = [field.name for field in env.observation_table.fields]
         self._measured = np.array([not name.startswith(KNOWN) for name in names])
 
-    def predict(
-        self,
-        observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: NDArray[Any] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
+    def act(self, observation: NDArray[np.float32], memory: Any) -> tuple[NDArray[Any], Any]:
         """The base policy's action of the late and noisy observation.
 
-        The state is (the last observations, the step, the base policy's state).
+        The memory is (the last observations, the step, the base policy's state).
         """
-        seen, step, own = state or ((), 0, None)
+        seen, step, own = memory or ((), 0, None)
         seen = (*seen, observation)[-1 - self._shift.delay_intervals :]
         noise = np.random.default_rng([self._seed, step]).standard_normal(observation.shape)
         measured = np.clip(seen[0] * (1.0 + self._shift.noise * noise), self._low, self._high)
         noisy = np.where(self._measured, measured, observation).astype(np.float32)
-        action, own = self._base.predict(noisy, own, episode_start, deterministic)
+        action, own = self._base.predict(noisy, own, deterministic=True)
         return action, (seen, step + 1, own)
 
 

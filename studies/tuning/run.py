@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
 from studies.common.study import ROOT, StudyArguments, outputs

@@ -8,10 +8,8 @@ kept in an Optuna study beside the result, so that a search that was killed goes
 
 from __future__ import annotations
 
-import multiprocessing
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import yaml
 from tqdm import tqdm
 
 from streamflow_agents.evaluation.episodes import RETURN, run_episode
+from streamflow_agents.parallel import Workers
 from streamflow_agents.seeds import JUDGING, TUNING
 from streamflow_env.environment.env import StreamFlowEnv
 from studies.tuning.form import Form, TuningPlan, Values
@@ -44,11 +43,11 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
     steps_an_episode = _steps_an_episode(plan)
     generations = plan.num_steps // (plan.population * len(plan.scenarios) * steps_an_episode)
     done = sum(trial.state.is_finished() for trial in study.trials) // plan.population
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _open, (name, plan)) as pool:
+    with Workers(jobs, _open, name, plan) as workers:
 
         def judge(candidates: Sequence[Values], seeds: Sequence[int]) -> list[float]:
             work = [(values, scenario, seed) for values in candidates for scenario in plan.scenarios for seed in seeds]
-            returns = np.array(list(pool.map(_run_here, work, chunksize=1)))
+            returns = np.array(workers.run(_run_here, work))
             return [float(mean) for mean in returns.reshape(len(candidates), -1).mean(axis=1)]
 
         bar = tqdm(total=generations, initial=done, unit="generation", disable=not progress, dynamic_ncols=True)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from streamflow_agents.policies.loading import load_policy
+from streamflow_agents.policies.protocol import SinglePolicy
 from streamflow_agents.seeds import SCORING_NOISE
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Timeline, load_scenario
@@ -50,11 +51,11 @@ def short(tmp_path: Path) -> str:
     return str(path)
 
 
-class StillPolicy:
+class StillPolicy(SinglePolicy):
     """A policy whose action is always 0; its state counts the steps."""
 
-    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
-        return np.zeros(3, dtype=np.float32), (state or 0) + 1
+    def act(self, observation: Any, memory: Any) -> tuple[Any, Any]:
+        return np.zeros(3, dtype=np.float32), (memory or 0) + 1
 
 
 def schedule(offsets: list[list[float]], num_steps: int) -> list[list[float]]:

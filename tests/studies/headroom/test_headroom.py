@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from streamflow_agents.evaluation.kept_episodes import read_episodes, write_rows
+from streamflow_agents.policies.protocol import SinglePolicy
 from streamflow_env.errors import ConfigError
 from studies.clairvoyant.schedule import FoundSchedule
 from studies.headroom.measure import FrozenControls, measure, scored_episodes
@@ -23,11 +24,11 @@ SHORT = {
 }
 
 
-class StillPolicy:
+class StillPolicy(SinglePolicy):
     """A policy whose action is always 0; its state counts the steps."""
 
-    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
-        return np.zeros(3, dtype=np.float32), (state or 0) + 1
+    def act(self, observation: Any, memory: Any) -> tuple[Any, Any]:
+        return np.zeros(3, dtype=np.float32), (memory or 0) + 1
 
 
 def test_a_frozen_control_does_not_move() -> None:

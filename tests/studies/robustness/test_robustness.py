@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from streamflow_agents.evaluation.kept_episodes import read_episodes, write_rows
+from streamflow_agents.policies.protocol import SinglePolicy
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import load_scenario
@@ -69,11 +70,11 @@ def test_other_distributions_are_of_every_service() -> None:
     assert after.control_table.names == before.control_table.names
 
 
-class Echo:
+class Echo(SinglePolicy):
     """Its action is what it sees."""
 
-    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
-        return observation, (state or 0) + 1
+    def act(self, observation: Any, memory: Any) -> tuple[Any, Any]:
+        return observation, (memory or 0) + 1
 
 
 def test_telemetry_is_late_and_noisy_but_settings_and_clock_are_not() -> None:
