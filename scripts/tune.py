@@ -1,35 +1,24 @@
-"""Tune the fixed setting or the expert with as many simulated steps as an agent gets: configs/baselines/tuned_*.yaml.
+"""Tune the fixed setting or the expert; the same as the study `tuning`.
 
-A search that was killed goes on: its study is kept in runs/tuning.
+python scripts/tune.py --form static         the fixed setting only
+python scripts/tune.py --quick               a trial of a minute or two, written to results/quick
 """
 
 from __future__ import annotations
 
-import argparse
-import shutil
 import sys
-from pathlib import Path
 
+from streamflow_agents.arguments import parse_arguments
 from streamflow_env.errors import ConfigError
-from studies.tuning.search import FORMS, load_tuning_plan, tune
+from studies.tuning.run import Arguments, run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("form", choices=FORMS, help="what to tune")
-    parser.add_argument("--plan", default="tuning", help="a name of configs/study, or a YAML file")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--folder", type=Path, default=Path("runs/tuning"), help="where the search is kept")
-    parser.add_argument("--out", type=Path, default=Path("configs/baselines"), help="folder of the result")
-    arguments = parser.parse_args()
-    if arguments.jobs < 1:
-        parser.error(f"--jobs {arguments.jobs}: must be at least 1")
+    """Tune as the command line says."""
     try:
-        found = tune(arguments.form, load_tuning_plan(arguments.plan), arguments.folder, arguments.jobs, progress=True)
+        sys.exit(run(parse_arguments(Arguments)))
     except ConfigError as error:
         sys.exit(f"error: {error}")
-    shutil.copy(found, arguments.out / found.name)
-    print(arguments.out / found.name)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Calibration: what the shipped system must show as found, measured. The table of `docs/calibration.md`.
+"""Calibration: measures what the shipped system must show, and compares it with the required ranges.
 
-The required figures are the brief's with the tolerances of the calibration; one system file meets all rows.
-`situations` says what must be seen where, `measures` and `onsets` how a figure is read off a `recording`, `runs` runs
-it all, and `rows`, `document` and `picture` show it.
+The required figures are the brief's with the tolerances of the calibration. One system file meets all of them.
+`situations` says what must be seen where, `measures` and `onsets` how a figure is read from a `recording`.
+`measurement` simulates, `results` judges, `report` and `picture` write the page.
 """
 
-from studies.calibration.rows import Row, markdown
-from studies.calibration.runs import Calibration, calibrate
+from studies.calibration.measurement import Calibration, calibrate
+from studies.calibration.results import RequirementResult, markdown
 from studies.calibration.situations import Requirement, Situation, situations
 
-__all__ = ["Calibration", "Requirement", "Row", "Situation", "calibrate", "markdown", "situations"]
+__all__ = [
+    "Calibration", "Requirement", "RequirementResult", "Situation", "calibrate", "markdown", "situations",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How a figure is read off a recording. Every measure is data, so that it can be sent to another process.
+"""How a figure is read from a recording. A measure is a dataclass, so that it can be sent to another process.
 
 A *reading* is a ratio of counters by name: a metric of `environment/metrics.py`, or one of `READINGS`.
 """
@@ -30,7 +30,7 @@ class Measure(Protocol):
 
 
 def service_row(system: System, name: str) -> int:
-    """The row of a service in the telemetry. Raises ConfigError where the system has none of this name."""
+    """The row of a service in the telemetry. Raises ConfigError for an unknown service."""
     if name not in system.services:
         raise ConfigError(f"calibration: system {system.name} has no service {name!r}")
     return system.service_names.index(name)
@@ -54,13 +54,13 @@ READINGS: Final[dict[str, Callable[[System], Ratio]]] = {
     "attempts_per_intent": _attempts_per_intent,
     "engine_timeout_fraction": _engine_timeouts,
 }
-"""Beside the metrics. `answers_per_attempt` is goodput as a share of what is offered, users' retries included;
-`engine_timeout_fraction` the calls to the engine during which the user's deadline passed, of those and the ones that
-led to an answer."""
+"""Readings that are not metrics. `answers_per_attempt` is goodput as a share of the attempts, users' retries included.
+`engine_timeout_fraction` is the share of calls to the engine during which the user's deadline passed, of these calls
+and those that led to an answer."""
 
 
 def reading(system: System, name: str) -> Ratio:
-    """The ratio called `name`. Raises ConfigError where the system has no such."""
+    """The ratio called `name`. Raises ConfigError for an unknown one."""
     if name in READINGS:
         return READINGS[name](system)
     for metric in metric_table(system).metrics:
@@ -105,7 +105,7 @@ class CacheCounter:
 
 @dataclass(frozen=True)
 class HighestGauge:
-    """The highest that a service's field, read at the end of each interval, ever was."""
+    """The highest value of a service's field, which is read at the end of each interval."""
 
     service: str
     field: str
@@ -144,10 +144,10 @@ class Over:
 
 
 @dataclass(frozen=True)
-class WholeAgain:
-    """Seconds from `from_s` until every later window of `window_s`, to the end, has a reading of at least `level`.
+class RecoveryTime:
+    """Recovery time in s: from `from_s` until every later window of `window_s` has a reading of at least `level`.
 
-    A window counts from where it begins. If the last one is still below: infinity.
+    A window counts from its beginning. Infinity where the last window is still below.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Onsets: when each link of a cascade's chain first passes its threshold after the cause, and in which order."""
+"""Onsets: when each link of a cascade first passes its threshold after the cause, and in which order."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WINDOW_S: Final = 10.0
 
 @dataclass(frozen=True)
 class Link:
-    """One link of a chain: it is on where `name` is at least `threshold` (or at most, where it `falls`).
+    """One link of a chain: it is on where the reading `name` is at least `threshold` (with `falls`: at most).
 
-    `unit` is what the axis of a picture says; a share is drawn in percent, but is a fraction everywhere else.
+    `unit` is the label of a picture's axis. A share is drawn in percent and is a fraction everywhere else.
     """
 
     label: str
@@ -48,7 +48,7 @@ class Cascade:
 
 @dataclass(frozen=True)
 class Chain:
-    """A cascade as one episode showed it: shape (num_links, num_samples), and each link's onset.
+    """A cascade in one episode: its curves, shape (num_links, num_samples), and each link's onset.
 
     `onsets_s` are seconds after the cause began: 0 where a link was on already, infinity where it never was.
     """
@@ -88,7 +88,7 @@ def in_order(onsets_s: Sequence[float]) -> bool:
 
 @dataclass(frozen=True)
 class InOrder:
-    """1 where a cascade's links (or the first so many of them) set in in their order, 0 where not."""
+    """1 where a cascade's links (or the first `num_links`) set in in their order, else 0."""
 
     cascade: Cascade
     num_links: int | None = None

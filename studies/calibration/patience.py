@@ -1,4 +1,4 @@
-"""Why cascade 1 does not end with the 504s: its chain under other loads, and with users who wait longer."""
+"""Cascade 1 under other loads and with users who wait longer: it shows why the 504s do not come last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEADLINES_S: Final = (5.0, 10.0, 15.0, 20.0)
 
 
 @dataclass(frozen=True)
-class Patience:
+class PatienceResult:
     """The onsets of cascade 1 at one load and with one deadline of the users, in seconds after the cause began."""
 
     level: float
@@ -25,16 +25,16 @@ class Patience:
     onsets_s: tuple[float, ...]
 
 
-def measure_patience(job: tuple[System, float, float, int]) -> Patience:
-    """One episode of (system, load, deadline, seed); of the system only the users' deadline is another."""
-    system, level, deadline_s, seed = job
+def measure_patience(run: tuple[System, float, float, int]) -> PatienceResult:
+    """Simulate one episode of (system, load, deadline, seed). Only the users' deadline of the system changes."""
+    system, level, deadline_s, seed = run
     users = system.users.model_copy(update={"deadline_s": deadline_s})
     patient = system.model_copy(update={"users": users})
     recording = record(patient, llm_limited_at(level), seed, engine="compiled", interval_s=SECOND)
-    return Patience(level, deadline_s, chain(LLM_RATE_LIMIT, recording).onsets_s)
+    return PatienceResult(level, deadline_s, chain(LLM_RATE_LIMIT, recording).onsets_s)
 
 
-def patience_jobs(system: System, seed: int) -> Iterator[tuple[System, float, float, int]]:
+def patience_runs(system: System, seed: int) -> Iterator[tuple[System, float, float, int]]:
     """Every load with every deadline."""
     for level in LEVELS:
         for deadline_s in DEADLINES_S:

@@ -1,4 +1,4 @@
-"""A cascade in a picture: one panel a link, the seconds of the onsets on the left, the whole episode on the right."""
+"""The picture of a cascade: one panel a link. Left: the seconds around the onsets; right: the whole episode."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studies.calibration.onsets import WINDOW_S, Chain, Link
+from studies.common.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,14 +28,9 @@ MINUTE_S: Final = 60.0
 
 
 def draw_chain(chain: Chain, seed: int) -> Figure:
-    """Every link's curve, its threshold and its onset; the cause is shaded."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
+    """Draw every link's curve, its threshold and its onset; the cause is shaded."""
     links = chain.cascade.links
-    figure = Figure(figsize=(WIDTH, 1.5 + PANEL_HEIGHT * len(links)), layout="constrained")
+    figure = new_figure(WIDTH, 1.5 + PANEL_HEIGHT * len(links))
     axes = figure.subplots(len(links), 2, sharex="col", width_ratios=(1.7, 1.0), squeeze=False)
     since_s = chain.times_s - chain.cascade.cause_s[0]
     stretches_s = (_close_up_s(chain), (float(since_s[0]), float(since_s[-1])))
@@ -65,7 +61,7 @@ def _head(figure: Figure, axes: NDArray[Any], chain: Chain, seed: int) -> None:
     ]
     figure.legend(
         handles=handles, loc="outside upper left", ncols=3, fontsize=10, frameon=False, alignment="left",
-        title=f"{chain.cascade.title}, as found (seed {seed}, means of the last {WINDOW_S:g} s)",
+        title=f"{chain.cascade.title}, default configuration (seed {seed}, means of the last {WINDOW_S:g} s)",
         title_fontproperties={"size": 14, "weight": "bold"},
     )  # fmt: skip
     axes[0][1].set_title("the whole episode", loc="left", fontsize=10, color=CURVE, pad=4)

@@ -1,4 +1,4 @@
-"""One episode of a system as found: its counters of every interval, and all intervals as one."""
+"""One episode of a system with its default configuration: the counters of every interval, and of all together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recording:
-    """What one episode showed, from `skip_s` on.
+    """What was measured in one episode, from `skip_s` on.
 
     Attributes:
         interval_s: length of an interval.
@@ -65,9 +65,9 @@ class Recording:
 def record(
     system: System, scenario: Scenario, seed: int, *, engine: str, interval_s: float, skip_s: float = 0.0
 ) -> Recording:
-    """Simulate episode `seed` of `scenario` under the controls as found, measured every `interval_s`.
+    """Simulate episode `seed` of `scenario` under the default action, measured every `interval_s`.
 
-    What is measured does not depend on `interval_s`: as found, no control ever changes.
+    What is measured does not depend on `interval_s`, because no control changes.
     """
     system = system.model_copy(update={"control_interval_s": interval_s})
     episode = scenario.episode(system, seed)

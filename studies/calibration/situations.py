@@ -1,4 +1,4 @@
-"""What the shipped system must show as found: situations, and the range of every figure measured in them."""
+"""What the shipped system must show by default: situations, and the required range of every figure measured there."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from studies.calibration.measures import (
     Metric,
     Over,
     QuietMinutes,
-    WholeAgain,
+    RecoveryTime,
 )
 from studies.calibration.onsets import Cascade, InOrder
 
 RAMP_S: Final = 1800.0
 ABOVE_ZERO: Final = math.ulp(0.0)
-"""The least number above 0: as a `low`, it says "more than nothing"."""
+"""The least number above 0. As `low` it means: more than 0."""
 SECOND: Final = 1.0
 INTERVAL: Final = 15.0
-"""Lengths in s of the intervals that are measured: seconds where minutes and windows slide, else less is kept."""
+"""Lengths in s of the measured intervals: 1 s where windows slide, else 15 s, which requirements less memory."""
 STORM_S: Final = 600.0
-"""A retry storm is watched for 10 min after its cause is gone, at normal load from 3 min on."""
-WHOLE_AGAIN_S: Final = 180.0
+"""A retry storm is watched for 10 min after its cause has ended; at normal load from 3 min on."""
+RECOVERED_S: Final = 180.0
 
 
 @dataclass(frozen=True)
 class Requirement:
     """What a figure must be: in [low, high] in at least `share` of the seeds.
 
-    `contradicts` says what other requirement rules it out: such a row is measured and shown, but cannot be asked for.
+    `contradicts` names the requirements that rule it out. Such a requirement is measured and shown, but does not count.
     """
 
     measure: str
@@ -68,7 +68,7 @@ class Situation:
 
     name: str
     scenario: Timeline
-    needs: tuple[Requirement, ...]
+    requirements: tuple[Requirement, ...]
     interval_s: float = INTERVAL
     skip_s: float = 0.0
     cascade: Cascade | None = None
@@ -122,7 +122,7 @@ def _beyond() -> Iterator[Requirement]:
 
 
 def llm_limited_at(level: float) -> Timeline:
-    """The cause of cascade 1 at a load of so many times the normal."""
+    """The cause of cascade 1 at `level` times the normal load."""
     start_s, end_s = LLM_LIMITED_S
     incident = {
         "kind": "llm_degradation", "service": "llm", "start_s": start_s, "duration_s": end_s - start_s, **LLM_LIMITED,
@@ -139,9 +139,13 @@ def _llm_rate_limit() -> Situation:
     fullest = Requirement("engine queue, longest", "", 1000, math.inf, HighestGauge("engine", "queue_length"))
     refused = Requirement("refused by the full engine queue", "", 1, math.inf, Counter("engine", "queue_full"))
     scenario = llm_limited_at(LLM_LIMITED_LEVEL)
-    needs = (order, inner, fullest, refused)
+    requirements = (order, inner, fullest, refused)
     return Situation(
-        f"LLM rate limit at {LLM_LIMITED_LEVEL:g}x load", scenario, needs, interval_s=SECOND, cascade=LLM_RATE_LIMIT
+        f"LLM rate limit at {LLM_LIMITED_LEVEL:g}x load",
+        scenario,
+        requirements,
+        interval_s=SECOND,
+        cascade=LLM_RATE_LIMIT,
     )
 
 
@@ -151,14 +155,14 @@ def _stormy() -> Iterator[Requirement]:
 
 
 def _invalidation_storm(
-    level: float, name: str, needs: tuple[Requirement, ...], cascade: Cascade | None = None
+    level: float, name: str, requirements: tuple[Requirement, ...], cascade: Cascade | None = None
 ) -> Situation:
     start_s, end_s = INVALIDATED_S
     incident = {
         "kind": "content_drop", "cache": "cache", "items_class": "ingest", "start_s": start_s,
         "num_items": 1, "spread_s": end_s - start_s, "invalidate_fraction": 1.0,
     }  # fmt: skip
-    return Situation(name, _steady(level, 1800.0, incident), needs, interval_s=SECOND, cascade=cascade)
+    return Situation(name, _steady(level, 1800.0, incident), requirements, interval_s=SECOND, cascade=cascade)
 
 
 def _stuck() -> Iterator[Requirement]:
@@ -171,19 +175,21 @@ def _stuck() -> Iterator[Requirement]:
 
 def _healed() -> Iterator[Requirement]:
     gone_s = AUTH_SLOW_S[1]
-    whole = WholeAgain("answers_per_attempt", 0.99, gone_s)
-    yield Requirement("whole again after", "s", 0.0, WHOLE_AGAIN_S, whole)
-    lowest = Extreme("intent_success_fraction", highest=False, from_s=gone_s + WHOLE_AGAIN_S)
+    recovery = RecoveryTime("answers_per_attempt", 0.99, gone_s)
+    yield Requirement("recovered after", "s", 0.0, RECOVERED_S, recovery)
+    lowest = Extreme("intent_success_fraction", highest=False, from_s=gone_s + RECOVERED_S)
     yield Requirement("intents answered, worst minute from 3 min on", "", 0.99, 1.0, lowest)
 
 
-def _retry_storm(level: float, name: str, needs: tuple[Requirement, ...], cascade: Cascade | None = None) -> Situation:
+def _retry_storm(
+    level: float, name: str, requirements: tuple[Requirement, ...], cascade: Cascade | None = None
+) -> Situation:
     start_s, end_s = AUTH_SLOW_S
     incident = {
         "kind": "slowdown", "service": "auth", "start_s": start_s, "duration_s": end_s - start_s, "factor": AUTH_FACTOR,
     }  # fmt: skip
-    scenario = _steady(level, end_s + WHOLE_AGAIN_S + STORM_S, incident)
-    return Situation(name, scenario, needs, interval_s=SECOND, cascade=cascade)
+    scenario = _steady(level, end_s + RECOVERED_S + STORM_S, incident)
+    return Situation(name, scenario, requirements, interval_s=SECOND, cascade=cascade)
 
 
 def _steady(level: float, horizon_s: float, *incidents: dict[str, Any]) -> Timeline:

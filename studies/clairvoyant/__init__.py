@@ -1,1 +1,1 @@
-"""What a search with foresight reaches: an approximate upper bound."""
+"""The clairvoyant: schedules searched with foresight, an approximate upper bound of the return."""

@@ -1,1 +1,1 @@
-"""Agents trained with several seeds, evaluated as the baselines are."""
+"""Agents trained with several seeds, evaluated on the same episodes as the baselines."""

@@ -1,4 +1,4 @@
-"""Several learners, one a training seed, as a comparison needs them: trained, found again, named by steps and seed."""
+"""Several trained agents, one for each training seed: they are trained, found again, and named by steps and seed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from streamflow_env.errors import ConfigError
 
 WHOLE: Final = "mixed"
 LEFT_OUT: Final = "mixed-without-slow-auth"
-"""What learners are trained on, and what stands-in for the shift test `a cascade left out` are."""
+"""The scenarios that agents are trained on. Agents of `LEFT_OUT` take part in the shift `a cascade left out`."""
 FINISHED: Final = "final_model.zip"
 
 
 @dataclass(frozen=True)
 class Learner:
-    """One training run, to be kept in a folder of `folder`."""
+    """One training run, kept in a folder of `folder`; None evaluation episodes: as many as training has by default."""
 
     folder: Path
     algorithm: str
     scenario: str
     seed: int
     total_steps: int
+    num_evaluation_episodes: int | None = None
 
 
-def train_learners(learners: Sequence[Learner], jobs: int) -> None:
-    """Train those that are not there yet, each on one thread; a run that was killed goes on. Raises ConfigError."""
-    run_all(_train, [one for one in learners if _finished(one.folder, one.scenario, one.seed) is None], jobs, True)
+def train_learners(learners: Sequence[Learner], jobs: int, progress: bool = True) -> None:
+    """Train those that are not finished, each on one thread; a run that was killed goes on. Raises ConfigError."""
+    unfinished = [one for one in learners if _finished(one.folder, one.scenario, one.seed) is None]
+    run_all(_train, unfinished, jobs, progress)
 
 
 def _train(learner: Learner) -> Path:
@@ -49,6 +51,8 @@ def _train(learner: Learner) -> Path:
             "algorithm": learner.algorithm, "scenario": learner.scenario, "seed": learner.seed, "num_threads": 1,
             "total_steps": learner.total_steps, "out": str(out), "progress": False,
         }  # fmt: skip
+        if learner.num_evaluation_episodes is not None:
+            given["num_evaluation_episodes"] = learner.num_evaluation_episodes
     return run_training(given)
 
 
@@ -58,9 +62,9 @@ def _finished(folder: Path, scenario: str, seed: int) -> Path | None:
 
 
 def find_learners(folder: Path, scenario: str = WHOLE) -> dict[str, str]:
-    """The finished runs on a scenario by label: `ppo-200_000#0` had 200,000 steps; none where the folder is not there.
+    """The folders of the finished runs on a scenario by label, such as `ppo-200_000#0`: algorithm, steps and seed.
 
-    Raises ConfigError for a run without its configuration.
+    Empty where there is no `folder`. Raises ConfigError: a run without its configuration.
     """
     found = {}
     for out in sorted(folder.glob(f"{scenario}-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2])):

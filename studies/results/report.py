@@ -1,9 +1,10 @@
-"""The page docs/results.md: which policy in which situation, and how sure that is; all of it from kept outputs."""
+"""The page docs/reports/results.md: which policy in which situation, and how sure that is; all from kept outputs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,95 +15,148 @@ from streamflow_agents.evaluation.comparison_plot import draw_comparison
 from streamflow_agents.evaluation.episodes import RETURN
 from streamflow_agents.evaluation.kept_episodes import Episodes, read_episodes
 from streamflow_env.errors import ConfigError
-from studies.clairvoyant import headroom
-from studies.clairvoyant.convergence_plot import draw_convergence
-from studies.clairvoyant.headroom import ZERO
-from studies.clairvoyant.search import read_found
-from studies.robustness import shifts
+from studies.baselines.run import EPISODES, PARTS
+from studies.clairvoyant.report import draw_convergence
+from studies.clairvoyant.schedule import FoundSchedule, read_schedules
+from studies.common.plots import save
+from studies.common.study import kept
+from studies.headroom import report as headroom_report
+from studies.headroom.run import FILE as HEADROOM
+from studies.headroom.scores import ZERO, mean_score, score, target
+from studies.learners.run import FILE as LEARNERS
+from studies.robustness import report as robustness_report
+from studies.robustness.run import FILE as SHIFTS
+from studies.robustness.shifts import load_shifts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EPISODES: Final = "episodes.csv.gz"
-LEARNERS: Final = "learners.csv.gz"
-PARTS: Final = "parts.csv.gz"
-HEADROOM: Final = "headroom.csv.gz"
-SHIFTS: Final = "shifts.csv.gz"
-YARDSTICK: Final = "yardstick"
 COMPARISON_PNG: Final = "comparison.png"
 CONVERGENCE_PNG: Final = "convergence.png"
 BRIEF: Final = ("sla_fraction", "error_fraction", "cost_per_hour")
-"""What README shows of the figures."""
-SUMMARY: Final = re.compile(r"(<!-- results: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
-"""Where README carries the summary."""
+"""The figures in README's summary."""
+SUMMARY: Final = re.compile(r"<!-- results: .*? -->\n.*?<!-- end -->", re.DOTALL)
+"""README's summary."""
+SUMMARY_START: Final = "<!-- results: written by `make study NAME=results` from what the studies kept -->\n"
+SUMMARY_END: Final = "\n<!-- end -->"
 
 
-def write_page(page: Path, readme: Path | None = None) -> None:
-    """Write the page and its pictures from what lies in the folder of its name, and the summary into `readme`.
+@dataclass(frozen=True)
+class Inputs:
+    """The files that the page is written from, and the folder of the schedules; `learners` may be missing."""
 
-    `make opponents`, `make learners`, `make yardstick`, `make headroom` and `make shifts` put it there. Raises
-    ConfigError for what is missing or damaged; nothing is written then.
+    episodes: Path
+    learners: Path
+    parts: Path
+    headroom: Path
+    shifts: Path
+    schedules: Path
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the inputs hold: the baselines' episodes, the scored ones, the shifted ones, parts, and schedules."""
+
+    episodes: Episodes
+    scored: Episodes
+    shifted: Episodes
+    parts: Episodes
+    schedules: list[FoundSchedule]
+
+
+def kept_inputs() -> Inputs:
+    """What the studies kept in the repository."""
+    baselines = kept("baselines")
+    return Inputs(
+        episodes=baselines / EPISODES,
+        learners=kept("learners") / LEARNERS,
+        parts=baselines / PARTS,
+        headroom=kept("headroom") / HEADROOM,
+        shifts=kept("robustness") / SHIFTS,
+        schedules=kept("clairvoyant"),
+    )
+
+
+def write_page(inputs: Inputs, page: Path, readme: Path | None = None) -> None:
+    """Write the page, its pictures in the folder of its name, and the summary into `readme`.
+
+    Raises:
+        ConfigError: an input is missing or damaged, or `readme` has no place for the summary. Nothing is written then.
     """
-    folder = page.with_suffix("")
     around = readme.read_text(encoding="utf-8") if readme else ""
     if readme and not SUMMARY.search(around):
         raise ConfigError(f"{readme}: has no place for the summary, `<!-- results: … -->` to `<!-- end -->`")
-    learners = [folder / LEARNERS] if (folder / LEARNERS).is_file() else []
-    episodes = read_episodes(folder / EPISODES, *learners)
-    found = read_found(folder / YARDSTICK)
-    if not found:
-        raise ConfigError(f"{folder / YARDSTICK}: no yardstick there; `make yardstick` searches it")
-    scored, moved = read_episodes(folder / HEADROOM), read_episodes(folder / SHIFTS)
-    parts = read_episodes(folder / PARTS)
-    lines = [
-        "# Which policy, and how sure we are\n",
-        f"Written by `make results` from what lies in [{folder.name}/]({folder.name}), in seconds; the commands that",
-        "put it there are named below. The rules' numbers are in [configs/baselines](../configs/baselines), their code",
-        "and where they come from in [agents/baselines](../agents/baselines).\n",
-        *_summary(episodes, scored, moved),
-        "## The opponents\n",
-        "By `make opponents` and, for what is learned, `make learners`.",
-        "A *score* is 0 at `playbook_hpa` and 100 at the yardstick, on the yardstick's episodes (below).",
-        *tables(episodes, ZERO, f"{folder.name}/{COMPARISON_PNG}", _scores(scored)),
-        *headroom.section(scored, found, f"{folder.name}/{CONVERGENCE_PNG}"),
-        *ablation(parts, next(iter(parts.figures)), _scores(scored)[ALL]),
-        *shifts.section(moved, shifts.load_shifts(), ZERO),
-    ]
+    content = _read(inputs)
+    folder = page.with_suffix("")
+    text = "\n".join(_page(content, folder.name)).rstrip() + "\n"
     pictures: dict[str, Figure] = {
-        COMPARISON_PNG: draw_comparison(episodes, ZERO), CONVERGENCE_PNG: draw_convergence(found),
+        COMPARISON_PNG: draw_comparison(content.episodes, ZERO), CONVERGENCE_PNG: draw_convergence(content.schedules),
     }  # fmt: skip
     for name, figure in pictures.items():
-        figure.savefig(folder / name, dpi=110)
-    page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+        save(figure, folder / name)
+    page.write_text(text, encoding="utf-8")
     if readme:
-        summary = "\n".join(_in_short(episodes, scored))
-        readme.write_text(SUMMARY.sub(lambda found: f"{found[1]}{summary}\n{found[2]}", around), encoding="utf-8")
+        summary = SUMMARY_START + "\n".join(_in_short(content.episodes, content.scored)) + SUMMARY_END
+        readme.write_text(SUMMARY.sub(lambda _: summary, around), encoding="utf-8")
+
+
+def _read(inputs: Inputs) -> Content:
+    learners = [inputs.learners] if inputs.learners.is_file() else []
+    schedules = read_schedules(inputs.schedules)
+    if not schedules:
+        raise ConfigError(f"{inputs.schedules}: no schedule there; run the study clairvoyant first")
+    return Content(
+        episodes=read_episodes(inputs.episodes, *learners),
+        scored=read_episodes(inputs.headroom),
+        shifted=read_episodes(inputs.shifts),
+        parts=read_episodes(inputs.parts),
+        schedules=schedules,
+    )
+
+
+def _page(content: Content, folder: str) -> Iterator[str]:
+    episodes, scored = content.episodes, content.scored
+    yield "# Which policy, and how sure we are\n"
+    yield "Written by `make study NAME=results` in seconds, from what the studies"
+    yield "[baselines](../../studies/baselines/data), [learners](../../studies/learners/data),"
+    yield "[clairvoyant](../../studies/clairvoyant/data), [headroom](../../studies/headroom/data) and"
+    yield "[robustness](../../studies/robustness/data) kept. `make study NAME=baselines` measures the first anew, and"
+    yield "so on. The parameters of the baselines are in [configs/baselines](../../configs/baselines), their code and"
+    yield "sources in [policies/baselines](../../agents/streamflow_agents/policies/baselines).\n"
+    yield from _summary(episodes, scored, content.shifted)
+    yield "## The baselines\n"
+    yield "The study `baselines` measured them, and the study `learners` what is learned."
+    yield f"A *score* is 0 at `{ZERO}` and 100 at the clairvoyant, on the clairvoyant's episodes (below)."
+    yield from tables(episodes, ZERO, f"{folder}/{COMPARISON_PNG}", _scores(scored))
+    yield from headroom_report.section(scored, content.schedules, f"{folder}/{CONVERGENCE_PNG}")
+    yield from ablation(content.parts, next(iter(content.parts.figures)), _scores(scored)[ALL])
+    yield from robustness_report.section(content.shifted, load_shifts(), ZERO)
 
 
 def _scores(scored: Episodes) -> dict[str, dict[str, float]]:
     by_scenario = {
-        scenario: {policy: headroom.score(scored, policy, index).value for policy in scored.figures}
+        scenario: {policy: score(scored, policy, index).value for policy in scored.figures}
         for index, scenario in enumerate(scored.scenarios)
     }
-    return {ALL: {policy: headroom.mean_score(scored, policy) for policy in scored.figures}, **by_scenario}
+    return {ALL: {policy: mean_score(scored, policy) for policy in scored.figures}, **by_scenario}
 
 
-def _summary(episodes: Episodes, scored: Episodes, moved: Episodes) -> Iterator[str]:
-    """What a stranger wants to know first."""
+def _summary(episodes: Episodes, scored: Episodes, shifted: Episodes) -> Iterator[str]:
+    """The best policy of each scenario and each shift."""
     yield "## In short\n"
-    yield "| situation | best | return | against the next best | sure? | best that never changes |"
+    yield "| situation | best | return | second best | sure? | best fixed setting |"
     yield "|---|---|---:|---|---|---|"
     for index, scenario in enumerate(episodes.scenarios):
         yield _first_and_second(scenario, episodes, index)
-    for index, name in enumerate(moved.scenarios[1:], 1):
-        yield _first_and_second(f"*shift:* {name}", moved, index)
+    for index, name in enumerate(shifted.scenarios[1:], 1):
+        yield _first_and_second(f"*shift:* {name}", shifted, index)
     yield ""
     yield from _on_average(episodes, scored)
     yield ""
 
 
 def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
-    """README's summary."""
+    """The content of README's summary."""
     scores = _scores(scored)[ALL]
     num_scenarios = len(episodes.scenarios)
     yield f"{len(episodes.seeds) * num_scenarios} held-out episodes of an hour, the same for every policy;"
@@ -122,10 +176,10 @@ def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
 
 
 def _on_average(episodes: Episodes, scored: Episodes) -> Iterator[str]:
-    best, reached, wanted = headroom.target(scored)
+    best, reached, wanted = target(scored)
     yield f"On average over all scenarios `{by_return(episodes)[0]}` returns most. A score is 0 at"
-    yield f"`{ZERO}` and 100 at what a search with foresight found, the yardstick."
-    yield f"The best rules, `{best}`, score {reached:.0f}; learning has to reach {wanted:.0f}."
+    yield f"`{ZERO}` and 100 at the clairvoyant, which a search with foresight found."
+    yield f"The best baseline, `{best}`, scores {reached:.0f}; learning has to reach {wanted:.0f}."
 
 
 def _first_and_second(called: str, episodes: Episodes, index: int) -> str:

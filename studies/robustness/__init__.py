@@ -1,1 +1,1 @@
-"""Policies where the world is not the one they were tuned or trained on."""
+"""Policies under conditions that differ from those they were tuned or trained on."""

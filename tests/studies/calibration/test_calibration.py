@@ -1,4 +1,4 @@
-"""The calibration itself, and the shipped system on one seed; `make calibrate` has ten, and the reference engine's."""
+"""The calibration itself, and the shipped system on one seed; the study has ten, and the reference engine's."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Timeline
 from streamflow_env.system import load_system
-from studies.calibration import Row, calibrate, markdown, situations
+from studies.calibration import RequirementResult, calibrate, markdown, situations
 from studies.calibration.cascades import CASCADES, LLM_LIMITED_LEVEL
-from studies.calibration.document import page, write_pictures
-from studies.calibration.measures import Counter, Extreme, Metric, Over, WholeAgain, reading
+from studies.calibration.measurement import Calibration
+from studies.calibration.measures import Counter, Extreme, Metric, Over, RecoveryTime, reading
 from studies.calibration.onsets import Chain, Link, chain, first_onset, in_order
-from studies.calibration.patience import Patience, measure_patience, patience_jobs
+from studies.calibration.patience import PatienceResult, measure_patience, patience_runs
 from studies.calibration.recording import Recording, record
-from studies.calibration.runs import Calibration
+from studies.calibration.report import page, write_pictures
 from studies.calibration.situations import ABOVE_ZERO, Requirement, llm_limited_at
 
 SYSTEM = load_system()
@@ -29,7 +29,7 @@ FALLS = Link("falls", "any", 0.5, "share", falls=True)
 IMPOSSIBLE = {
     ("LLM rate limit at 1.4x load", "the chain's onsets are in order, 504s last (1: yes)"),
 }
-"""Rows that contradict others, as docs/calibration.md shows; never to be added to without such a proof."""
+"""Rows that contradict others, as docs/reports/calibration.md shows; never to be added to without such a proof."""
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +38,20 @@ def calibration() -> Calibration:
 
 
 def test_the_shipped_system_meets_every_row_that_can_be_met(calibration: Calibration) -> None:
-    missed = {(row.situation, row.need.measure) for row in calibration.rows if not row.passes}
-    assert missed == IMPOSSIBLE, [row for row in calibration.rows if not row.passes]
-    assert {(row.situation, row.need.measure) for row in calibration.rows if row.need.contradicts} == IMPOSSIBLE
+    missed = {(result.situation, result.requirement.measure) for result in calibration.results if not result.passes}
+    assert missed == IMPOSSIBLE, [result for result in calibration.results if not result.passes]
+    assert {
+        (result.situation, result.requirement.measure)
+        for result in calibration.results
+        if result.requirement.contradicts
+    } == IMPOSSIBLE
     assert calibration.passes
 
 
 def test_every_situation_is_in_the_table_and_every_cascade_in_a_picture(
     calibration: Calibration, tmp_path: Path
 ) -> None:
-    assert {row.situation for row in calibration.rows} == {situation.name for situation in situations()}
+    assert {result.situation for result in calibration.results} == {situation.name for situation in situations()}
     assert [chains[0].cascade for chains in calibration.chains] == list(CASCADES)
     files = write_pictures(calibration, tmp_path / "calibration")
     text = page(calibration, "calibration")
@@ -59,10 +63,10 @@ def test_every_situation_is_in_the_table_and_every_cascade_in_a_picture(
 
 def test_patience_changes_the_deadline_alone_and_is_a_table_of_the_page() -> None:
     job = (SYSTEM, LLM_LIMITED_LEVEL, SYSTEM.users.deadline_s, 101)
-    assert job[:3] == next(patience_jobs(SYSTEM, 101))[:3]
+    assert job[:3] == next(patience_runs(SYSTEM, 101))[:3]
     found = measure_patience(job)
     shown = page(
-        Calibration((101,), (), (), (found, Patience(3.0, 15.0, (0.0, 1.0, 2.0, 3.0, 4.0, 4.0)))), "calibration"
+        Calibration((101,), (), (), (found, PatienceResult(3.0, 15.0, (0.0, 1.0, 2.0, 3.0, 4.0, 4.0)))), "calibration"
     )
 
     recording = record(SYSTEM, llm_limited_at(LLM_LIMITED_LEVEL), 101, engine="compiled", interval_s=1.0)
@@ -85,9 +89,9 @@ def test_seconds_or_control_intervals_measure_the_same() -> None:
 def test_both_engines_give_the_same_figures_in_processes_too() -> None:
     normal = situations()[0]
     short = dataclasses.replace(normal, scenario=normal.scenario.model_copy(update={"horizon_s": 60.0}))
-    rows = calibrate(SYSTEM, [3], of=[short], processes=2).rows
-    assert len(rows) == len(normal.needs)
-    assert all(row.reference == row.seen[0] for row in rows)
+    results = calibrate(SYSTEM, [3], of=[short], jobs=2).results
+    assert len(results) == len(normal.requirements)
+    assert all(result.reference == result.seen[0] for result in results)
 
 
 def test_a_name_that_the_system_has_not_is_an_error() -> None:
@@ -145,7 +149,7 @@ def test_sliding_windows_by_hand() -> None:
     assert highest(recording) == values[5:31].max()
 
 
-def test_whole_again_counts_from_the_beginning_of_the_first_good_window_that_lasts() -> None:
+def test_recovery_counts_from_the_beginning_of_the_first_good_window_that_lasts() -> None:
     recording = _short_recording(1.0)
     users = recording.classes[:, np.array(SYSTEM.interactive)]
     recording.classes[:] = np.zeros((), recording.classes.dtype)
@@ -153,11 +157,11 @@ def test_whole_again_counts_from_the_beginning_of_the_first_good_window_that_las
     made_up["attempts"][:, 0, 0] = made_up["within_sla"][:, 0, 0] = 10
     made_up["within_sla"][30:33, 0, 0] = 0
     recording.classes[:, np.array(SYSTEM.interactive)] = made_up
-    assert WholeAgain("answers_per_attempt", 0.99, 10.0, window_s=5.0)(recording) == 23.0
-    assert WholeAgain("answers_per_attempt", 0.99, 33.0, window_s=5.0)(recording) == 0.0
+    assert RecoveryTime("answers_per_attempt", 0.99, 10.0, window_s=5.0)(recording) == 23.0
+    assert RecoveryTime("answers_per_attempt", 0.99, 33.0, window_s=5.0)(recording) == 0.0
     made_up["within_sla"][-1, 0, 0] = 0
     recording.classes[:, np.array(SYSTEM.interactive)] = made_up
-    assert WholeAgain("answers_per_attempt", 0.99, 33.0, window_s=5.0)(recording) == math.inf
+    assert RecoveryTime("answers_per_attempt", 0.99, 33.0, window_s=5.0)(recording) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -172,41 +176,44 @@ def test_whole_again_counts_from_the_beginning_of_the_first_good_window_that_las
     ],
 )
 def test_a_row_passes_with_as_many_seeds_as_it_asks_for(seen: tuple[float, ...], share: float, passes: bool) -> None:
-    row = Row("normal load", Requirement("error rate", "", 0.0005, 0.002, Metric("error_fraction"), share), seen)
-    assert row.passes is passes
-    assert list(markdown([row]))[-1].endswith("| met |" if passes else "| **not met** |")
+    result = RequirementResult(
+        "normal load", Requirement("error rate", "", 0.0005, 0.002, Metric("error_fraction"), share), seen
+    )
+    assert result.passes is passes
+    assert list(markdown([result]))[-1].endswith("| met |" if passes else "| **not met** |")
 
 
 def test_a_row_whose_engines_differ_is_not_met() -> None:
-    need = Requirement("error rate", "", 0.0005, 0.002, Metric("error_fraction"))
-    assert Row("any", need, (0.001,), reference=0.001).passes
-    differs = Row("any", need, (0.001,), reference=math.nextafter(0.001, 1))
+    requirement = Requirement("error rate", "", 0.0005, 0.002, Metric("error_fraction"))
+    assert RequirementResult("any", requirement, (0.001,), reference=0.001).passes
+    differs = RequirementResult("any", requirement, (0.001,), reference=math.nextafter(0.001, 1))
     assert not differs.passes
     assert "(the engines differ)" in list(markdown([differs]))[-1]
 
 
 def test_a_row_that_contradicts_others_is_shown_and_not_counted_unless_the_engines_differ() -> None:
-    need = Requirement("order", "", 1, 1, Metric("error_fraction"), contradicts="the load")
-    row, differs = Row("any", need, (0.0,), reference=0.0), Row("any", need, (0.0,), reference=1.0)
-    assert list(markdown([row]))[-1].endswith("| cannot be: contradicts the load |")
-    assert Calibration((0,), (row,), ()).passes
+    requirement = Requirement("order", "", 1, 1, Metric("error_fraction"), contradicts="the load")
+    result = RequirementResult("any", requirement, (0.0,), reference=0.0)
+    differs = RequirementResult("any", requirement, (0.0,), reference=1.0)
+    assert list(markdown([result]))[-1].endswith("| cannot be met: contradicts the load |")
+    assert Calibration((0,), (result,), ()).passes
     assert not Calibration((0,), (differs,), ()).passes
-    assert "0 of 0 required rows are met" in page(Calibration((0,), (row,), ()), "calibration")
+    assert "0 of 0 required rows are met" in page(Calibration((0,), (result,), ()), "calibration")
 
 
 def test_above_zero_means_more_than_nothing() -> None:
-    need = Requirement("waiting", "s", ABOVE_ZERO, math.inf, Metric("error_fraction"))
-    assert not Row("any", need, (0.0,)).passes
-    assert Row("any", need, (1e-9,)).passes
-    assert "above 0 s" in list(markdown([Row("any", need, (0.0,))]))[-1]
+    requirement = Requirement("waiting", "s", ABOVE_ZERO, math.inf, Metric("error_fraction"))
+    assert not RequirementResult("any", requirement, (0.0,)).passes
+    assert RequirementResult("any", requirement, (1e-9,)).passes
+    assert "above 0 s" in list(markdown([RequirementResult("any", requirement, (0.0,))]))[-1]
 
 
 def test_the_interval_of_the_mean_is_students() -> None:
-    need = Requirement("any", "", 0.0, 1.0, Metric("error_fraction"))
-    interval = Row("any", need, (1.0, 2.0, 3.0)).interval
+    requirement = Requirement("any", "", 0.0, 1.0, Metric("error_fraction"))
+    interval = RequirementResult("any", requirement, (1.0, 2.0, 3.0)).interval
     assert interval == pytest.approx((2.0 - 4.303 / math.sqrt(3.0), 2.0 + 4.303 / math.sqrt(3.0)))
-    assert Row("any", need, (1.0,)).interval is None
-    assert Row("any", need, (1.0, math.inf)).interval is None
+    assert RequirementResult("any", requirement, (1.0,)).interval is None
+    assert RequirementResult("any", requirement, (1.0, math.inf)).interval is None
 
 
 def test_a_chain_that_never_sets_in_can_be_drawn_and_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/results.md: from kept outputs alone, and complete; and the learners that take part in it."""
+"""The results page: written from kept outputs alone, and complete."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from streamflow_agents.evaluation.kept_episodes import write_rows
 from streamflow_env.errors import ConfigError
-from studies.clairvoyant.search import Found
-from studies.learners.train import LEFT_OUT, Learner, find_learners, train_learners
-from studies.results.report import write_page
+from studies.clairvoyant.schedule import FoundSchedule
+from studies.results.report import Inputs, kept_inputs, write_page
 
 SCENARIOS = ("calm", "storm")
+START = "# Title\n<!-- results: written by `make study NAME=results` from what the studies kept -->\n"
 
 
 def rows(returns: dict[str, float], names: tuple[str, ...] = SCENARIOS) -> list[dict[str, Any]]:
@@ -34,6 +34,12 @@ def rows(returns: dict[str, float], names: tuple[str, ...] = SCENARIOS) -> list[
     ]
 
 
+def inputs(folder: Path) -> Inputs:
+    """The inputs in the folder of the fixture `kept`."""
+    names = ("episodes", "learners", "parts", "headroom", "shifts")
+    return Inputs(**{name: folder / f"{name}.csv.gz" for name in names}, schedules=folder / "schedules")
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     folder = tmp_path / "results"
@@ -41,28 +47,28 @@ def kept(tmp_path: Path) -> Path:
     write_rows(folder / "episodes.csv.gz", rows(rules))
     write_rows(folder / "learners.csv.gz", rows({"ppo#0": -84.0, "ppo#1": -82.0}))
     write_rows(folder / "parts.csv.gz", rows({"tuned_expert": -80.0, "tuned_expert~hpa": -95.0}))
-    write_rows(folder / "headroom.csv.gz", rows({**rules, "yardstick": -70.0, "yardstick@llm_ask": -75.0}))
+    write_rows(folder / "headroom.csv.gz", rows({**rules, "clairvoyant": -70.0, "clairvoyant@llm_ask": -75.0}))
     write_rows(folder / "shifts.csv.gz", rows(rules, ("none", "the load times 1.3")))
-    (folder / "yardstick").mkdir()
-    found = Found("calm", 0, "tuned_expert", 60.0, ("llm_ask",), ((0.1,),), ((-1.0, 2.0), (2.0, 3.0)))
-    (folder / "yardstick" / "calm-0.json").write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
+    (folder / "schedules").mkdir()
+    found = FoundSchedule("calm", 0, "tuned_expert", 60.0, ("llm_ask",), ((0.1,),), ((-1.0, 2.0), (2.0, 3.0)))
+    (folder / "schedules" / "calm-0.json").write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
     return folder
 
 
 def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
     page, readme = kept.parent / "results.md", kept.parent / "README.md"
-    readme.write_text("# Title\n<!-- results: by make results -->\nold\n<!-- end -->\nThe end.\n", encoding="utf-8")
-    write_page(page, readme)
+    readme.write_text("# Title\n<!-- results: by whom -->\nold\n<!-- end -->\nThe end.\n", encoding="utf-8")
+    write_page(inputs(kept), page, readme)
     summary = readme.read_text(encoding="utf-8")
     assert "old" not in summary
-    assert summary.startswith("# Title\n<!-- results: by make results -->\n8 held-out episodes")
+    assert summary.startswith(START + "8 held-out episodes")
     assert summary.endswith("learning has to reach 67.\n<!-- end -->\nThe end.\n")
     assert "| tuned_expert | 80.0 | 1.00 | 10.0 | -80.5 | 50 | 2 | **better** |" in summary
     assert "| ppo (2 runs) | 80.0 | 1.00 | 10.0 | -83.5 | – | 0 | **better** |" in summary
     text = page.read_text(encoding="utf-8")
     assert "| storm | `tuned_expert` | -80.5 | `ppo` | **yes**: +3.0 [+2.0, +4.0] | `tuned_static`, better than" in text
     assert "| *shift:* the load times 1.3 | `tuned_expert` |" in text
-    assert "score 50 on average" in text
+    assert "scores 50 on average" in text
     assert "reach **67**" in text
     assert "**Go.** The tuned fixed setting scores above 60 in 0 of" in text
     assert "| `llm_ask` | -5.0 | -5.0 | -5.0 |" in text
@@ -74,7 +80,7 @@ def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
     for picture in ("comparison.png", "convergence.png"):
         assert f"(results/{picture})" in text
         assert (kept / picture).stat().st_size > 5_000
-    write_page(page, readme)
+    write_page(inputs(kept), page, readme)
     assert page.read_text(encoding="utf-8") == text
     assert readme.read_text(encoding="utf-8") == summary
 
@@ -83,7 +89,7 @@ def test_a_readme_without_a_place_is_refused_before_anything_is_written(kept: Pa
     readme = kept.parent / "README.md"
     readme.write_text("# Title\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="has no place for the summary"):
-        write_page(kept.parent / "results.md", readme)
+        write_page(inputs(kept), kept.parent / "results.md", readme)
     assert not (kept.parent / "results.md").exists()
 
 
@@ -91,43 +97,19 @@ def test_a_readme_without_a_place_is_refused_before_anything_is_written(kept: Pa
 def test_what_is_missing_is_named_and_nothing_written(kept: Path, name: str) -> None:
     (kept / name).unlink()
     with pytest.raises(ConfigError, match=name):
-        write_page(kept.parent / "results.md")
+        write_page(inputs(kept), kept.parent / "results.md")
     assert not (kept.parent / "results.md").exists()
     assert not (kept / "comparison.png").exists()
 
 
-def test_without_a_yardstick_there_is_no_page(kept: Path) -> None:
-    (kept / "yardstick" / "calm-0.json").unlink()
-    with pytest.raises(ConfigError, match="make yardstick"):
-        write_page(kept.parent / "results.md")
+def test_without_a_schedule_there_is_no_page(kept: Path) -> None:
+    (kept / "schedules" / "calm-0.json").unlink()
+    with pytest.raises(ConfigError, match="run the study clairvoyant"):
+        write_page(inputs(kept), kept.parent / "results.md")
 
 
-def test_learners_are_trained_once_and_found_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def train(given: dict[str, Any]) -> Path:
-        """As `run_training` leaves a folder; the second call is killed before its end."""
-        asked.append(given)
-        folder = Path(given["resume"]) if "resume" in given else Path(given["out"]) / "ppo-normal-time"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("config.yaml", "best_model.zip", "final_model.zip")[: 2 if len(asked) == 2 else 3]:
-            (folder / name).write_text("arguments: {algorithm: ppo, total_steps: 3100}", encoding="utf-8")
-        return folder
-
-    monkeypatch.setattr("streamflow_agents.training.run.run_training", train)
-    whole = [Learner(tmp_path, "ppo", "normal", seed, 3100) for seed in (0, 1)]
-    train_learners(whole[:1], jobs=1)
-    train_learners(whole, jobs=1)
-    assert list(find_learners(tmp_path, "normal")) == ["ppo-3_100#0"]
-    assert [given["seed"] for given in asked] == [0, 1]
-    train_learners(whole, jobs=1)
-    found = find_learners(tmp_path, "normal")
-    assert found == {f"ppo-3_100#{seed}": str(tmp_path / f"normal-{seed}" / "ppo-normal-time") for seed in (0, 1)}
-    assert asked[2:] == [{"resume": found["ppo-3_100#1"]}]
-    train_learners(whole, jobs=1)
-    assert len(asked) == 3
-    assert find_learners(tmp_path, LEFT_OUT) == {}
-    assert find_learners(tmp_path / "nowhere") == {}
-    (Path(found["ppo-3_100#0"]) / "config.yaml").write_text("arguments:", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"config\.yaml: not a run's configuration"):
-        find_learners(tmp_path, "normal")
+def test_the_inputs_are_kept_in_the_repository() -> None:
+    inputs = kept_inputs()
+    files = (inputs.episodes, inputs.learners, inputs.parts, inputs.headroom, inputs.shifts)
+    assert all(path.is_file() for path in files)
+    assert any(inputs.schedules.glob("*.json"))

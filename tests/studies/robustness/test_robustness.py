@@ -9,21 +9,14 @@ import numpy as np
 import pytest
 
 from streamflow_agents.evaluation.kept_episodes import read_episodes, write_rows
+from streamflow_agents.policies.protocol import SinglePolicy
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system.schema import load
-from studies.robustness.shifts import (
-    NoisyDelayedPolicy,
-    Shift,
-    ShiftPlan,
-    TelemetryShift,
-    load_shifts,
-    play,
-    section,
-    shifted,
-    tasks,
-)
+from studies.robustness.measure import play, shifted_episodes
+from studies.robustness.report import section
+from studies.robustness.shifts import NoisyDelayedPolicy, Shift, ShiftPlan, TelemetryShift, load_shifts, shifted
 
 PLAN = load_shifts()
 
@@ -68,29 +61,33 @@ def test_stronger_incidents_lie_beyond_all_ranges_of_training() -> None:
                 assert now == before
 
 
-def test_other_laws_are_of_every_service() -> None:
+def test_other_distributions_are_of_every_service() -> None:
     before = StreamFlowEnv("normal").system
-    after = shifted(PLAN.shifts["other laws"], "normal").system
+    after = shifted(PLAN.shifts["other distributions"], "normal").system
     assert "lognormal" in before.model_dump_json()
     assert "lognormal" not in after.model_dump_json()
     assert after.users.think_time_distribution == "full_jitter"
     assert after.control_table.names == before.control_table.names
 
 
-class Echo:
+class Echo(SinglePolicy):
     """Its action is what it sees."""
 
-    def predict(self, observation: Any, state: Any = None, *_: Any) -> tuple[Any, Any]:
-        return observation, (state or 0) + 1
+    def act(self, observation: Any, memory: Any) -> tuple[Any, Any]:
+        return observation, (memory or 0) + 1
 
 
 def test_telemetry_is_late_and_noisy_but_settings_and_clock_are_not() -> None:
     env = StreamFlowEnv("normal")
     shape = env.observation_space.shape
     assert shape is not None
-    hazy, state, seen = NoisyDelayedPolicy(Echo(), env, TelemetryShift(delay_intervals=1, noise=0.0), seed=3), None, []
+    policy, state, seen = (
+        NoisyDelayedPolicy(Echo(), env, TelemetryShift(delay_intervals=1, noise=0.0), seed=3),
+        None,
+        [],
+    )
     for value in (0.2, 0.4, 0.6):
-        action, state = hazy.predict(np.full(shape, value, dtype=np.float32), state)
+        action, state = policy.predict(np.full(shape, value, dtype=np.float32), state)
         seen.append(action)
     names = [field.name for field in env.observation_table.fields]
     late, known = names.index("auth.p95_s"), names.index("control.auth_replicas")
@@ -110,7 +107,7 @@ def test_telemetry_is_late_and_noisy_but_settings_and_clock_are_not() -> None:
 
 
 def test_where_a_cascade_is_left_out_others_stand_in() -> None:
-    work = tasks(PLAN, "shifts", {"expert": "expert", "ppo#0": "a", "ppo#1": "b"}, {"ppo#0": "c"})
+    work = shifted_episodes(PLAN, {"expert": "expert", "ppo#0": "a", "ppo#1": "b"}, {"ppo#0": "c"})
     sources = {(t.label, t.source) for t in work if t.shift == "a cascade left out"}
     assert sources == {("expert", "expert~auth slows down"), ("ppo#0", "c"), ("ppo#1", "b")}
     assert {(t.label, t.source) for t in work if t.shift != "a cascade left out"} == {
@@ -121,17 +118,21 @@ def test_where_a_cascade_is_left_out_others_stand_in() -> None:
     assert set(map(tuple, numbers.values())) == {tuple(range(PLAN.episodes))}
 
 
-def test_no_two_episodes_of_a_shift_have_the_same_luck() -> None:
-    """Or an hour of recorded traffic, drawn by the seed, would count once a scenario."""
-    work = tasks(PLAN, "shifts", {"expert": "expert"}, {})
+def test_no_two_episodes_of_a_shift_have_the_same_seed() -> None:
+    """Otherwise each hour of recorded traffic, which the seed draws, would count once for each scenario."""
+    work = shifted_episodes(PLAN, {"expert": "expert"}, {})
     for name in PLAN.shifts:
-        assert len({task.seed for task in work if task.shift == name}) == PLAN.episodes
+        assert len({one.seed for one in work if one.shift == name}) == PLAN.episodes
 
 
 def test_episodes_must_be_shared_out_evenly() -> None:
     odd = load(ShiftPlan, PLAN.model_dump() | {"episodes": 8})
     with pytest.raises(ConfigError, match="multiple of 7"):
-        tasks(odd, "shifts", {"expert": "expert"}, {})
+        shifted_episodes(odd, {"expert": "expert"}, {})
+
+
+def test_recorded_traffic_is_shipped() -> None:
+    assert episode("a real day's traffic", "normal").horizon_s == episode("none", "normal").horizon_s
 
 
 def test_a_trace_that_is_not_there_is_an_error() -> None:
@@ -144,11 +145,11 @@ def test_a_trace_that_is_not_there_is_an_error() -> None:
 @pytest.mark.slow
 def test_a_shift_is_played_and_has_its_table(tmp_path: Path) -> None:
     work = [
-        task
-        for task in tasks(PLAN, "shifts", {"playbook_hpa": "playbook_hpa", "tuned_static": "tuned_static"}, {})
-        if task.shift == "late and noisy telemetry" and task.number < 2
+        one
+        for one in shifted_episodes(PLAN, {"playbook_hpa": "playbook_hpa", "tuned_static": "tuned_static"}, {})
+        if one.shift == "late and noisy telemetry" and one.number < 2
     ]
-    write_rows(tmp_path / "shifts.csv.gz", [play(task) for task in work])
+    write_rows(tmp_path / "shifts.csv.gz", [play(one) for one in work])
     text = "\n".join(section(read_episodes(tmp_path / "shifts.csv.gz"), PLAN, "playbook_hpa"))
     assert "### late and noisy telemetry" in text
     assert PLAN.shifts["late and noisy telemetry"].meaning in text

@@ -14,7 +14,9 @@ from streamflow_agents.policies.baselines.static import Playbook
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
 from streamflow_env.system.schema import load
-from studies.tuning.search import Form, Range, TuningPlan, load_tuning_plan, tune
+from studies.tuning.form import Form, Range, TuningPlan, load_second_plan, load_tuning_plan
+from studies.tuning.run import quick_plan
+from studies.tuning.search import tune
 
 SHORT = {
     "name": "short",
@@ -59,8 +61,8 @@ def test_a_form_begins_as_its_file(name: str) -> None:
         assert set(content["settings"]) == set(load_system().control_table.names)
 
 
-def test_a_control_that_the_file_does_not_name_begins_do_nothing() -> None:
-    again = load_tuning_plan("tuning-again")
+def test_a_control_that_the_file_does_not_name_begins_at_its_default() -> None:
+    again = load_second_plan()
     assert "settings/llm_ingest_share" in again.expert
     content = load_tuning_plan().model_dump() | {"expert": {"settings/cache_ttl": {"low": 300.0, "high": 7200.0}}}
     assert Form("expert", load(TuningPlan, content)).start == {"settings/cache_ttl": 1800.0}
@@ -86,6 +88,14 @@ def test_a_wrong_path_is_an_error(path: str, culprit: str) -> None:
     wrong = plan.model_copy(update={"expert": {path: next(iter(plan.expert.values()))}})
     with pytest.raises(ConfigError, match=culprit):
         Form("expert", wrong)
+
+
+def test_the_two_searches_meet_different_episodes_and_a_quick_one_is_short() -> None:
+    first, second = load_tuning_plan(), load_second_plan()
+    generations = first.num_steps // (first.population * len(first.scenarios) * 240)
+    assert first.skip_seeds + generations < second.skip_seeds
+    quick = quick_plan(first)
+    assert quick.num_steps // (quick.population * len(quick.scenarios) * 240) == 2
 
 
 @pytest.mark.slow

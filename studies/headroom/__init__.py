@@ -1,0 +1,1 @@
+"""The headroom: how much every policy, and the clairvoyant, return on the same episodes."""

@@ -1,0 +1,1 @@
+"""The baselines on a recorded day with flash crowds."""
