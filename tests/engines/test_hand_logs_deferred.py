@@ -16,7 +16,7 @@ from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.engines.draws.hashing import DEFERRED
 from streamflow_env.episode import Change
 from streamflow_env.system import System
-from tests.engines.tiny import MS, Drawn, cache, draw, front, llm, benefits_are, run, schedule, tiny_system, users_are
+from tests.engines.tiny import MS, Drawn, benefits_are, cache, draw, front, llm, run, schedule, tiny_system, users_are
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 ASK: dict[str, Any] = {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.cache_entries import INVALID
 from streamflow_env.engines.compiled.breaker import lay_out_breaker, window_places
+from streamflow_env.engines.compiled.controls import lay_out_controls
 from streamflow_env.engines.compiled.llm import kept_burst, rest_of_burst
 from streamflow_env.engines.compiled.plan import flatten
 from streamflow_env.engines.compiled.records import (
@@ -21,14 +22,12 @@ from streamflow_env.engines.compiled.records import (
     CELL,
     CLASS_STATE,
     CONSUMER,
-    CONTROL,
     DATABASE,
     DEFERRED_QUEUE,
     FULL_BUDGET,
     JOB,
     LLM,
     NEVER,
-    PARAMETERS,
     POOL,
     RETRY,
     SERVICE_STATE,
@@ -51,7 +50,6 @@ from streamflow_env.system import (
     VectorIndex,
     WorkerPool,
 )
-from streamflow_env.system.controls import PARAMETER_KINDS
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def lay_out(system: System) -> Layout:
     world = _lay_out_world(system)
     _lay_out_clients(world[0], system.users, memory)
     return Layout(
-        world, services, calls, classes, steps, _lay_out_controls(system), memory.array(),
+        world, services, calls, classes, steps, lay_out_controls(system), memory.array(),
         _cache_rooms(system), interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
     )  # fmt: skip
 
@@ -224,7 +222,7 @@ def _lay_out_pool(record: Any, pool: WorkerPool, system: System, memory: _Memory
         record["waiting_limit_ns"] = to_ns(pool.waiting_limit_s)
     record["rate_limit"] = int(pool.rate_limit_rps or 0)
     record["admission_units"] = record["rate_limit"] * ADMISSION
-    record["admission_reserve"] = pool.admission_reserve_fraction
+    record["admission_reserve_fraction"] = pool.admission_reserve_fraction
     _lay_out_replicas(record, pool, pool.replicas, system, memory)
 
 
@@ -270,8 +268,8 @@ def _lay_out_llm(record: Any, llm: LlmEndpoint, memory: _Memory) -> None:
     record["rejection_ns"] = to_ns(llm.rejection_time_s)
     record["retry_after_s"] = llm.retry_after_s
     record["floor_s"] = llm.floor_latency_s
-    record["interactive_reserve"] = llm.interactive_reserve_fraction
-    record["premium_reserve"] = llm.premium_reserve_fraction
+    record["interactive_reserve_fraction"] = llm.interactive_reserve_fraction
+    record["premium_reserve_fraction"] = llm.premium_reserve_fraction
     _set_duration(record, llm.tail)
 
 
@@ -320,14 +318,3 @@ def _lay_out_call(record: Any, system: System, name: str, memory: _Memory) -> No
 def _lay_out_breaker(record: Any, breaker: Breaker | None, memory: _Memory) -> None:
     if breaker is not None:
         lay_out_breaker(record, breaker, memory.take([0] * window_places(breaker)))
-
-
-def _lay_out_controls(system: System) -> NDArray[Any]:
-    controls = np.zeros(len(system.controls), CONTROL)
-    for record, control in zip(controls, system.controls, strict=True):
-        record["parameter"] = PARAMETERS.index(control.parameter)
-        owners = system.call_names if PARAMETER_KINDS[control.parameter] == "call" else system.service_names
-        record["of"] = owners.index(control.of)
-        record["off_at_high"] = control.off_at_high
-        record["high"] = control.high
-    return controls

@@ -35,7 +35,7 @@ class DeferredQueue(Service):
 
     def __init__(self, sim: Simulation, index: int, config: DeferredConfig, llm: LlmEndpoint) -> None:
         super().__init__(sim, index)
-        self._config = config
+        self.config: DeferredConfig = config
         self._llm = llm
         self._poll_ns = int(to_ns(config.poll_s))
         self._key = np.uint64(stream_key(sim.seed, DEFERRED, index))
@@ -49,7 +49,7 @@ class DeferredQueue(Service):
     def enqueue(self, job: Job) -> None:
         """A job comes."""
         self.counts["arrivals"] += 1
-        if len(self._queue) >= self._config.queue_limit:
+        if len(self._queue) >= self.config.queue_limit:
             self.counts["lost"] += 1
             return
         self._queue.append(job)
@@ -69,7 +69,7 @@ class DeferredQueue(Service):
             if not job.cache.is_waiting_for(job):
                 self._leave_queue()
                 self.counts["abandoned"] += 1
-            elif self._busy.value < self._config.workers and self._llm.takes_token_in_background():
+            elif self._busy.value < self.config.workers and self._llm.takes_token_in_background():
                 self._leave_queue()
                 self._ask(job)
             else:

@@ -10,7 +10,7 @@ from streamflow_env.engines.reference.simulation import Level, Simulation
 from streamflow_env.engines.telemetry import NUM_BUCKETS, OK, SERVICE_FIELDS, bucket
 from streamflow_env.episode import ChangeKind
 from streamflow_env.errors import ConfigError
-from streamflow_env.system.controls import Parameter
+from streamflow_env.system.schema import Frozen
 
 if TYPE_CHECKING:
     from streamflow_env.engines.reference.attempt import Attempt
@@ -32,6 +32,9 @@ class Visit:
 
 class Service:
     """A service number `index` of the system, healthy at first."""
+
+    config: Frozen
+    """The service's own configuration. Controls replace fields of it."""
 
     def __init__(self, sim: Simulation, index: int) -> None:
         self.sim = sim
@@ -68,10 +71,6 @@ class Service:
         if kind != "slowdown_factor":
             raise ConfigError(f"change of {kind}: no such thing can change at a {type(self).__name__}")
         self.slowdown = float(value)
-
-    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        """A control: from now on `parameter` is `value`; None is off."""
-        raise ConfigError(f"{parameter}: no such control at a {type(self).__name__}")
 
     def measure(self) -> dict[str, int]:
         """Fill gauges and integrals into the counters of the interval that ends now, and begin new ones."""
