@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines import make_engine
-from streamflow_env.engines.compiled import CompiledEngine, loop
+from streamflow_env.engines.compiled import CompiledEngine, controls, loop
 from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, SERVICE_FIELDS, Telemetry
 from streamflow_env.environment.accounting import accounting_errors
 from streamflow_env.episode import Change, Episode
@@ -293,7 +293,7 @@ def test_a_stadium_s_breaker_refuses_and_its_budget_runs_dry(tmp_path: Path) -> 
 
 
 def test_nothing_is_compiled_anew_for_another_system(system: System) -> None:
-    kernels = {name: f for name, f in vars(loop).items() if hasattr(f, "signatures")}
+    kernels = {name: f for name, f in (vars(loop) | vars(controls)).items() if hasattr(f, "signatures")}
     assert {"run_interval", "put_in_force"} <= kernels.keys()
     shipped = load_system()
     rates = np.array([[c.normal_rate_rps] for c in shipped.classes.values()])
