@@ -1,121 +1,41 @@
-"""Controls: the one table of what an operator, a baseline or an agent can set.
+"""Controls: the one table of what an operator, a baseline or an agent can set in a system.
 
-Action space, baselines, documentation and reports are all read off this table. A control is set in natural units;
-`natural` and `action` map between those and [-1, 1], each the inverse of the other on what the control can hold.
-The map is linear or logarithmic from `low` at -1 to `high` at +1, so every part of the axis does something. A control
-that can be off is off at the `high` end (a timeout, a threshold, a rate: the higher, the less it does).
+Action space, baselines, documentation and reports are read off this table. What a control may set at all is in
+`parameters`. Values are in the parameter's unit, the natural unit. `natural` maps actions in [-1, 1] to natural values,
+`action` maps them back. Either map is the inverse of the other on the values that a control can have. The map is linear
+or logarithmic from `low` at -1 to `high` at +1, so every part of the axis has an effect. A control that can be off is
+off at its `high` end (a timeout, a threshold, a rate: the higher it is, the less it does).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from streamflow_env.errors import ConfigError
+from streamflow_env.system.parameters import PARAMETERS, Parameter
 from streamflow_env.system.schema import Flag, Frozen, Number, Text
 
-Parameter = Literal[
-    "replicas",
-    "queue_limit",
-    "interactive_reserve_fraction",
-    "premium_reserve_fraction",
-    "invalidation_rate_keys_per_s",
-    "breaker_threshold_fraction",
-    "timeout_s",
-    "ask_fraction",
-    "fallback_fraction",
-    "read_replicas",
-    "waiting_limit_s",
-    "rate_limit_rps",
-    "admission_reserve_fraction",
-    "background_share_fraction",
-    "query_ttl_s",
-    "ttl_s",
-    "memory_entries",
-    "retry_budget_fraction",
-    "defer_fraction",
-]
-"""What a control can set, of a service of one kind or of a call: see `PARAMETER_KINDS`."""
 
-PARAMETER_KINDS: dict[str, str] = {
-    "replicas": "worker_pool",
-    "queue_limit": "worker_pool",
-    "interactive_reserve_fraction": "llm_endpoint",
-    "premium_reserve_fraction": "llm_endpoint",
-    "invalidation_rate_keys_per_s": "cache",
-    "breaker_threshold_fraction": "call",
-    "timeout_s": "call",
-    "ask_fraction": "call",
-    "fallback_fraction": "call",
-    "read_replicas": "database",
-    "waiting_limit_s": "worker_pool",
-    "rate_limit_rps": "worker_pool",
-    "admission_reserve_fraction": "worker_pool",
-    "background_share_fraction": "llm_endpoint",
-    "query_ttl_s": "vector_index",
-    "ttl_s": "cache",
-    "memory_entries": "cache",
-    "retry_budget_fraction": "call",
-    "defer_fraction": "call",
-}
-PARAMETER_RANGES: dict[str, tuple[float, float]] = {
-    "replicas": (1, math.inf),
-    "queue_limit": (0, math.inf),
-    "interactive_reserve_fraction": (0, 1),
-    "premium_reserve_fraction": (0, 1),
-    "invalidation_rate_keys_per_s": (1, math.inf),
-    "breaker_threshold_fraction": (0.001, 1),
-    "timeout_s": (0.001, math.inf),
-    "ask_fraction": (0, 1),
-    "fallback_fraction": (0, 1),
-    "read_replicas": (0, math.inf),
-    "waiting_limit_s": (0.001, math.inf),
-    "rate_limit_rps": (1, math.inf),
-    "admission_reserve_fraction": (0, 1),
-    "background_share_fraction": (0, 1),
-    "query_ttl_s": (0, math.inf),
-    "ttl_s": (0.001, math.inf),
-    "memory_entries": (1, 100_000_000),
-    "retry_budget_fraction": (0, 1),
-    "defer_fraction": (0, 1),
-}
-"""What a control may let a parameter be at all; its own `low` and `high` lie within."""
-INTEGER_PARAMETERS = frozenset(
-    {
-        "replicas",
-        "queue_limit",
-        "invalidation_rate_keys_per_s",
-        "read_replicas",
-        "rate_limit_rps",
-        "memory_entries",
-    }
-)
-PARAMETERS_WITH_OFF = frozenset(
-    {
-        "invalidation_rate_keys_per_s",
-        "breaker_threshold_fraction",
-        "timeout_s",
-        "waiting_limit_s",
-        "rate_limit_rps",
-        "retry_budget_fraction",
-    }
-)
+def _known(name: str) -> str:
+    if name not in PARAMETERS:
+        raise ValueError(f"must be one of {', '.join(PARAMETERS)}")
+    return name
 
 
 class Control(Frozen):
-    """One lever: parameter `parameter` of the service or call named `of`, from `low` to `high` in `unit`.
+    """Sets the parameter `parameter` of the service or call named `of`, from `low` to `high`, in the parameter's unit.
 
-    `off_at_high`: at `high` the mechanism is off (no timeout, no breaker, everything at once).
+    With `off_at_high` the mechanism is off at `high` (no timeout, no breaker, everything at once).
     """
 
     name: Text
     of: Text
-    parameter: Parameter
-    unit: Text
+    parameter: Annotated[Text, AfterValidator(_known)]
     low: Number
     high: Number
     scale: Literal["linear", "log"] = "linear"
@@ -130,23 +50,37 @@ class Control(Frozen):
             raise ValueError(f"low {self.low} must be above 0 on a log scale")
         if self.scale == "log" and math.isinf(self.high / self.low):
             raise ValueError(f"low {self.low} is too near to 0 for high {self.high} on a log scale")
-        least, most = PARAMETER_RANGES[self.parameter]
-        if self.low < least or self.high > most:
-            what = f"low {self.low} and high {self.high} of {self.parameter}"
-            raise ValueError(f"{what} must be {f'at least {least}' if most == math.inf else f'in [{least}, {most}]'}")
-        if self.is_integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
-            raise ValueError(f"low {self.low} and high {self.high} of {self.parameter} must be whole numbers")
-        if self.off_at_high and self.parameter not in PARAMETERS_WITH_OFF:
-            raise ValueError(f"off_at_high = True: {self.parameter} cannot be off")
+        self._check_parameter(self.sets)
         return self
+
+    def _check_parameter(self, parameter: Parameter) -> None:
+        least, most = parameter.least, parameter.most
+        if self.low < least or self.high > most:
+            what = f"low {self.low} and high {self.high} of {parameter.name}"
+            raise ValueError(f"{what} must be {f'at least {least}' if most == math.inf else f'in [{least}, {most}]'}")
+        if parameter.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
+            raise ValueError(f"low {self.low} and high {self.high} of {parameter.name} must be whole numbers")
+        if self.off_at_high and not parameter.can_be_off:
+            raise ValueError(f"off_at_high = True: {parameter.name} cannot be off")
+
+    @property
+    def sets(self) -> Parameter:
+        """What is known of the parameter that it sets."""
+        return PARAMETERS[self.parameter]
+
+    @property
+    def unit(self) -> str:
+        """The unit of its natural values."""
+        return self.sets.unit
 
     @property
     def is_integer(self) -> bool:
-        return self.parameter in INTEGER_PARAMETERS
+        """Whether its natural values are whole numbers."""
+        return self.sets.whole
 
 
 class ControlTable:
-    """The controls of a system with their as-found values, and the maps between natural units and [-1, 1].
+    """The controls of a system with their default values, and the maps between natural units and [-1, 1].
 
     `default` has shape (num_controls,), in natural units, in the table's order.
     """
@@ -161,16 +95,16 @@ class ControlTable:
         self._safe_low = np.where(self._log, self._low, 1.0)
         self._safe_ratio = np.where(self._log, self._high, 2.0) / self._safe_low
         self.default = self.clip(default)
-        self._found_action = self.action(self.default)
+        self._default_action = self.action(self.default)
         self.default.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.controls)
 
     def natural(self, action: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Natural values of `action`, shape (num_controls,) in [-1, 1]; what lies outside is clipped.
+        """Natural values of `action`, shape (num_controls,) in [-1, 1]. Values outside are clipped.
 
-        The as-found action, which is rounded to float32, gives the as-found values exactly.
+        The action of the default values, which is rounded to float32, gives exactly the default values.
 
         Raises:
             ConfigError: wrong shape, NaN or infinity.
@@ -181,7 +115,11 @@ class ControlTable:
         return self.naturals(action)
 
     def naturals(self, actions: NDArray[np.floating]) -> NDArray[np.float64]:
-        """`natural` of each of many actions, shape (…, num_controls)."""
+        """`natural` of each of many actions, shape (…, num_controls).
+
+        Raises:
+            ConfigError: wrong shape, NaN or infinity.
+        """
         action = np.asarray(actions, dtype=np.float64)
         if action.shape[-1:] != self._low.shape:
             raise ConfigError(f"actions have shape {action.shape}, must be (…, {len(self)})")
@@ -191,24 +129,24 @@ class ControlTable:
         position = (np.minimum(np.maximum(action, -1.0), 1.0) + 1.0) / 2.0
         linear = self._low + position * (self._high - self._low)
         logarithmic = self._safe_low * self._safe_ratio**position
-        logarithmic = np.where(position == 1.0, self._high, logarithmic)  # where off is, whatever the rounding
+        logarithmic = np.where(position == 1.0, self._high, logarithmic)  # exactly, for `high` may mean off
         values = self.clip(np.where(self._log, logarithmic, linear))
-        return np.where(action.astype(np.float32) == self._found_action, self.default, values)
+        return np.where(action.astype(np.float32) == self._default_action, self.default, values)
 
     def action(self, natural: NDArray[np.floating]) -> NDArray[np.float32]:
-        """The action, shape (num_controls,), that sets the `natural` values; the inverse of `natural`."""
+        """The action that sets the `natural` values, both of shape (…, num_controls). The inverse of `natural`."""
         values = self.clip(np.asarray(natural, dtype=np.float64))
         linear = (values - self._low) / (self._high - self._low)
         logarithmic = np.log(np.where(self._log, values, 1.0) / self._safe_low) / np.log(self._safe_ratio)
         return np.asarray(np.where(self._log, logarithmic, linear) * 2.0 - 1.0, dtype=np.float32)
 
     def clip(self, natural: NDArray[np.floating]) -> NDArray[np.float64]:
-        """`natural` brought into the ranges, whole numbers where a control holds whole numbers."""
+        """`natural` values, shape (…, num_controls), clipped to the ranges, and rounded where they must be whole."""
         values = np.minimum(np.maximum(np.asarray(natural, dtype=np.float64), self._low), self._high)
         return np.asarray(np.where(self._integer, np.rint(values), values), dtype=np.float64)
 
     def with_values(self, **values: float) -> NDArray[np.float64]:
-        """The as-found settings with some controls set by name, in natural units.
+        """The default values, with some controls set by name, in natural units, shape (num_controls,).
 
         Raises:
             ConfigError: an unknown name, or a value out of the control's range.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from streamflow_env.paths import config_path
-from streamflow_env.system.controls import PARAMETER_KINDS, Control, ControlTable
+from streamflow_env.system.controls import Control, ControlTable
+from streamflow_env.system.parameters import Parameter
 from streamflow_env.system.plans import (
     CallPolicy,
     CallStep,
@@ -30,8 +31,6 @@ from streamflow_env.system.services import Database, DeferredQueue, Service, Wor
 
 MAX_HELD = 4
 """How many workers one request may hold at once, that of the entry pool not counted."""
-ENTRY_PARAMETERS = frozenset({"rate_limit_rps", "admission_reserve_fraction"})
-"""Parameters that only the entry pool has."""
 
 
 class Sla(Frozen):
@@ -91,7 +90,8 @@ class System(Frozen):
             if not isinstance(service, WorkerPool) or name == self.users.entry:
                 continue
             if service.rate_limit_rps is not None or service.admission_reserve_fraction > 0:
-                raise ValueError(f"services.{name}: {' and '.join(sorted(ENTRY_PARAMETERS))} are for users.entry alone")
+                what = "admission_reserve_fraction and rate_limit_rps"
+                raise ValueError(f"services.{name}: {what} are for users.entry alone")
 
     def _check_calls(self) -> None:
         for name, policy in self.calls.items():
@@ -156,39 +156,24 @@ class System(Frozen):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"controls: name {name!r} is given twice")
-        settings = [(control.of, control.parameter) for control in self.controls]
-        for of, parameter in settings:
-            if settings.count((of, parameter)) > 1:
+        targets = [(control.of, control.parameter) for control in self.controls]
+        for of, parameter in targets:
+            if targets.count((of, parameter)) > 1:
                 raise ValueError(f"controls: {parameter} of {of!r} is set by two controls, must be set by one")
         for index, control in enumerate(self.controls):
-            where = f"controls[{index}] ({control.name})"
-            needed = PARAMETER_KINDS[control.parameter]
-            if needed == "call":
-                if control.of not in self.calls:
-                    raise ValueError(f"{where}.of = {control.of!r}: must be a call, one of {', '.join(self.calls)}")
-                if control.parameter == "breaker_threshold_fraction" and self.calls[control.of].breaker is None:
-                    raise ValueError(f"{where}.of = {control.of!r}: this call has no breaker")
-                if control.parameter == "timeout_s" and self._kind_of(self.calls[control.of].to) == "database":
-                    raise ValueError(f"{where}.of = {control.of!r}: a database call takes no timeout")
-                needs_fallback = control.parameter in ("ask_fraction", "fallback_fraction")
-                if needs_fallback and self.calls[control.of].fallback_quality is None:
-                    raise ValueError(f"{where}.of = {control.of!r}: this call has no fallback_quality")
-                if control.parameter == "retry_budget_fraction" and self.calls[control.of].max_attempts == 1:
-                    raise ValueError(f"{where}.of = {control.of!r}: this call has max_attempts 1, it never retries")
-                if control.parameter == "defer_fraction" and self.calls[control.of].deferred is None:
-                    raise ValueError(f"{where}.of = {control.of!r}: this call has no `deferred` queue")
-            else:
-                self._kind(f"{where}.of", control.of, {needed})
-                if control.parameter == "query_ttl_s" and not self._is_cached(control.of):
-                    raise ValueError(f"{where}.of = {control.of!r}: no call to it is cacheable")
-                if control.parameter in ENTRY_PARAMETERS and control.of != self.users.entry:
-                    raise ValueError(f"{where}.of = {control.of!r}: must be users.entry, {self.users.entry!r}")
-            value = self._found(control)
-            if not control.low <= value <= control.high:
-                raise ValueError(f"{where}: the default {value} must be in [{control.low}, {control.high}]")
+            self._check_control(f"controls[{index}] ({control.name})", control)
 
-    def _is_cached(self, index: str) -> bool:
-        return any(policy.cacheable and policy.to == index for policy in self.calls.values())
+    def _check_control(self, where: str, control: Control) -> None:
+        parameter = control.sets
+        if not parameter.is_of_call:
+            self._kind(f"{where}.of", control.of, {parameter.kind})
+        elif control.of not in self.calls:
+            raise ValueError(f"{where}.of = {control.of!r}: must be a call, one of {', '.join(self.calls)}")
+        if (obstacle := parameter.obstacle(self, control.of)) is not None:
+            raise ValueError(f"{where}.of = {control.of!r}: {obstacle}")
+        value = self._default(control)
+        if not control.low <= value <= control.high:
+            raise ValueError(f"{where}: its default is {value}, must be in [{control.low}, {control.high}]")
 
     def _kind(self, where: str, name: str, allowed: set[str]) -> str:
         kind = self._kind_of(name)
@@ -201,24 +186,24 @@ class System(Frozen):
     def _kind_of(self, name: str) -> str:
         return str(self.services[name].kind) if name in self.services else ""
 
-    def _found(self, control: Control) -> float:
-        if control.parameter == "breaker_threshold_fraction":
-            breaker = self.calls[control.of].breaker
-            value = breaker.threshold_fraction if breaker is not None else None
-        else:
-            is_call = PARAMETER_KINDS[control.parameter] == "call"
-            owner: Any = self.calls[control.of] if is_call else self.services[control.of]
-            value = getattr(owner, control.parameter)
+    def _default(self, control: Control) -> float:
+        value = control.sets.default(self.owners(control.sets)[control.of])
         if value is not None:
-            return float(value)
+            return value
         if not control.off_at_high:
             raise ValueError(f"controls ({control.name}): it is off by default, so off_at_high must be true")
         return control.high
 
+    def owners(self, parameter: Parameter) -> Mapping[str, Frozen]:
+        """The calls, or the services of the kind, that have `parameter`, by name."""
+        if parameter.is_of_call:
+            return self.calls
+        return {name: service for name, service in self.services.items() if service.kind == parameter.kind}
+
     @cached_property
     def control_table(self) -> ControlTable:
         """The controls with their default values, which are those of the services and calls."""
-        return ControlTable(self.controls, np.array([self._found(control) for control in self.controls]))
+        return ControlTable(self.controls, np.array([self._default(control) for control in self.controls]))
 
     @cached_property
     def service_names(self) -> tuple[str, ...]:

@@ -6,18 +6,14 @@ read by `load_system`, as a file would be.
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from streamflow_env.system import System, load_system
-from streamflow_env.system.controls import (
-    INTEGER_PARAMETERS,
-    PARAMETER_KINDS,
-    PARAMETER_RANGES,
-    PARAMETERS_WITH_OFF,
-)
-from streamflow_env.system.system import ENTRY_PARAMETERS, MAX_HELD
+from streamflow_env.system.parameters import PARAMETERS, Parameter
+from streamflow_env.system.system import MAX_HELD
 from studies.accounting.random_services import SERVICES, breaker, duration, random_call, some, worker_pool
 
 Data = dict[str, Any]
@@ -225,71 +221,36 @@ class _Plans:
 
 def _controls(rng: random.Random, data: Data) -> list[Data]:
     """Half of what can be controlled, at least one thing."""
-    possible = list(_controllable(data))
-    chosen = [lever for lever in possible if rng.random() < 0.5] or [("entry", "replicas")]
-    return [_control(rng, data, of, parameter) for of, parameter in chosen]
+    always = PARAMETERS["replicas"], "entry", float(data["services"]["entry"]["replicas"])
+    system = load_system({**data, "controls": [_control(random.Random(0), *always)]})
+    chosen = [target for target in _controllable(system) if rng.random() < 0.5] or [always]
+    return [_control(rng, *target) for target in chosen]
 
 
-def _controllable(data: Data) -> list[tuple[str, str]]:
-    services, calls = data["services"], data["calls"]
-    found = [
-        (name, parameter)
-        for parameter, kind in PARAMETER_KINDS.items()
-        for name, owner in (calls if kind == "call" else services).items()
-        if kind in ("call", owner.get("kind"))
-        and (parameter not in ENTRY_PARAMETERS or name == "entry")
-        and _can_have(data, owner, name, parameter)
-    ]
-    return [lever for lever in found if _found(data, *lever) is None or _is_allowed(lever[1], _found(data, *lever))]
+def _controllable(system: System) -> Iterator[tuple[Parameter, str, float | None]]:
+    """Each parameter of each owner that a control can set, with its default value; None where that is off."""
+    for parameter in PARAMETERS.values():
+        for of, owner in system.owners(parameter).items():
+            default = parameter.default(owner) if parameter.obstacle(system, of) is None else math.nan
+            if default is None or parameter.least <= default <= parameter.most:
+                yield parameter, of, default
 
 
-def _can_have(data: Data, owner: Data, name: str, parameter: str) -> bool:
-    """Whether a call or service of the right kind has what `parameter` sets."""
-    match parameter:
-        case "breaker_threshold_fraction":
-            return "breaker" in owner
-        case "timeout_s":
-            return bool(data["services"][owner["to"]]["kind"] != "database")
-        case "ask_fraction" | "fallback_fraction":
-            return "fallback_quality" in owner
-        case "retry_budget_fraction":
-            return bool(owner["max_attempts"] > 1)
-        case "defer_fraction":
-            return "deferred" in owner
-        case "query_ttl_s":
-            return any(call["to"] == name and call.get("cacheable") for call in data["calls"].values())
-    return True
-
-
-def _found(data: Data, of: str, parameter: str) -> Any:
-    """The as-found value; None where it is off."""
-    owner = data["calls" if PARAMETER_KINDS[parameter] == "call" else "services"][of]
-    if parameter == "breaker_threshold_fraction":
-        return owner["breaker"].get("threshold_fraction")
-    return owner.get(parameter, 1.0 if parameter == "ask_fraction" else None)
-
-
-def _is_allowed(parameter: str, value: float) -> bool:
-    least, most = PARAMETER_RANGES[parameter]
-    return least <= value <= most
-
-
-def _control(rng: random.Random, data: Data, of: str, parameter: str) -> Data:
-    """A control of that parameter, whose range holds the as-found value."""
-    least, most = PARAMETER_RANGES[parameter]
-    found = _found(data, of, parameter)
-    is_off = found is None and parameter in PARAMETERS_WITH_OFF
-    middle = float(found if found is not None else (least if parameter.endswith("fraction") else max(least, 1.0)))
+def _control(rng: random.Random, parameter: Parameter, of: str, default: float | None) -> Data:
+    """A control of that parameter, whose range holds the default value."""
+    least, most = parameter.least, parameter.most
+    is_off = default is None
+    middle = default if default is not None else (least if parameter.name.endswith("fraction") else max(least, 1.0))
     low = rng.choice([least, middle, middle * rng.random()])
     high = most if most <= 1 else rng.choice([middle + 1, middle * 3 + 1, middle * 10 + 1])
-    if parameter in INTEGER_PARAMETERS:
+    if parameter.whole:
         low, high = float(int(low)), float(int(high))
     low, high = max(least, min(low, middle)), min(most, high)
     if low >= high:
         low = least
     scale = rng.choice(["linear", "log"]) if low > high / WIDEST_RATIO else "linear"
-    can_be_off = is_off or (parameter in PARAMETERS_WITH_OFF and rng.random() < 0.5)
+    can_be_off = is_off or (parameter.can_be_off and rng.random() < 0.5)
     return {
-        "name": f"{parameter} of {of}", "of": of, "parameter": parameter, "unit": "-", "low": low, "high": high,
+        "name": f"{parameter.name} of {of}", "of": of, "parameter": parameter.name, "low": low, "high": high,
         "scale": scale, "off_at_high": can_be_off, "meaning": "-",
     }  # fmt: skip

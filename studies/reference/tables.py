@@ -1,4 +1,4 @@
-"""Writes the tables of docs/environment.md from the code: `python -m studies.reference.tables [--check]`."""
+"""Writes the tables of docs/reference/environment.md from the code: `python -m studies.reference.tables [--check]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Final
 
 from streamflow_env import ENV_IDS, SCENARIOS
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
-from streamflow_env.environment.levers import cost_of, delay_of
 from streamflow_env.environment.metrics import MetricTable
 from streamflow_env.environment.observations import Field, ObservationTable
 from streamflow_env.environment.rewards import REWARD_TERMS
@@ -19,7 +18,7 @@ from streamflow_env.paths import config_path
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import Control, System, load_system
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "environment.md"
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reference" / "environment.md"
 SECTION: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WEIGHT: Final = re.compile(r"^(\w+): *(\S+) *# *(.+)$", re.MULTILINE)
 
@@ -43,12 +42,12 @@ def _ids() -> str:
 
 
 def _actions(system: System) -> str:
-    found = system.control_table.default
+    default = system.control_table.default
     rows = [
         (c.name, c.unit, *_numbers(c.low, c.high), c.scale, *_numbers(value), c.meaning, *_takes(c, system))
-        for c, value in zip(system.controls, found, strict=True)
+        for c, value in zip(system.controls, default, strict=True)
     ]
-    head = ("control", "unit", "at -1", "at +1", "scale", "as found", "meaning", "takes effect", "costs")
+    head = ("control", "unit", "at -1", "at +1", "scale", "default", "meaning", "takes effect", "costs")
     return _table(head, rows)
 
 
@@ -57,7 +56,9 @@ def _numbers(*values: float) -> tuple[str, ...]:
 
 
 def _takes(control: Control, system: System) -> tuple[str, str]:
-    return delay_of(control, system), cost_of(control, system)
+    """When it takes effect and what it costs."""
+    owner = system.owners(control.sets)[control.of]
+    return control.sets.takes_effect_in(owner), control.sets.cost_in(owner)
 
 
 def _observations(system: System) -> str:

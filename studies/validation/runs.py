@@ -31,7 +31,7 @@ users:                            # each request is a new user's, who waits for 
    premium_fraction: {premium_fraction}, entry: front, network_s: 0.0, deadline_s: 2000.0, retry_fraction: 0.0,
    max_retries: 0, think_time_s: 0.0}}
 controls:
-  - {{name: front_queue, of: front, parameter: queue_limit, unit: requests, low: 0, high: 1, meaning: never moved}}
+  - {{name: front_queue, of: front, parameter: queue_limit, low: 0, high: 1, meaning: never moved}}
 """
 FRONT: Final = """
 front:                            # lets everybody in at once

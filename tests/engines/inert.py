@@ -1,4 +1,4 @@
-"""Five minutes of the shipped system in some situation, and claims about what is then more or less than in another."""
+"""Five minutes of the shipped system in a situation, and claims that compare two such runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WARMED_UP_NS = int(SYSTEM.warmup_s * 1e9)
 
 @dataclass(frozen=True)
 class Run:
-    """Five minutes, summed up."""
+    """The telemetry of five minutes. Counts are sums over them."""
 
     telemetry: tuple[Telemetry, ...]
 
@@ -54,7 +54,7 @@ class Run:
         return self.users("feed", "miss_response_ns") / self.users("feed", "miss_answers")
 
     def personalised(self, priority: int) -> float:
-        """Share of a priority's misses that the LLM answered in earnest."""
+        """Share of a priority's cache misses whose answer was not degraded: the LLM answered."""
         feed = [t.classes[SYSTEM.class_names.index("feed"), priority] for t in self.telemetry]
         return sum(int(c["personalised"]) for c in feed) / sum(int(c["miss_answers"]) for c in feed)
 
@@ -105,7 +105,7 @@ def some(measure: Measure) -> Claim:
 
 
 class Situation(NamedTuple):
-    """Loads as multiples of normal, what happens when the warm-up is over: (service, kind, value), other controls."""
+    """Load as multiples of normal, changes (service, kind, value) at the end of the warm-up, and other controls."""
 
     users: float = 1.0
     ingest: float = 1.0

@@ -1,4 +1,4 @@
-"""What each control of the shipped system does, and in which situation it matters."""
+"""What each control of the shipped system changes, in a situation in which it matters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.engines.inert import Claim, Run, Situation, less, more, some
 
 
 def bigger_pool(name: str, *claims: Claim) -> tuple[Claim, ...]:
-    """What more replicas do of themselves: servers, cost, and less of the pool's time busy."""
+    """What more replicas always do: more servers, more cost, and a lower utilisation."""
     return (
         more(lambda r: r.service(name, "server_ns"), 2.5),
         more(lambda r: r.service(name, "replica_ns"), 2.5),
@@ -63,7 +63,7 @@ CONTROLS: dict[str, tuple[Situation, tuple[Claim, ...]]] = {
         ),
     ),
     "engine_queue_limit": (
-        Situation(users=1.05, changes=(("vector_db", "slowdown_factor", 8.0),)),  # just too slow for the engine's slots
+        Situation(users=1.05, changes=(("vector_db", "slowdown_factor", 8.0),)),  # a little too slow for its workers
         (
             more(lambda r: r.highest("engine", "queue_length"), 3),
             more(lambda r: r.sojourn("engine"), 1.05),
@@ -250,4 +250,4 @@ CONTROLS: dict[str, tuple[Situation, tuple[Claim, ...]]] = {
         ),
     ),
 }
-"""The situation, and what moving the control from its low to its high end does in it."""
+"""For each control a situation, and what moving the control from its low to its high end changes in it."""

@@ -221,6 +221,9 @@ class Records:
     def __getitem__(self, index: int) -> Record:
         return Record(self.array[index])
 
+    def view(self, dtype: type[np.generic]) -> np.ndarray:
+        return self.array.view(dtype)
+
 
 def as_kernels_see(value: Any) -> Any:
     if isinstance(value, np.void):

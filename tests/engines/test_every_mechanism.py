@@ -13,7 +13,7 @@ from streamflow_env.engines import ENGINE_NAMES, make_engine
 from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, SERVICE_FIELDS, Telemetry
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
-from streamflow_env.system.controls import PARAMETERS_WITH_OFF
+from streamflow_env.system.parameters import PARAMETERS
 
 HARBOUR = """
 name: harbour
@@ -148,9 +148,9 @@ NEW = {
 
 
 def control(name: str, of: str, parameter: str, low: float, high: float) -> dict[str, Any]:
-    off_at_high = parameter in PARAMETERS_WITH_OFF
+    off_at_high = PARAMETERS[parameter].can_be_off
     limits = {"low": low, "high": high, "off_at_high": off_at_high}
-    return {"name": name, "of": of, "parameter": parameter, "unit": "-", "meaning": "-", **limits}
+    return {"name": name, "of": of, "parameter": parameter, "meaning": "-", **limits}
 
 
 @pytest.fixture(scope="module", params=["from a trace", "floor and tail"])

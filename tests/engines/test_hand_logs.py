@@ -156,7 +156,7 @@ def test_the_entry_makes_no_further_call_for_a_departed_user(engine: str) -> Non
 def test_replicas_start_up_are_held_drain_and_are_cancelled(engine: str) -> None:
     """Intervals of 2 s; start-up takes 4 s; a removal waits for one interval. Work takes 3 s."""
     slow = pool(3000, startup_delay_s=4.0, removal_hold_s=2.0)
-    replicas = {"name": "replicas", "of": "slow", "parameter": "replicas", "unit": "replicas", "low": 1, "high": 3}
+    replicas = {"name": "replicas", "of": "slow", "parameter": "replicas", "low": 1, "high": 3}
     system = tiny_system({"slow": slow}, [{"call": "slow"}], controls=[replicas], interval_s=2.0)
     episode, (a, b, c, d) = schedule(system, {4500: 3, 6500: 1})
 

@@ -12,7 +12,7 @@ import pytest
 
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.system import System
-from tests.engines.tiny import ENTERED, MS, NETWORK_MS, Drawn, front, lever, pool, run, schedule, tiny_system
+from tests.engines.tiny import ENTERED, MS, NETWORK_MS, Drawn, control, front, pool, run, schedule, tiny_system
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 NETWORK = NETWORK_MS * MS
@@ -22,7 +22,7 @@ def with_front(users: dict[str, Any] | None = None, *, slow_ms: float = 10, **mo
     """A system whose entry has 10 workers unless given, and calls `slow`, which has as many."""
     interval_s = more.pop("interval_s", 10.0)
     entry = pool(10, **{"workers": 10, "serves_abandoned": False, **more})
-    rate = lever("rate", "front", "rate_limit_rps", 1, 100, off=True)
+    rate = control("rate", "front", "rate_limit_rps", 1, 100, off=True)
     return tiny_system(
         {"front": entry, "slow": pool(slow_ms, workers=10)}, [{"call": "slow"}], users=users, controls=[rate],
         interval_s=interval_s,
@@ -132,7 +132,7 @@ def test_the_limit_is_the_one_in_force_when_the_waiting_begins(
     engine: str, limits: tuple[float, float], outcome: str
 ) -> None:
     """It is 0.1 s in one of two intervals, the one in which b begins to wait or the next; 1 is off."""
-    limit = lever("limit", "slow", "waiting_limit_s", 0.1, 1.0, off=True)
+    limit = control("limit", "slow", "waiting_limit_s", 0.1, 1.0, off=True)
     system = tiny_system({"slow": pool(200)}, [{"call": "slow"}], controls=[limit], interval_s=0.15)
     episode, (a, b) = schedule(system, {100: 2})
 

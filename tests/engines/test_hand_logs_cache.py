@@ -14,9 +14,9 @@ from tests.engines.tiny import (
     MS,
     Drawn,
     cache,
+    control,
     front,
     items_are,
-    lever,
     llm,
     pool,
     run,
@@ -164,7 +164,7 @@ def test_an_expired_entry_gives_way_first(engine: str) -> None:
 
 def test_less_memory_gives_up_the_last_slots(engine: str) -> None:
     """Three entries, in the order a, b, c. At 1 s there is room for one, a's; then b takes it. At 2 s there is more."""
-    memory = lever("memory", "cache", "memory_entries", 1, 3)
+    memory = control("memory", "cache", "memory_entries", 1, 3)
     services = {"cache": cache(memory_entries=3)}
     system = tiny_system(services, [USERS_KEY], users={"num_users": 3}, controls=[memory], interval_s=1.0)
     episode, _ = schedule(system, {100: 3, 1100: 1, 1300: 1, 2100: 1}, where=users_are("abcaba"))
@@ -180,7 +180,7 @@ def test_less_memory_gives_up_the_last_slots(engine: str) -> None:
 
 def test_only_valid_entries_count_as_given_up(engine: str) -> None:
     """Entries live for 0.5 s. At 1 s the slots of b, expired, and of c, valid, are given up; a's, expired, is kept."""
-    memory = lever("memory", "cache", "memory_entries", 1, 3)
+    memory = control("memory", "cache", "memory_entries", 1, 3)
     services = {"cache": cache(memory_entries=3, ttl_s=0.5)}
     system = tiny_system(services, [USERS_KEY], users={"num_users": 3}, controls=[memory], interval_s=1.0)
     episode, _ = schedule(system, {100: 1, 300: 1, 700: 1, 1100: 1}, where=users_are("abca"))
@@ -194,7 +194,7 @@ def test_only_valid_entries_count_as_given_up(engine: str) -> None:
 
 def test_a_ttl_holds_for_the_entries_written_under_it(engine: str) -> None:
     """0.3 s in the second half second alone: what was written before lives on, what is written then does not."""
-    ttl = lever("ttl", "cache", "ttl_s", 0.3, 10.0)
+    ttl = control("ttl", "cache", "ttl_s", 0.3, 10.0)
     services = {"cache": cache(ttl_s=10.0)}
     system = tiny_system(services, [USERS_KEY], users={"num_users": 2}, controls=[ttl], interval_s=0.5)
     requests = {100: 1, 600: 1, 700: 1, 1100: 1, 1200: 1}

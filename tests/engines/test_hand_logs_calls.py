@@ -24,8 +24,8 @@ from tests.engines.tiny import (
     Drawn,
     Run,
     constant,
+    control,
     front,
-    lever,
     llm,
     pool,
     run,
@@ -41,9 +41,9 @@ TOKEN = 60 * 10**9
 def one_token(budget: float | None, *, max_attempts: int = 16, **more: Any) -> System:
     """A system whose LLM has a single token: the first request has it, all others get 429s, retried at once."""
     ask = {"to": "llm", "max_attempts": max_attempts, "retry_budget_fraction": budget, **more}
-    controls = [lever("budget", "ask", "retry_budget_fraction", 0.0, 1.0, off=True)]
+    controls = [control("budget", "ask", "retry_budget_fraction", 0.0, 1.0, off=True)]
     if "fallback_quality" in more:
-        controls.append(lever("fallback", "ask", "fallback_fraction", 0.0, 1.0))
+        controls.append(control("fallback", "ask", "fallback_fraction", 0.0, 1.0))
     services = {"llm": llm(100, quota_per_minute=1, burst=1)}
     return tiny_system(services, [{"query": "ask"}], calls={"ask": ask}, controls=controls, interval_s=1.0)
 
@@ -115,7 +115,7 @@ def shared(share: float, **more: Any) -> System:
     """A system of users and a background class that share an LLM, of ten tokens unless given."""
     calls = {name: {"to": "llm", "exhausted_quality": 0.5} for name in ("ask", "feed")}
     endpoint = llm(100, **{"quota_per_minute": 6, "burst": 10, "background_share_fraction": share, **more})
-    controls = [lever("share", "llm", "background_share_fraction", 0.0, 1.0)]
+    controls = [control("share", "llm", "background_share_fraction", 0.0, 1.0)]
     return tiny_system(
         {"llm": endpoint}, [{"query": "ask"}], calls=calls, background=[{"query": "feed"}], controls=controls,
         interval_s=1.0,
@@ -281,7 +281,7 @@ def test_a_breaker_is_half_open_until_its_probes_are_back(engine: str) -> None:
     }  # fmt: skip
     ask = {"to": "llm", "fallback_quality": 0.5, "breaker": breaker}
     threshold = {
-        "name": "threshold", "of": "ask", "parameter": "breaker_threshold_fraction", "unit": "-", "low": 0.1,
+        "name": "threshold", "of": "ask", "parameter": "breaker_threshold_fraction", "low": 0.1,
         "high": 1.0, "off_at_high": True,
     }  # fmt: skip
     system = tiny_system(
@@ -337,7 +337,7 @@ def test_a_timed_out_llm_call_goes_on_and_is_abandoned(engine: str) -> None:
         "fallback_quality": 0.7, "exhausted_quality": 0.4,
     }  # fmt: skip
     controls = [
-        {"name": name, "of": "ask", "parameter": f"{name}_fraction", "unit": "-", "low": 0.0, "high": 1.0}
+        {"name": name, "of": "ask", "parameter": f"{name}_fraction", "low": 0.0, "high": 1.0}
         for name in ("fallback", "ask")
     ]
     services = {"worker": pool(0, workers=5, cores_per_replica=1), "llm": llm(400)}

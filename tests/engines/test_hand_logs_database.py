@@ -13,7 +13,7 @@ from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.engines.draws.hashing import REPLICA, STALE
 from streamflow_env.episode import Change
 from streamflow_env.system import System
-from tests.engines.tiny import ENTERED, MS, Drawn, constant, front, lever, run, schedule, tiny_system
+from tests.engines.tiny import ENTERED, MS, Drawn, constant, control, front, run, schedule, tiny_system
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 def with_database(milliseconds: float, *, interval_s: float = 10.0, **more: Any) -> System:
     """A system of one database of one connection a replica, whose queries take `milliseconds`."""
     database = {"kind": "database", "connections": 1, "queue_limit": 10, "service_time": constant(milliseconds), **more}
-    replicas = lever("replicas", "db", "read_replicas", 0, 3)
+    replicas = control("replicas", "db", "read_replicas", 0, 3)
     return tiny_system(
         {"db": database}, [{"query": "read"}], calls={"read": {"to": "db"}}, controls=[replicas], interval_s=interval_s
     )

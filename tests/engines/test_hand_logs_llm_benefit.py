@@ -16,11 +16,11 @@ from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.engines.draws.hashing import LLM_BENEFIT, REQUESTS, USERS
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
-from tests.engines.tiny import MS, Drawn, benefits_are, cache, draw, lever, llm, run, schedule, tiny_system, users_are
+from tests.engines.tiny import MS, Drawn, benefits_are, cache, control, draw, llm, run, schedule, tiny_system, users_are
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 ASK: dict[str, Any] = {"to": "llm", "fallback_quality": 0.7, "fallback_spread": 1.0, "exhausted_quality": 0.4}
-SHARES = [lever(name, "ask", f"{name}_fraction", 0.0, 1.0) for name in ("ask", "fallback")]
+SHARES = [control(name, "ask", f"{name}_fraction", 0.0, 1.0) for name in ("ask", "fallback")]
 TOO_LATE = {"timeout_s": 0.05}
 """The LLM takes 100 ms."""
 

@@ -22,7 +22,7 @@ def cache(ttl_s: float = 10.0, **more: Any) -> dict[str, Any]:
 
 def control(of: str, parameter: str, low: float, high: float, **more: Any) -> dict[str, Any]:
     """A control that has the name of its parameter."""
-    return {"name": parameter, "of": of, "parameter": parameter, "unit": "-", "low": low, "high": high, **more}
+    return {"name": parameter, "of": of, "parameter": parameter, "low": low, "high": high, **more}
 
 
 def test_who_waits_for_too_long_is_shed(engine: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.episode import Change
 from streamflow_env.system import System
-from tests.engines.tiny import ENTERED, MS, Wanted, front, items_are, lever, run, schedule, spread, tiny_system
+from tests.engines.tiny import ENTERED, MS, Wanted, control, front, items_are, run, schedule, spread, tiny_system
 
 pytestmark = pytest.mark.parametrize("engine", ENGINE_NAMES)
 
@@ -26,7 +26,7 @@ def with_index(*, timeout_s: float | None = None, cacheable: bool = True, num_it
     }  # fmt: skip
     find = {"to": "index", "cacheable": cacheable, "timeout_s": timeout_s, "exhausted_quality": 0.5}
     calls = {"find": find, "never_made": {"to": "index", "cacheable": True}}
-    ttl = lever("ttl", "index", "query_ttl_s", 0.0, 100.0)
+    ttl = control("ttl", "index", "query_ttl_s", 0.0, 100.0)
     users = {"num_items": num_items, "item_exponent": 0.0}
     return tiny_system(
         {"index": index}, [{"query": "find"}], calls=calls, users=users, controls=[ttl], interval_s=interval_s

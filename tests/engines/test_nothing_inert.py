@@ -1,8 +1,8 @@
 """Nothing is inert: every service and every control of the shipped system does what it is there for.
 
-Each service is slowed down eightfold, each control is moved from its low to its high end with all others as found (or
-as the situation says), in a situation in which it matters. What must then be more, or less, and by how much at least,
-is stated; a new service or control without such an expectation fails.
+Each service is slowed down eightfold. Each control is moved from its low to its high end in a situation in which it
+matters; all other controls have their default values, or those of the situation. A claim says what must then grow or
+shrink, and by which factor at least. A service or control without a claim fails.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ SERVICES: dict[str, tuple[Claim, ...]] = {
         more(lambda r: r.service("notification", "queue_ns"), 10),
     ),
 }
-"""What an eightfold slowdown of a service does, there and further on, at normal load."""
+"""What an eightfold slowdown of a service does, in it and in others, at normal load."""
 ASKS_ARE_DEFERRED = Situation(settings=(("llm_ask", 0.5), ("llm_defer", 1.0)))
 OF_ANOTHER: dict[str, tuple[str, Situation]] = {"deferred_asks": ("llm", ASKS_ARE_DEFERRED)}
-"""A service that does no work of its own: whose slowness it feels, and when it has something to do."""
+"""A service that does no work of its own: the service whose slowness it feels, and when it has something to do."""
 
 
 @pytest.mark.parametrize("name", SYSTEM.service_names)
@@ -94,7 +94,7 @@ def test_no_control_is_inert(control: Control) -> None:
         claim.check(low, high)
 
 
-def test_nothing_is_expected_of_what_there_is_not() -> None:
+def test_every_claim_is_about_a_known_service_or_control() -> None:
     assert SERVICES.keys() == set(SYSTEM.service_names)
     assert CONTROLS.keys() == {control.name for control in SYSTEM.controls}
 

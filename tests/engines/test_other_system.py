@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines import make_engine
-from streamflow_env.engines.compiled import CompiledEngine, loop
+from streamflow_env.engines.compiled import CompiledEngine, controls, loop
 from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, SERVICE_FIELDS, Telemetry
 from streamflow_env.episode import Change, Episode
 from streamflow_env.system import System, load_system
@@ -57,24 +57,24 @@ classes:
     normal_rate_rps: 1.0
     plan: [{query: describe}, {invalidate: shelf}]
 controls:
-  - {name: doors, of: door, parameter: replicas, unit: replicas, low: 1, high: 6, meaning: -}
-  - {name: patience, of: think, parameter: timeout_s, unit: s, low: 0.1, high: 3.0, off_at_high: true, meaning: -}
-  - {name: trip, of: think, parameter: breaker_threshold_fraction, unit: fraction, low: 0.1, high: 1.0,
+  - {name: doors, of: door, parameter: replicas, low: 1, high: 6, meaning: -}
+  - {name: patience, of: think, parameter: timeout_s, low: 0.1, high: 3.0, off_at_high: true, meaning: -}
+  - {name: trip, of: think, parameter: breaker_threshold_fraction, low: 0.1, high: 1.0,
      off_at_high: true, meaning: -}
-  - {name: kept, of: brain, parameter: premium_reserve_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
-  - {name: sweep, of: shelf, parameter: invalidation_rate_keys_per_s, unit: keys/s, low: 1, high: 100,
+  - {name: kept, of: brain, parameter: premium_reserve_fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: sweep, of: shelf, parameter: invalidation_rate_keys_per_s, low: 1, high: 100,
      off_at_high: true, meaning: -}
-  - {name: at_the_door, of: door, parameter: waiting_limit_s, unit: s, low: 0.02, high: 2.0, off_at_high: true,
+  - {name: at_the_door, of: door, parameter: waiting_limit_s, low: 0.02, high: 2.0, off_at_high: true,
      meaning: -}
-  - {name: admitted, of: door, parameter: rate_limit_rps, unit: 1/s, low: 12, high: 60, off_at_high: true, meaning: -}
-  - {name: members, of: door, parameter: admission_reserve_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
-  - {name: later, of: think, parameter: defer_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
-  - {name: again, of: think, parameter: retry_budget_fraction, unit: fraction, low: 0.0, high: 1.0, off_at_high: true,
+  - {name: admitted, of: door, parameter: rate_limit_rps, low: 12, high: 60, off_at_high: true, meaning: -}
+  - {name: members, of: door, parameter: admission_reserve_fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: later, of: think, parameter: defer_fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: again, of: think, parameter: retry_budget_fraction, low: 0.0, high: 1.0, off_at_high: true,
      meaning: -}
-  - {name: cataloguers, of: brain, parameter: background_share_fraction, unit: fraction, low: 0.0, high: 1.0,
+  - {name: cataloguers, of: brain, parameter: background_share_fraction, low: 0.0, high: 1.0,
      meaning: -}
-  - {name: loan_time, of: shelf, parameter: ttl_s, unit: s, low: 2.0, high: 60.0, scale: log, meaning: -}
-  - {name: shelf_space, of: shelf, parameter: memory_entries, unit: entries, low: 10, high: 120, meaning: -}
+  - {name: loan_time, of: shelf, parameter: ttl_s, low: 2.0, high: 60.0, scale: log, meaning: -}
+  - {name: shelf_space, of: shelf, parameter: memory_entries, low: 10, high: 120, meaning: -}
 """
 WAREHOUSE = """
 name: warehouse                   # nested holding, queries without a pool, databases and replicas, no cache, no LLM
@@ -127,15 +127,15 @@ classes:
     normal_rate_rps: 2.0
     plan: [{call: clerk, holding: [{query: book}, {call: crane}]}, {query: read}, {emit: mail}]
 controls:
-  - {name: cranes, of: crane, parameter: replicas, unit: replicas, low: 1, high: 5, meaning: -}
-  - {name: clerks, of: clerk, parameter: replicas, unit: replicas, low: 1, high: 5, meaning: -}
-  - {name: gate_queue, of: gate, parameter: queue_limit, unit: requests, low: 0, high: 50, meaning: -}
-  - {name: patience, of: find, parameter: timeout_s, unit: s, low: 0.01, high: 1.0, meaning: -}
-  - {name: reading, of: read, parameter: ask_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
-  - {name: copies, of: ledger, parameter: read_replicas, unit: replicas, low: 0, high: 3, meaning: -}
-  - {name: known, of: map, parameter: query_ttl_s, unit: s, low: 0.0, high: 2.0, meaning: -}
-  - {name: at_the_clerk, of: clerk, parameter: waiting_limit_s, unit: s, low: 0.01, high: 0.5, meaning: -}
-  - {name: again, of: find, parameter: retry_budget_fraction, unit: fraction, low: 0.0, high: 1.0, off_at_high: true,
+  - {name: cranes, of: crane, parameter: replicas, low: 1, high: 5, meaning: -}
+  - {name: clerks, of: clerk, parameter: replicas, low: 1, high: 5, meaning: -}
+  - {name: gate_queue, of: gate, parameter: queue_limit, low: 0, high: 50, meaning: -}
+  - {name: patience, of: find, parameter: timeout_s, low: 0.01, high: 1.0, meaning: -}
+  - {name: reading, of: read, parameter: ask_fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: copies, of: ledger, parameter: read_replicas, low: 0, high: 3, meaning: -}
+  - {name: known, of: map, parameter: query_ttl_s, low: 0.0, high: 2.0, meaning: -}
+  - {name: at_the_clerk, of: clerk, parameter: waiting_limit_s, low: 0.01, high: 0.5, meaning: -}
+  - {name: again, of: find, parameter: retry_budget_fraction, low: 0.0, high: 1.0, off_at_high: true,
      meaning: -}
 """
 GLACIER = """
@@ -161,8 +161,8 @@ calls:
 classes:
   expedition: {kind: interactive, normal_rate_rps: 0.0004, plan: [{query: drill}, {query: pray}]}
 controls:
-  - {name: patience, of: drill, parameter: timeout_s, unit: s, low: 90000, high: 1000000, off_at_high: true, meaning: -}
-  - {name: kept, of: oracle, parameter: premium_reserve_fraction, unit: fraction, low: 0.0, high: 1.0, meaning: -}
+  - {name: patience, of: drill, parameter: timeout_s, low: 90000, high: 1000000, off_at_high: true, meaning: -}
+  - {name: kept, of: oracle, parameter: premium_reserve_fraction, low: 0.0, high: 1.0, meaning: -}
 """
 STADIUM = """
 name: stadium                     # what users' clients do: full jitter, a shared retry budget, a shared breaker
@@ -190,8 +190,8 @@ classes:
   fan: {kind: interactive, normal_rate_rps: 20.0, plan: [{call: bar}, {query: look}]}
   cleaning: {kind: background, normal_rate_rps: 1.0, plan: [{query: look}]}
 controls:
-  - {name: bar_queue, of: bar, parameter: queue_limit, unit: requests, low: 0, high: 40, meaning: -}
-  - {name: bars, of: bar, parameter: replicas, unit: replicas, low: 1, high: 3, meaning: -}
+  - {name: bar_queue, of: bar, parameter: queue_limit, low: 0, high: 40, meaning: -}
+  - {name: bars, of: bar, parameter: replicas, low: 1, high: 3, meaning: -}
 """
 CHANGES = {
     "stadium": (
@@ -293,7 +293,7 @@ def test_a_stadium_s_breaker_refuses_and_its_budget_runs_dry(tmp_path: Path) -> 
 
 
 def test_nothing_is_compiled_anew_for_another_system(system: System) -> None:
-    kernels = {name: f for name, f in vars(loop).items() if hasattr(f, "signatures")}
+    kernels = {name: f for name, f in (vars(loop) | vars(controls)).items() if hasattr(f, "signatures")}
     assert {"run_interval", "put_in_force"} <= kernels.keys()
     shipped = load_system()
     rates = np.array([[c.normal_rate_rps] for c in shipped.classes.values()])

@@ -19,7 +19,7 @@ from tests.engines.tiny import (
     NETWORK_MS,
     cache,
     constant,
-    lever,
+    control,
     llm,
     pool,
     run,
@@ -83,7 +83,7 @@ def test_replicas_are_ready_before_an_arrival(engine: str, after_ns: int, outcom
 
     def with_delay(startup_delay_s: float) -> System:
         entry = pool(10, queue_limit=0, serves_abandoned=False, startup_delay_s=startup_delay_s)
-        replicas = lever("replicas", "front", "replicas", 1, 2)
+        replicas = control("replicas", "front", "replicas", 1, 2)
         return tiny_system({"front": entry, "slow": pool(50, workers=2)}, [{"call": "slow"}], controls=[replicas])
 
     requests = {100: 1, 120: 1}
@@ -122,7 +122,7 @@ def test_read_replicas_are_ready_before_a_step(engine: str, after_ns: int, repli
             "kind": "database", "connections": 1, "queue_limit": 0, "service_time": constant(50),
             "startup_delay_s": startup_delay_s,
         }  # fmt: skip
-        replicas = lever("replicas", "db", "read_replicas", 0, 1)
+        replicas = control("replicas", "db", "read_replicas", 0, 1)
         calls = {"read": {"to": "db", "exhausted_quality": 0.5}}
         return tiny_system({"db": db}, [{"query": "read"}], calls=calls, controls=[replicas])
 
@@ -194,7 +194,7 @@ def test_a_worker_that_is_free_at_the_waiting_limit_is_in_time(engine: str, more
 def test_a_replica_that_is_ready_at_the_waiting_limit_is_in_time(engine: str, after_ns: int, outcome: str) -> None:
     def with_delay(startup_delay_s: float) -> System:
         slow = pool(200, waiting_limit_s=0.05, startup_delay_s=startup_delay_s)
-        return tiny_system({"slow": slow}, [{"call": "slow"}], controls=[lever("replicas", "slow", "replicas", 1, 2)])
+        return tiny_system({"slow": slow}, [{"call": "slow"}], controls=[control("replicas", "slow", "replicas", 1, 2)])
 
     _, (_, b) = schedule(with_delay(1.0), {100: 2})
     system = with_delay((b + ENTERED + 50 * MS + after_ns) / 1e9)

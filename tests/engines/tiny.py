@@ -81,10 +81,10 @@ def cache(**more: Any) -> dict[str, Any]:
     return {"kind": "cache", "lookup_time": constant(10), "ttl_s": 100.0, **more}
 
 
-def lever(name: str, of: str, parameter: str, low: float, high: float, *, off: bool = False) -> dict[str, Any]:
+def control(name: str, of: str, parameter: str, low: float, high: float, *, off: bool = False) -> dict[str, Any]:
     """A control called `name`; with `off` it is off at its high end."""
     return {
-        "name": name, "of": of, "parameter": parameter, "unit": "-", "low": low, "high": high, "off_at_high": off,
+        "name": name, "of": of, "parameter": parameter, "low": low, "high": high, "off_at_high": off,
     }  # fmt: skip
 
 
@@ -106,7 +106,6 @@ def tiny_system(
         "name": "front_queue",
         "of": "front",
         "parameter": "queue_limit",
-        "unit": "requests",
         "low": 0,
         "high": 99,
     }
@@ -277,7 +276,7 @@ class Run:
 
 
 def run(engine: str, system: System, episode: Episode, controls: Sequence[Mapping[str, float]] = ({},)) -> Run:
-    """Run `episode` with the engine called `engine`, for one interval per set of `controls` (others as found)."""
+    """Run `episode` with the engine called `engine`, for one interval per set of `controls` (the others by default)."""
     simulated = make_engine(engine, system, log=True)
     simulated.reset(episode)
     settings: list[NDArray[np.float64]] = [system.control_table.with_values(**values) for values in controls]

@@ -178,7 +178,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "default out of the range": (
         [(f"controls.{control('auth_replicas')}.low", 6)],
-        ["auth_replicas", "default 5.0", "[6.0, 20.0]"],
+        ["auth_replicas", "default is 5.0", "[6.0, 20.0]"],
     ),
 }  # fmt: skip
 
@@ -240,5 +240,5 @@ def test_nothing_can_be_changed_afterwards() -> None:
 
 def test_a_shipped_file_says_everything_once() -> None:
     """What a file repeats can drift: no control of the shipped system sets the same thing as another."""
-    levers = [(c.of, c.parameter) for c in System.model_validate(SHIPPED).controls]
-    assert len(set(levers)) == len(levers)
+    targets = [(c.of, c.parameter) for c in System.model_validate(SHIPPED).controls]
+    assert len(set(targets)) == len(targets)

@@ -1,4 +1,4 @@
-"""The table of controls: its two maps are each other's inverse, and every part of every axis does something."""
+"""The controls' two maps are each other's inverse, and every part of every axis has an effect."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NAMES = pytest.mark.parametrize("name", TABLE.names)
 
 
 @given(ACTIONS)
-def test_natural_then_action_is_where_it_began(action: np.ndarray) -> None:
-    """Exactly to float32 where a control is continuous, to one whole number where it is not."""
+def test_action_is_the_inverse_of_natural(action: np.ndarray) -> None:
+    """To float32's precision where a control is continuous, to one whole number where it is not."""
     again = TABLE.action(TABLE.natural(action))
     assert again[~INTEGER] == pytest.approx(action[~INTEGER], abs=1e-6)
     below, above = TABLE.natural(action) - 0.51, TABLE.natural(action) + 0.51
@@ -34,7 +34,7 @@ def test_natural_then_action_is_where_it_began(action: np.ndarray) -> None:
 
 
 @given(ACTIONS)
-def test_action_then_natural_is_where_it_began(action: np.ndarray) -> None:
+def test_natural_is_the_inverse_of_action(action: np.ndarray) -> None:
     natural = TABLE.natural(action)
     again = TABLE.natural(TABLE.action(natural))
     assert (again[INTEGER] == natural[INTEGER]).all()
@@ -42,7 +42,7 @@ def test_action_then_natural_is_where_it_began(action: np.ndarray) -> None:
 
 
 @given(arrays(np.float64, NUM, elements=st.floats(-1e9, 1e9)))
-def test_natural_values_hold_their_range(values: np.ndarray) -> None:
+def test_natural_values_are_in_range(values: np.ndarray) -> None:
     for natural in (TABLE.clip(values), TABLE.natural(values)):
         assert (natural >= LOW).all()
         assert (natural <= HIGH).all()
@@ -55,14 +55,13 @@ def test_the_ends_of_the_axis_are_the_ends_of_the_range() -> None:
     assert (TABLE.natural(np.full(NUM, 1.0)) == HIGH).all()
 
 
-def test_off_is_reached_whatever_the_rounding() -> None:
+def test_high_is_reached_exactly() -> None:
     low, high = 0.7, 12.0
     assert low * (high / low) < high, "else this shows nothing"
     control = Control(
         name="a",
         of="b",
         parameter="timeout_s",
-        unit="s",
         low=low,
         high=high,
         scale="log",
@@ -72,18 +71,18 @@ def test_off_is_reached_whatever_the_rounding() -> None:
     assert ControlTable((control,), np.array([high])).natural(np.ones(1)) == [high]
 
 
-def test_as_found_comes_back() -> None:
+def test_the_default_action_sets_the_default_values() -> None:
     assert TABLE.natural(TABLE.action(TABLE.default)) == pytest.approx(TABLE.default, rel=1e-6)
     found = dict(zip(TABLE.names, TABLE.default.tolist(), strict=True))
     off = {control.name: control.high for control in TABLE.controls if control.off_at_high}
-    assert found == found | off, "what can be off is off as found"
+    assert found == found | off, "what can be off is off by default"
     assert found["auth_replicas"] == SYSTEM.services["auth"].replicas  # type: ignore[union-attr]
     assert found["llm_ask"] == SYSTEM.calls["engine_llm"].ask_fraction
 
 
 @NAMES
-def test_no_half_of_the_axis_is_dead(name: str) -> None:
-    """In each half of [-1, 1] the natural value changes, and it never turns back."""
+def test_both_halves_of_the_axis_have_an_effect(name: str) -> None:
+    """In each half of [-1, 1] the natural value grows, and it never falls."""
     index = TABLE.names.index(name)
     action = TABLE.action(TABLE.default).astype(np.float64)
     values = []
@@ -92,13 +91,13 @@ def test_no_half_of_the_axis_is_dead(name: str) -> None:
         natural = TABLE.natural(action)
         values.append(natural[index])
         others = np.arange(NUM) != index
-        assert natural[others] == pytest.approx(TABLE.default[others], rel=1e-6), "a control moves itself only"
+        assert natural[others] == pytest.approx(TABLE.default[others], rel=1e-6), "a control sets its own value only"
     assert (np.diff(values) >= 0).all()
     assert values[0] < values[100] < values[200]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_an_action_that_is_no_number(bad: float) -> None:
+def test_an_action_that_is_not_finite(bad: float) -> None:
     action = np.zeros(NUM)
     action[3] = bad
     with pytest.raises(ConfigError, match=rf"{TABLE.names[3]} is not finite, must be in \[-1, 1\]"):

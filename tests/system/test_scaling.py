@@ -96,7 +96,7 @@ def test_at_normal_load_it_shows_what_the_cell_shows() -> None:
 
 
 def _means(factor: int) -> dict[str, float]:
-    """Means of the metrics over the intervals of an episode, as found."""
+    """Means of the metrics over the intervals of an episode, with the default action."""
     env = StreamFlowEnv(STEADY, system=scaled(load_system(), factor))
     env.reset(options={"episode_seed": 1})
     seen = [env.step(env.default_action)[-1]["metrics"] for _ in range(NUM_STEPS)]

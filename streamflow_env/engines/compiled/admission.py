@@ -20,7 +20,7 @@ def admits(now: int, s: Any, premium: bool) -> bool:
     if s.rate_limit == 0:
         return True
     _refill(now, s)
-    reserve = 0.0 if premium else s.admission_reserve
+    reserve = 0.0 if premium else s.admission_reserve_fraction
     if s.admission_units - ADMISSION < int(reserve * (s.rate_limit - 1) * ADMISSION):
         return False
     s.admission_units -= ADMISSION

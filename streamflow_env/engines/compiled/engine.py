@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.engines.cache_entries import ENTRY, FREE, fill_index, index_bits
+from streamflow_env.engines.compiled.controls import put_in_force
 from streamflow_env.engines.compiled.layout import Layout, lay_out
-from streamflow_env.engines.compiled.loop import EVENTS_PER_SLOT, MORE_ROOM, VISITS_PER_SLOT, put_in_force, run_interval
+from streamflow_env.engines.compiled.loop import EVENTS_PER_SLOT, MORE_ROOM, VISITS_PER_SLOT, run_interval
 from streamflow_env.engines.compiled.records import CHANGE, CHANGES, HOLD_COLUMNS, REQUEST
 from streamflow_env.engines.compiled.requests import empty_slots
 from streamflow_env.engines.compiled.state import State

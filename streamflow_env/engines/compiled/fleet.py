@@ -16,9 +16,10 @@ from numba.np import arrayobj as untyped_arrayobj
 from numpy.typing import NDArray
 
 from streamflow_env.engines.cache_entries import ENTRY
+from streamflow_env.engines.compiled.controls import put_in_force
 from streamflow_env.engines.compiled.engine import CompiledEngine
 from streamflow_env.engines.compiled.layout import lay_out
-from streamflow_env.engines.compiled.loop import MORE_ROOM, put_in_force, run_interval
+from streamflow_env.engines.compiled.loop import MORE_ROOM, run_interval
 from streamflow_env.engines.compiled.records import (
     CALL_STATE,
     CHANGE,

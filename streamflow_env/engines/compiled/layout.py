@@ -12,6 +12,7 @@ from streamflow_env.engines.compiled.cache import lay_out_cache
 from streamflow_env.engines.compiled.calls import lay_out_call
 from streamflow_env.engines.compiled.clients import lay_out_clients
 from streamflow_env.engines.compiled.consumer import lay_out_consumer
+from streamflow_env.engines.compiled.controls import lay_out_controls
 from streamflow_env.engines.compiled.database import lay_out_database
 from streamflow_env.engines.compiled.deferred import lay_out_deferred
 from streamflow_env.engines.compiled.llm import lay_out_llm
@@ -20,9 +21,7 @@ from streamflow_env.engines.compiled.pools import lay_out_pool
 from streamflow_env.engines.compiled.records import (
     CALL_STATE,
     CLASS_STATE,
-    CONTROL,
     NEVER,
-    PARAMETERS,
     SERVICE_STATE,
     WORLD,
 )
@@ -30,7 +29,6 @@ from streamflow_env.engines.compiled.state import Memory
 from streamflow_env.engines.compiled.vector_index import lay_out_vector_index
 from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.system import Cache, Consumer, Database, DeferredQueue, LlmEndpoint, System, VectorIndex, WorkerPool
-from streamflow_env.system.controls import PARAMETER_KINDS
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def lay_out(system: System) -> Layout:
     world = _lay_out_world(system)
     lay_out_clients(world[0], system.users, memory)
     return Layout(
-        world, services, calls, classes, steps, _lay_out_controls(system), memory.array(),
+        world, services, calls, classes, steps, lay_out_controls(system), memory.array(),
         _cache_rooms(system), interval_ns, -(-to_ns(system.warmup_s) // interval_ns),
     )  # fmt: skip
 
@@ -132,14 +130,3 @@ def _lay_out_service(record: Any, service: Any, system: System, memory: Memory) 
             lay_out_cache(record, service, system.users.num_users)
         case Consumer():
             lay_out_consumer(record, service)
-
-
-def _lay_out_controls(system: System) -> NDArray[Any]:
-    controls = np.zeros(len(system.controls), CONTROL)
-    for record, control in zip(controls, system.controls, strict=True):
-        record["parameter"] = PARAMETERS.index(control.parameter)
-        owners = system.call_names if PARAMETER_KINDS[control.parameter] == "call" else system.service_names
-        record["of"] = owners.index(control.of)
-        record["off_at_high"] = control.off_at_high
-        record["high"] = control.high
-    return controls

@@ -33,8 +33,8 @@ def lay_out_llm(record: Any, llm: LlmEndpoint, memory: Memory) -> None:
     record["rejection_ns"] = to_ns(llm.rejection_time_s)
     record["retry_after_s"] = llm.retry_after_s
     record["floor_s"] = llm.floor_latency_s
-    record["interactive_reserve"] = llm.interactive_reserve_fraction
-    record["premium_reserve"] = llm.premium_reserve_fraction
+    record["interactive_reserve_fraction"] = llm.interactive_reserve_fraction
+    record["premium_reserve_fraction"] = llm.premium_reserve_fraction
     set_duration(record, llm.tail)
 
 

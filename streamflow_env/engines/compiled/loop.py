@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from streamflow_env.engines.compiled.admission import set_rate_limit
 from streamflow_env.engines.compiled.attempt import advance, begin, begin_first
-from streamflow_env.engines.compiled.breaker import set_threshold
-from streamflow_env.engines.compiled.calls import set_budget
 from streamflow_env.engines.compiled.consumer import batch_done
 from streamflow_env.engines.compiled.deferred import enrich, poll
 from streamflow_env.engines.compiled.endings import deadline, lose_patience
@@ -29,48 +26,27 @@ from streamflow_env.engines.compiled.event_queue import (
     next_awake,
     order_of,
 )
-from streamflow_env.engines.compiled.eviction import set_memory
 from streamflow_env.engines.compiled.invalidation import begin_sweep, settle_sweep
 from streamflow_env.engines.compiled.prefetch import fetch_ahead, fetch_row
 from streamflow_env.engines.compiled.records import (
-    ADMISSION_RESERVE,
-    ASK_FRACTION,
-    BACKGROUND_SHARE,
-    BREAKER_THRESHOLD,
     CACHE,
-    CALL_TIMEOUT,
     DATABASE,
-    DEFER_FRACTION,
-    ENTRY_TTL,
-    FALLBACK_FRACTION,
-    INTERACTIVE_RESERVE,
     INVALIDATE_KEYS,
-    INVALIDATION_RATE,
     LLM,
-    MEMORY,
     NEVER,
     POOL,
-    PREMIUM_RESERVE,
-    QUERY_TTL,
-    QUEUE_LIMIT,
     QUOTA,
-    RATE_LIMIT,
-    READ_REPLICAS,
-    REPLICAS,
     RETRY_AFTER,
-    RETRY_BUDGET,
     SLOWDOWN,
     TOKEN,
-    WAITING_LIMIT,
 )
 from streamflow_env.engines.compiled.remote import release
 from streamflow_env.engines.compiled.requests import is_waiting_for
-from streamflow_env.engines.compiled.servers import replicas_ready, set_replicas
+from streamflow_env.engines.compiled.servers import replicas_ready
 from streamflow_env.engines.compiled.service import draining, touch
 from streamflow_env.engines.compiled.state import State
-from streamflow_env.engines.compiled.tokens import refill, set_background_share
+from streamflow_env.engines.compiled.tokens import refill
 from streamflow_env.engines.compiling import inlined, kernel, long_kernel
-from streamflow_env.engines.draws.distributions import to_ns
 
 INTERVAL_OVER: Final = 0
 MORE_ROOM: Final = 1
@@ -214,53 +190,3 @@ def _close(state: State, end_ns: int) -> None:
             s.tokens_milli = (s.token_units + s.kept_units) * 1000 // TOKEN
         elif s.kind == CACHE:
             settle_sweep(s, end_ns)
-
-
-@kernel
-def put_in_force(state: State, controls: Any, values: Any) -> None:
-    """Put one setting of all controls in force, at the start of an interval."""
-    w, services, policies = state.world[0], state.services, state.calls
-    for i in range(controls.size):
-        control, value = controls[i], values[i]
-        off = control.off_at_high == 1 and value >= control.high
-        parameter = control.parameter
-        if parameter in (REPLICAS, READ_REPLICAS):
-            set_replicas(state, services[control.of], control.of, int(value))
-        elif parameter == QUEUE_LIMIT:
-            services[control.of].queue_limit = int(value)
-        elif parameter == INTERACTIVE_RESERVE:
-            services[control.of].interactive_reserve = value
-        elif parameter == PREMIUM_RESERVE:
-            services[control.of].premium_reserve = value
-        elif parameter == INVALIDATION_RATE:
-            s = services[control.of]
-            settle_sweep(s, w.now)
-            s.sweep_rate = 0 if off else int(value)
-            settle_sweep(s, w.now)
-        elif parameter == BREAKER_THRESHOLD:
-            set_threshold(policies[control.of], 1.0 if off else value)
-        elif parameter == CALL_TIMEOUT:
-            policies[control.of].timeout_ns = NEVER if off else to_ns(value)
-        elif parameter == ASK_FRACTION:
-            policies[control.of].ask_fraction = value
-        elif parameter == FALLBACK_FRACTION:
-            policies[control.of].fallback_fraction = value
-        elif parameter == DEFER_FRACTION:
-            policies[control.of].defer_fraction = value
-        elif parameter == RETRY_BUDGET:
-            set_budget(policies[control.of], off, value)
-        elif parameter == WAITING_LIMIT:
-            services[control.of].waiting_limit_ns = NEVER if off else to_ns(value)
-        elif parameter == RATE_LIMIT:
-            set_rate_limit(w.now, services[control.of], 0 if off else int(value))
-        elif parameter == ADMISSION_RESERVE:
-            services[control.of].admission_reserve = value
-        elif parameter == BACKGROUND_SHARE:
-            set_background_share(w.now, services[control.of], value)
-        elif parameter == QUERY_TTL:
-            services[control.of].query_ttl_ns = to_ns(value)
-        elif parameter == ENTRY_TTL:
-            services[control.of].ttl_s = value
-        elif parameter == MEMORY:
-            set_memory(state, services[control.of], w.now, int(value))
-    w.control_step += 1

@@ -55,7 +55,7 @@ def lay_out_pool(record: Any, pool: WorkerPool, system: System, memory: Memory) 
         record["waiting_limit_ns"] = to_ns(pool.waiting_limit_s)
     record["rate_limit"] = int(pool.rate_limit_rps or 0)
     record["admission_units"] = record["rate_limit"] * ADMISSION
-    record["admission_reserve"] = pool.admission_reserve_fraction
+    record["admission_reserve_fraction"] = pool.admission_reserve_fraction
     lay_out_replicas(record, pool, pool.replicas, system, memory)
 
 

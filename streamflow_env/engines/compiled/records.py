@@ -12,7 +12,6 @@ import numpy as np
 
 from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, SERVICE_FIELDS
 from streamflow_env.episode import ChangeKind
-from streamflow_env.system.controls import Parameter
 from streamflow_env.system.system import MAX_HELD
 
 POOL: Final = 0
@@ -50,27 +49,6 @@ FILLED: Final = 12
 STEP_FAILED: Final = 13
 REFUSED: Final = 14
 REPEATED: Final = 15
-
-PARAMETERS: Final = get_args(Parameter)
-REPLICAS: Final = PARAMETERS.index("replicas")
-QUEUE_LIMIT: Final = PARAMETERS.index("queue_limit")
-INTERACTIVE_RESERVE: Final = PARAMETERS.index("interactive_reserve_fraction")
-PREMIUM_RESERVE: Final = PARAMETERS.index("premium_reserve_fraction")
-INVALIDATION_RATE: Final = PARAMETERS.index("invalidation_rate_keys_per_s")
-BREAKER_THRESHOLD: Final = PARAMETERS.index("breaker_threshold_fraction")
-CALL_TIMEOUT: Final = PARAMETERS.index("timeout_s")
-ASK_FRACTION: Final = PARAMETERS.index("ask_fraction")
-FALLBACK_FRACTION: Final = PARAMETERS.index("fallback_fraction")
-READ_REPLICAS: Final = PARAMETERS.index("read_replicas")
-WAITING_LIMIT: Final = PARAMETERS.index("waiting_limit_s")
-RATE_LIMIT: Final = PARAMETERS.index("rate_limit_rps")
-ADMISSION_RESERVE: Final = PARAMETERS.index("admission_reserve_fraction")
-BACKGROUND_SHARE: Final = PARAMETERS.index("background_share_fraction")
-QUERY_TTL: Final = PARAMETERS.index("query_ttl_s")
-ENTRY_TTL: Final = PARAMETERS.index("ttl_s")
-MEMORY: Final = PARAMETERS.index("memory_entries")
-RETRY_BUDGET: Final = PARAMETERS.index("retry_budget_fraction")
-DEFER_FRACTION: Final = PARAMETERS.index("defer_fraction")
 
 CHANGES: Final = get_args(ChangeKind)
 SLOWDOWN: Final = CHANGES.index("slowdown_factor")
@@ -115,7 +93,8 @@ SERVICE_STATE: Final = _record(
     " sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
     " batch_size batch_length batch_number",
     "mean a b fault_fraction cpu_pressure slowdown base_s span_s knee per_query_s floor_s retry_after_s"
-    " retry_after_now_s interactive_reserve premium_reserve background_share admission_reserve ttl_s ttl_jitter"
+    " retry_after_now_s interactive_reserve_fraction premium_reserve_fraction background_share"
+    " admission_reserve_fraction ttl_s ttl_jitter"
     " cached_s lag_s write_gap_s",
 )
 CALL_STATE: Final = _record(
@@ -140,7 +119,6 @@ REQUEST: Final = np.dtype(
 HOLD: Final = 4
 """Columns of one held worker: arrived, started, service, step."""
 HOLD_COLUMNS: Final = HOLD * (MAX_HELD + 1)
-CONTROL: Final = np.dtype([("parameter", "i8"), ("of", "i8"), ("off_at_high", "i8"), ("high", "f8")])
 CHANGE: Final = np.dtype([("at_ns", "i8"), ("service", "i8"), ("kind", "i8"), ("value", "f8")])
 WORLD: Final = _record(
     {},

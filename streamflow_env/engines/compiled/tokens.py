@@ -42,9 +42,9 @@ def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
         return True
     reserve = 0.0
     if not interactive:
-        reserve = max(s.interactive_reserve, s.premium_reserve)
+        reserve = max(s.interactive_reserve_fraction, s.premium_reserve_fraction)
     elif not premium:
-        reserve = s.premium_reserve
+        reserve = s.premium_reserve_fraction
     floor = int(reserve * (rest_of_burst(s.burst_units, s.kept_burst) // TOKEN - 1) * TOKEN)
     if s.token_units - TOKEN < floor:
         return False

@@ -21,7 +21,6 @@ from streamflow_env.engines.telemetry import MISS, OK
 from streamflow_env.engines.warm_start import ttl_ns
 from streamflow_env.episode import ChangeKind
 from streamflow_env.system import Cache as CacheConfig
-from streamflow_env.system.controls import Parameter
 
 LOOKUPS: dict[KeyOf, str] = {"user": "lookups", "item": "item_lookups"}
 HITS: dict[KeyOf, str] = {"user": "hits", "item": "item_hits"}
@@ -32,10 +31,9 @@ class Cache(UnlimitedService):
 
     def __init__(self, sim: Simulation, index: int, config: CacheConfig, num_users: int, entries: NDArray[Any]) -> None:
         super().__init__(sim, index)
-        self._config = config
+        self.config: CacheConfig = config
         self._num_users = num_users
         self._lookup_time = DurationDraw.of(config.lookup_time)
-        self._ttl_s = float(config.ttl_s)
         self._memory = Memory(config.memory_entries, config.eviction_samples, entries)
         self._room = Level(sim, config.memory_entries)
         self._sweep = Sweep(num_users, config.invalidation_rate_keys_per_s)
@@ -67,7 +65,7 @@ class Cache(UnlimitedService):
         now, key = self.sim.now, self._key(attempt, of)
         self.counts["fills"] += 1
         self.counts["duplicate_fills"] += self._is_duplicate(attempt, of)
-        lives_ns = int(ttl_ns(attempt.u(TTL, step), self._ttl_s, self._config.ttl_jitter_fraction))
+        lives_ns = int(ttl_ns(attempt.u(TTL, step), self.config.ttl_s, self.config.ttl_jitter_fraction))
         entry = Entry(key, now, now + lives_ns, now, attempt.quality if of == "user" else 1000)
         self.counts["evicted"] += self._memory.put(entry, now, lambda j: attempt.u(EVICTED, step, j))
         self.complete(visit)
@@ -88,7 +86,7 @@ class Cache(UnlimitedService):
 
     def invalidate(self, attempt: Request, step: int) -> None:
         """Invalidate the entries of the users' keys that a new item affects."""
-        keys = [int(attempt.u(INVALIDATED_KEY, step, j) * self._num_users) for j in range(self._config.keys_per_item)]
+        keys = [int(attempt.u(INVALIDATED_KEY, step, j) * self._num_users) for j in range(self.config.keys_per_item)]
         invalidate_keys(self._memory, keys)
         self.counts["invalidated"] += len(keys)
 
@@ -149,19 +147,16 @@ class Cache(UnlimitedService):
 
     # Controls and telemetry
 
-    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        match parameter, value:
-            case "invalidation_rate_keys_per_s", _:
-                self._advance_sweep()
-                self._sweep.rate = None if value is None else int(value)
-                self._advance_sweep()
-            case "ttl_s", float():
-                self._ttl_s = value
-            case "memory_entries", float():
-                self.counts["evicted"] += self._memory.resize(int(value), self.sim.now)
-                self._room.add(int(value) - self._room.value)
-            case _:
-                super().put_in_force(parameter, value)
+    def set_invalidation_rate(self, keys_per_s: int | None) -> None:
+        """From now on a bulk invalidation proceeds at this rate; None: all keys at once."""
+        self._advance_sweep()
+        self._sweep.rate = keys_per_s
+        self._advance_sweep()
+
+    def set_memory(self, num_entries: int) -> None:
+        """From now on there is room for so many entries; those that find no room any more are evicted."""
+        self.counts["evicted"] += self._memory.resize(num_entries, self.sim.now)
+        self._room.add(num_entries - self._room.value)
 
     def measure(self) -> dict[str, int]:
         self._advance_sweep()

@@ -19,9 +19,7 @@ from streamflow_env.engines.reference.protocols import JobQueue, Request
 from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation, StepError, Waiting
 from streamflow_env.engines.telemetry import BREAKER_OPEN, CALL_FIELDS, CLOSED, FAILED, OK, RATE_LIMITED
-from streamflow_env.errors import ConfigError
 from streamflow_env.system import CallPolicy
-from streamflow_env.system.controls import Parameter
 
 Serving = Generator[simpy.Event, None, int]
 """The process of one attempt of a call at an endpoint. Its return value is the outcome."""
@@ -85,18 +83,19 @@ class Call:
         self, sim: Simulation, policy: CallPolicy, endpoint: Endpoint, deferred: JobQueue | None = None
     ) -> None:
         self._sim = sim
-        self._policy = policy
+        self.config = policy
         self._endpoint = endpoint
         self._deferred = deferred
         self.counts = dict.fromkeys(CALL_FIELDS, 0)
         self.cacheable = policy.cacheable
-        self.timeout_ns = None if policy.timeout_s is None else int(to_ns(policy.timeout_s))
         self._retry_budget = RetryBudget(policy.retry_budget_fraction)
-        self._defer_fraction = policy.defer_fraction
-        self._ask_fraction = policy.ask_fraction
-        self._fallback_fraction = policy.fallback_fraction
         self._breaker = None if policy.breaker is None else Breaker(policy.breaker)
         self._attempt_cpu = None if policy.attempt_cpu is None else DurationDraw.of(policy.attempt_cpu)
+
+    @property
+    def timeout_ns(self) -> int | None:
+        """How long the caller waits for one attempt (ns). None: without limit."""
+        return None if self.config.timeout_s is None else int(to_ns(self.config.timeout_s))
 
     def query(self, attempt: Request, step: int, pool: WorkerPool | None) -> Waiting:
         """Make the call, on the CPU of `pool`. Without an answer of the endpoint, the attempt's answer is degraded.
@@ -105,11 +104,11 @@ class Call:
         """
         self.counts["requests"] += 1
         self._retry_budget.pay_in()
-        if not is_asked(attempt.llm_benefit, self._ask_fraction):
+        if not is_asked(attempt.llm_benefit, self.config.ask_fraction):
             self.counts["not_asked"] += 1
             self._fall_back(attempt)
             return
-        for k in range(self._policy.max_attempts):
+        for k in range(self.config.max_attempts):
             if self._breaker is not None and not self._breaker.permits(self._sim.now):
                 self._refuse(attempt, step, k)
                 return
@@ -147,41 +146,41 @@ class Call:
         self._endpoint.counts["arrivals"] += 1
         self._endpoint.counts["breaker_open"] += 1
         self._endpoint.log_visit(Visit(attempt, step, k), BREAKER_OPEN)
-        if self._policy.fallback_quality is not None:
+        if self.config.fallback_quality is not None:
             self._fall_back(attempt)
         else:
             self._exhaust(attempt)
 
     def _gives_up_early(self, attempt: Request) -> bool:
-        if self._policy.fallback_quality is None:
+        if self.config.fallback_quality is None:
             return False
-        return falls_back_at_once(attempt.llm_benefit, self._ask_fraction, self._fallback_fraction)
+        return falls_back_at_once(attempt.llm_benefit, self.config.ask_fraction, self.config.fallback_fraction)
 
     def _may_retry(self, k: int) -> bool:
         """Whether another attempt may follow attempt `k`, which failed."""
-        if k + 1 == self._policy.max_attempts:
+        if k + 1 == self.config.max_attempts:
             return False
         granted = self._retry_budget.grants()
         self.counts["retries_refused"] += not granted
         return granted
 
     def _backoff_ns(self, attempt: Request, step: int, k: int, outcome: int) -> int:
-        low, high = self._policy.backoff_jitter
+        low, high = self.config.backoff_jitter
         jitter = low + (high - low) * attempt.u(BACKOFF, step, k)
-        backoff_ns = int(to_ns(self._policy.backoff_base_s * 2**k * jitter))
+        backoff_ns = int(to_ns(self.config.backoff_base_s * 2**k * jitter))
         return max(backoff_ns, self._endpoint.retry_after_ns) if outcome == RATE_LIMITED else backoff_ns
 
     def _fall_back(self, attempt: Request) -> None:
         self.counts["fallbacks"] += 1
-        assert self._policy.fallback_quality is not None
-        mean_milli = round(1000 * self._policy.fallback_quality)
-        self._take(attempt, fallback_milli(mean_milli, self._policy.fallback_spread, attempt.llm_benefit))
+        assert self.config.fallback_quality is not None
+        mean_milli = round(1000 * self.config.fallback_quality)
+        self._take(attempt, fallback_milli(mean_milli, self.config.fallback_spread, attempt.llm_benefit))
 
     def _exhaust(self, attempt: Request) -> None:
         self.counts["exhausted"] += 1
-        if self._policy.exhausted_quality is None:
+        if self.config.exhausted_quality is None:
             raise StepError(FAILED)
-        self._take(attempt, round(1000 * self._policy.exhausted_quality))
+        self._take(attempt, round(1000 * self.config.exhausted_quality))
 
     def _take(self, attempt: Request, milli: int) -> None:
         """Continue with a degraded answer of `milli` thousandths. A deferred queue may ask the LLM later."""
@@ -195,26 +194,16 @@ class Call:
     def _may_defer(self, attempt: Request) -> bool:
         if self._deferred is None or attempt.deferred_to is not None:
             return False
-        return is_deferred(attempt.llm_benefit, self._ask_fraction, self._defer_fraction)
+        return is_deferred(attempt.llm_benefit, self.config.ask_fraction, self.config.defer_fraction)
 
-    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        """A control sets `parameter` to `value`; None: off. Raises ConfigError if a call has no such control."""
-        match parameter, value:
-            case "timeout_s", _:
-                self.timeout_ns = None if value is None else int(to_ns(value))
-            case "retry_budget_fraction", _:
-                self._retry_budget.set_fraction(value)
-            case "breaker_threshold_fraction", _:
-                assert self._breaker is not None
-                self._breaker.set_threshold(value)
-            case "ask_fraction", float():
-                self._ask_fraction = value
-            case "fallback_fraction", float():
-                self._fallback_fraction = value
-            case "defer_fraction", float():
-                self._defer_fraction = value
-            case _:
-                raise ConfigError(f"{parameter}: no such control of a call")
+    def set_retry_budget(self, fraction: float | None) -> None:
+        """Set which fraction of a retry each request adds to the budget. None: no limit."""
+        self._retry_budget.set_fraction(fraction)
+
+    def set_breaker_threshold(self, fraction: float | None) -> None:
+        """Set the rate of failures or slow calls at which the breaker opens. None: the breaker is off."""
+        assert self._breaker is not None
+        self._breaker.set_threshold(fraction)
 
     def measure(self) -> dict[str, int]:
         """The counters of the interval that ends now. Starts new ones."""

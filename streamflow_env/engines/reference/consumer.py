@@ -16,7 +16,7 @@ class Consumer(Service):
 
     def __init__(self, sim: Simulation, index: int, config: ConsumerConfig) -> None:
         super().__init__(sim, index)
-        self._config = config
+        self.config: ConsumerConfig = config
         self._batch_time = DurationDraw.of(config.batch_time)
         self._key = np.uint64(stream_key(sim.seed, BATCHES, index))
         self._queue = Level(sim)
@@ -28,7 +28,7 @@ class Consumer(Service):
     def emit(self) -> None:
         """An event arrives."""
         self.counts["arrivals"] += 1
-        if self._queue.value >= self._config.queue_limit:
+        if self._queue.value >= self.config.queue_limit:
             self.counts["lost"] += 1
             return
         self._queue.add(1)
@@ -36,7 +36,7 @@ class Consumer(Service):
             self._begin_batch()
 
     def _begin_batch(self) -> None:
-        self._batch_size = min(self._config.batch_size, self._queue.value)
+        self._batch_size = min(self.config.batch_size, self._queue.value)
         self._queue.add(-self._batch_size)
         self._busy.add(1)
         duration_ns = self._batch_time.ns(uniform(self._key, self._num_batches), self.slowdown)

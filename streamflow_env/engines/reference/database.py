@@ -14,7 +14,6 @@ from streamflow_env.engines.reference.service import Service, Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
 from streamflow_env.engines.telemetry import OK, QUEUE_FULL
 from streamflow_env.system import Database as DatabaseConfig
-from streamflow_env.system.controls import Parameter
 
 
 class Database(Service):
@@ -24,7 +23,7 @@ class Database(Service):
 
     def __init__(self, sim: Simulation, index: int, config: DatabaseConfig, interval_ns: int) -> None:
         super().__init__(sim, index)
-        self._config = config
+        self.config: DatabaseConfig = config
         self._service_time = DurationDraw.of(config.service_time)
         self._connections = Servers(sim, (1 + config.read_replicas) * config.connections)
         self._replicas = Replicas(
@@ -37,7 +36,7 @@ class Database(Service):
 
     def serve(self, visit: Visit, call: Call) -> Serving:
         """Hold a connection during the query."""
-        if not self._connections.take(visit, self._config.queue_limit):
+        if not self._connections.take(visit, self.config.queue_limit):
             self.counts["queue_full"] += 1
             call.counts["queue_full"] += 1
             self.log_visit(visit, QUEUE_FULL)
@@ -56,15 +55,12 @@ class Database(Service):
         num_replicas = self._replicas.ready
         if visit.attempt.u(REPLICA, visit.step, visit.round) >= num_replicas / (1 + num_replicas):
             return False
-        stale_fraction = 1 - math.exp(-self._config.replication_lag_s * self.slowdown / self._config.write_gap_s)
+        stale_fraction = 1 - math.exp(-self.config.replication_lag_s * self.slowdown / self.config.write_gap_s)
         return visit.attempt.u(STALE, visit.step, visit.round) < stale_fraction
 
-    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        match parameter, value:
-            case "read_replicas", float():
-                self._replicas.scale(int(value))
-            case _:
-                super().put_in_force(parameter, value)
+    def set_read_replicas(self, num_replicas: int) -> None:
+        """Ask for so many read replicas."""
+        self._replicas.scale(num_replicas)
 
     def measure(self) -> dict[str, int]:
         counts = super().measure()

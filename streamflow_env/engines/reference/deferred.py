@@ -32,7 +32,7 @@ class DeferredQueue(Service):
 
     def __init__(self, sim: Simulation, index: int, config: DeferredConfig, llm: LlmEndpoint) -> None:
         super().__init__(sim, index)
-        self._config = config
+        self.config: DeferredConfig = config
         self._llm = llm
         self._poll_ns = int(to_ns(config.poll_s))
         self._key = np.uint64(stream_key(sim.seed, DEFERRED, index))
@@ -46,7 +46,7 @@ class DeferredQueue(Service):
     def enqueue(self, cache: EntryStore, key: int, written_ns: int, quality_milli: int) -> None:
         """Add a job, unless the queue is full: then it is lost."""
         self.counts["arrivals"] += 1
-        if len(self._queue) >= self._config.queue_limit:
+        if len(self._queue) >= self.config.queue_limit:
             self.counts["lost"] += 1
             return
         self._queue.append(Job(cache, key, written_ns, quality_milli))
@@ -66,7 +66,7 @@ class DeferredQueue(Service):
             if not job.cache.is_useful(job.key, job.written_ns):
                 self._leave_queue()
                 self.counts["abandoned"] += 1
-            elif self._busy.value < self._config.workers and self._llm.takes_token_in_background():
+            elif self._busy.value < self.config.workers and self._llm.takes_token_in_background():
                 self._leave_queue()
                 self._ask(job)
             else:

@@ -16,6 +16,7 @@ from streamflow_env.engines.reference.calls import Call
 from streamflow_env.engines.reference.classes import RequestClass
 from streamflow_env.engines.reference.clients import Clients
 from streamflow_env.engines.reference.consumer import Consumer
+from streamflow_env.engines.reference.controls import put_in_force
 from streamflow_env.engines.reference.database import Database
 from streamflow_env.engines.reference.deferred import DeferredQueue
 from streamflow_env.engines.reference.llm import LlmEndpoint
@@ -27,7 +28,6 @@ from streamflow_env.engines.reference.vector_index import VectorIndex
 from streamflow_env.engines.telemetry import ANSWER, CALL, CLASS, SERVICE, VISIT, Telemetry
 from streamflow_env.engines.warm_start import WarmState, warm_state
 from streamflow_env.episode import Change, Episode
-from streamflow_env.system.controls import PARAMETER_KINDS, PARAMETERS_WITH_OFF, Control
 
 
 class ReferenceEngine:
@@ -152,15 +152,11 @@ class RunningEpisode:
         start_ns = self._sim.now
         end_ns = start_ns + self._interval_ns
         for control, value in zip(self._system.controls, controls.tolist(), strict=True):
-            self._put_in_force(control, value)
+            owner = self._calls[control.of] if control.sets.is_of_call else self._services[control.of]
+            put_in_force(owner, control, value)
         self._send_first_attempts(end_ns)
         self._sim.run(until=end_ns)
         return self._measure(start_ns, controls)
-
-    def _put_in_force(self, control: Control, value: float) -> None:
-        is_off = control.off_at_high and value >= control.high and control.parameter in PARAMETERS_WITH_OFF
-        owners: dict[str, Any] = self._calls if PARAMETER_KINDS[control.parameter] == "call" else self._services
-        owners[control.of].put_in_force(control.parameter, None if is_off else value)
 
     def _send_first_attempts(self, end_ns: int) -> None:
         """Send the first attempts that reach the system before `end_ns`."""

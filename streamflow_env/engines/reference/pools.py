@@ -12,7 +12,6 @@ from streamflow_env.engines.reference.service import Service, Visit
 from streamflow_env.engines.reference.simulation import PATIENCE, DurationDraw, Simulation, StepError, Waiting
 from streamflow_env.engines.telemetry import ABANDONED, FAILED, FAULT, OK, QUEUE_FULL, SHED
 from streamflow_env.system import WorkerPool as PoolConfig
-from streamflow_env.system.controls import Parameter
 
 
 class WorkerPool(Service):
@@ -20,9 +19,7 @@ class WorkerPool(Service):
 
     def __init__(self, sim: Simulation, index: int, config: PoolConfig, interval_ns: int) -> None:
         super().__init__(sim, index)
-        self.config = config
-        self.queue_limit = config.queue_limit
-        self._waiting_limit_ns = None if config.waiting_limit_s is None else int(to_ns(config.waiting_limit_s))
+        self.config: PoolConfig = config
         self._admission = Admission(sim, config.rate_limit_rps, config.admission_reserve_fraction)
         self._service_time = DurationDraw.of(config.service_time)
         premium_first = config.discipline == "premium_first"
@@ -50,12 +47,13 @@ class WorkerPool(Service):
         """Get a worker, or a place in the queue and a `grant` to wait for. Raises StepError if the queue is full."""
         self.counts["arrivals"] += 1
         visit = Visit(attempt, step)
-        if not self.workers.take(visit, self.queue_limit):
+        if not self.workers.take(visit, self.config.queue_limit):
             self.counts["queue_full"] += 1
             self.log_visit(visit, QUEUE_FULL)
             raise StepError(QUEUE_FULL)
-        if visit.grant is not None and self._waiting_limit_ns is not None:
-            event = self.sim.wake(self._waiting_limit_ns, PATIENCE, attempt.request, attempt.number, step)
+        if visit.grant is not None and self.config.waiting_limit_s is not None:
+            limit_ns = int(to_ns(self.config.waiting_limit_s))
+            event = self.sim.wake(limit_ns, PATIENCE, attempt.request, attempt.number, step)
             event.callbacks.append(lambda _: self._give_up(visit))
         return visit
 
@@ -121,20 +119,17 @@ class WorkerPool(Service):
 
     # Controls and telemetry
 
-    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        match parameter, value:
-            case "waiting_limit_s", _:
-                self._waiting_limit_ns = None if value is None else int(to_ns(value))
-            case "rate_limit_rps", _:
-                self._admission.set_limit(None if value is None else int(value))
-            case "admission_reserve_fraction", float():
-                self._admission.reserve_fraction = value
-            case "queue_limit", float():
-                self.queue_limit = int(value)
-            case "replicas", float():
-                self._replicas.scale(int(value))
-            case _:
-                super().put_in_force(parameter, value)
+    def set_replicas(self, num_replicas: int) -> None:
+        """Ask for so many replicas."""
+        self._replicas.scale(num_replicas)
+
+    def set_rate_limit(self, attempts_per_s: int | None) -> None:
+        """From now on admit so many attempts a second; None: all."""
+        self._admission.set_limit(attempts_per_s)
+
+    def set_admission_reserve(self, fraction: float) -> None:
+        """From now on keep this share of a second's admissions for premium users."""
+        self._admission.reserve_fraction = fraction
 
     def measure(self) -> dict[str, int]:
         counts = super().measure()

@@ -19,10 +19,11 @@ class RemoteService(UnlimitedService):
         """Answer after `latency_ns`, in flight until then. The caller waits at most its timeout."""
         self.busy.add(1)
         attempt = visit.attempt
-        if call.timeout_ns is not None and call.timeout_ns < latency_ns:
+        timeout_ns = call.timeout_ns
+        if timeout_ns is not None and timeout_ns < latency_ns:
             work_ends = self.sim.wake(latency_ns, RELEASE, attempt.request, attempt.number, visit.step)
             work_ends.callbacks.append(self._end_orphaned)
-            yield from attempt.pause(call.timeout_ns, visit.step)
+            yield from attempt.pause(timeout_ns, visit.step)
             self.counts["timeouts"] += 1
             call.counts["timeouts"] += 1
             self.log_visit(visit, TIMEOUT)

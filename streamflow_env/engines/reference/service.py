@@ -9,7 +9,7 @@ from streamflow_env.engines.reference.simulation import Level, Simulation
 from streamflow_env.engines.telemetry import NUM_BUCKETS, OK, SERVICE_FIELDS, bucket
 from streamflow_env.episode import ChangeKind
 from streamflow_env.errors import ConfigError
-from streamflow_env.system.controls import Parameter
+from streamflow_env.system.schema import Frozen
 
 
 class Visit:
@@ -28,6 +28,9 @@ class Visit:
 
 class Service:
     """Service number `index` of the system. It starts with no slowdown."""
+
+    config: Frozen
+    """The service's own configuration. Controls replace fields of it."""
 
     def __init__(self, sim: Simulation, index: int) -> None:
         self.sim = sim
@@ -64,10 +67,6 @@ class Service:
         if kind != "slowdown_factor":
             raise ConfigError(f"change of {kind}: not possible at a {type(self).__name__}")
         self.slowdown = float(value)
-
-    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        """A control sets `parameter` to `value`; None: off. Raises ConfigError if there is no such control here."""
-        raise ConfigError(f"{parameter}: no such control at a {type(self).__name__}")
 
     def measure(self) -> dict[str, int]:
         """The counters of the interval that ends now, with gauges and integrals. Starts new counters."""

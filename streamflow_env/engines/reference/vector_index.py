@@ -10,7 +10,6 @@ from streamflow_env.engines.reference.service import Visit
 from streamflow_env.engines.reference.simulation import DurationDraw, Simulation
 from streamflow_env.engines.telemetry import OK
 from streamflow_env.system import VectorIndex as VectorConfig
-from streamflow_env.system.controls import Parameter
 
 
 class QueryCache:
@@ -37,7 +36,7 @@ class VectorIndex(RemoteService):
 
     def __init__(self, sim: Simulation, index: int, config: VectorConfig) -> None:
         super().__init__(sim, index)
-        self._config = config
+        self.config: VectorConfig = config
         self._variation = DurationDraw(1.0, config.cv)
         self._results = QueryCache(config.query_entries, config.query_ttl_s)
         self._num_hits = 0  # hits of the query cache that are in flight
@@ -60,14 +59,14 @@ class VectorIndex(RemoteService):
         self.counts["query_hits"] += 1
         self.counts["age_ns"] += age_ns
         self._num_hits += 1
-        yield from visit.attempt.pause(int(to_ns(self._config.cached_latency_s * self.slowdown)), visit.step)
+        yield from visit.attempt.pause(int(to_ns(self.config.cached_latency_s * self.slowdown)), visit.step)
         self._num_hits -= 1
         self.complete(visit)
         return OK
 
     def _search(self, visit: Visit, call: Call) -> Serving:
         """Answer by a search. Its latency grows with the number of searches in flight."""
-        config = self._config
+        config = self.config
         busy = self.busy.value + 1
         x = busy / config.knee_in_flight
         unloaded_s = config.base_latency_s + config.latency_per_query_s * busy
@@ -75,12 +74,9 @@ class VectorIndex(RemoteService):
         u = visit.attempt.u(CALL_LATENCY, visit.step, visit.round)
         return (yield from self.answer(visit, self._variation.ns(u, mean_s * self.slowdown), call))
 
-    def put_in_force(self, parameter: Parameter, value: float | None) -> None:
-        match parameter, value:
-            case "query_ttl_s", float():
-                self._results.ttl_s = value
-            case _:
-                super().put_in_force(parameter, value)
+    def set_query_ttl(self, ttl_s: float) -> None:
+        """From now on results are used again for so long."""
+        self._results.ttl_s = ttl_s
 
     def measure(self) -> dict[str, int]:
         counts = super().measure()

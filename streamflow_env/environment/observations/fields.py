@@ -8,7 +8,6 @@ from typing import Literal
 from streamflow_env.environment.readings import Count, Percentile, Ratio, Reading
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.system import System
-from streamflow_env.system.controls import Parameter
 
 SERVICE_P95_HIGH_S = 60.0
 """Highest 95th percentile of a service's sojourn time in the observation: users have given up by then. Assumed."""
@@ -99,12 +98,12 @@ def normal_rps(system: System) -> float:
     return max(1.0, sequential_sum(request_class.normal_rate_rps for request_class in system.classes.values()))
 
 
-def is_controlled(system: System, of: str, parameter: Parameter) -> bool:
+def is_controlled(system: System, of: str, parameter: str) -> bool:
     """Whether a control sets `parameter` of `of`."""
     return any(control.of == of and control.parameter == parameter for control in system.controls)
 
 
-def highest(system: System, of: str, parameter: Parameter, default: float) -> float:
+def highest(system: System, of: str, parameter: str, default: float) -> float:
     """The highest value that `parameter` of `of` can have, by default or by its control; at least 1."""
     controlled = [c.high for c in system.controls if c.of == of and c.parameter == parameter]
     return float(max([1.0, default, *controlled]))

@@ -63,9 +63,9 @@ def small_system() -> System:
                 "tidy": {"kind": "background", "normal_rate_rps": 1.0, "plan": [{"call": "desk"}, {"query": "read"}]},
             },
             "controls": [
-                {"name": "desks", "of": "desk", "parameter": "replicas", "unit": "-", "low": 1, "high": 4,
+                {"name": "desks", "of": "desk", "parameter": "replicas", "low": 1, "high": 4,
                  "meaning": "-"},
-                {"name": "trip", "of": "think", "parameter": "breaker_threshold_fraction", "unit": "-", "low": 0.3,
+                {"name": "trip", "of": "think", "parameter": "breaker_threshold_fraction", "low": 0.3,
                  "high": 1.0, "off_at_high": True, "meaning": "-"},
             ],
         }

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from streamflow_env.system.controls import PARAMETERS_WITH_OFF, Parameter
+from streamflow_env.system.parameters import PARAMETERS, Parameter
 from studies.accounting.random_systems import random_system
 
 SYSTEMS = [random_system(seed) for seed in range(150)]
 WORDS = {
-    "System.name", "Users.entry", "Control.unit", "Control.meaning", "TokenLatency.trace", "TokenLatency.input_column",
+    "System.name", "Users.entry", "Control.meaning", "TokenLatency.trace", "TokenLatency.input_column",
     "TokenLatency.output_column",
 }  # fmt: skip
 """What may always be the same, for it only names something."""
@@ -47,9 +47,9 @@ def test_every_field_that_a_system_has_takes_several_values() -> None:
     assert same == WORDS
 
 
-@pytest.mark.parametrize("parameter", get_args(Parameter))
-def test_every_parameter_is_controlled(parameter: str) -> None:
-    controls = [c for system in SYSTEMS for c in system.controls if c.parameter == parameter]
+@pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=lambda parameter: parameter.name)
+def test_every_parameter_is_controlled(parameter: Parameter) -> None:
+    controls = [c for system in SYSTEMS for c in system.controls if c.parameter == parameter.name]
     assert controls
-    assert {c.off_at_high for c in controls} == ({True, False} if parameter in PARAMETERS_WITH_OFF else {False})
+    assert {c.off_at_high for c in controls} == ({True, False} if parameter.can_be_off else {False})
     assert {c.scale for c in controls} == {"linear", "log"}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
 
 import pytest
 
 from streamflow_env.environment.env import StreamFlowEnv
-from streamflow_env.environment.levers import AT_ONCE, COSTS, cost_of, delay_of
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.system import load_system
-from streamflow_env.system.controls import Parameter
+from streamflow_env.system.parameters import AT_ONCE, PARAMETERS, Parameter
 from studies.reference.tables import PAGE, SECTION, documented
 
 SYSTEM = load_system()
-PRICED = {"replicas", "read_replicas", "memory_entries"}
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -32,12 +29,11 @@ def test_the_page_has_gymnasiums_headings() -> None:
     ] == headings
 
 
-def test_every_parameter_has_a_price_or_is_paid_through_the_reward() -> None:
-    assert set(get_args(Parameter)) == {*COSTS, *PRICED}
-    for text in COSTS.values():
-        named = re.findall(r"`(\w+)`", text)
-        assert named, "names the reward terms"
-        assert set(named) <= set(REWARD_TERMS)
+@pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=lambda parameter: parameter.name)
+def test_every_cost_names_the_reward_terms_through_which_it_is_paid(parameter: Parameter) -> None:
+    named = re.findall(r"`(\w+)`", parameter.cost)
+    assert named
+    assert set(named) <= set(REWARD_TERMS)
 
 
 @pytest.mark.parametrize(
@@ -52,5 +48,6 @@ def test_every_parameter_has_a_price_or_is_paid_through_the_reward() -> None:
 )
 def test_delays_and_prices_are_the_systems(name: str, delay: str, cost: str) -> None:
     control = SYSTEM.controls[SYSTEM.control_table.names.index(name)]
-    assert delay_of(control, SYSTEM) == delay
-    assert cost_of(control, SYSTEM).startswith(cost)
+    owner = SYSTEM.owners(control.sets)[control.of]
+    assert control.sets.takes_effect_in(owner) == delay
+    assert control.sets.cost_in(owner).startswith(cost)

@@ -1,4 +1,4 @@
-"""Bad configuration of what controls move: admission, read replicas, memory, query cache, deferred asks, budgets."""
+"""Wrong values of what controls set: admission, read replicas, memory, query cache, deferred asks, budgets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "off by default, but never off": (
         [(f"controls.{control('gateway_waiting_limit')}.off_at_high", False)],
-        ["gateway_waiting_limit", "off by default", "off_at_high must be true"],
+        ["gateway_waiting_limit", "it is off by default", "off_at_high must be true"],
     ),
     "cacheable database": (
         [("calls.profile_query.cacheable", True)],
