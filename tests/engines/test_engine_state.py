@@ -228,7 +228,7 @@ class Records:
 def as_kernels_see(value: Any) -> Any:
     if isinstance(value, np.void):
         return Record(value)
-    if isinstance(value, tuple):
+    if hasattr(value, "_fields"):
         return type(value)(*map(as_kernels_see, value))
     return Records(value) if isinstance(value, np.ndarray) and value.dtype.names else value
 
