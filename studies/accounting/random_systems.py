@@ -262,7 +262,7 @@ def _can_have(data: Data, owner: Data, name: str, parameter: str) -> bool:
 
 
 def _found(data: Data, of: str, parameter: str) -> Any:
-    """The as-found value; None where it is off."""
+    """The default value; None where it is off."""
     owner = data["calls" if PARAMETER_KINDS[parameter] == "call" else "services"][of]
     if parameter == "breaker_threshold_fraction":
         return owner["breaker"].get("threshold_fraction")
@@ -275,7 +275,7 @@ def _is_allowed(parameter: str, value: float) -> bool:
 
 
 def _control(rng: random.Random, data: Data, of: str, parameter: str) -> Data:
-    """A control of that parameter, whose range holds the as-found value."""
+    """A control of that parameter, whose range holds the default value."""
     least, most = PARAMETER_RANGES[parameter]
     found = _found(data, of, parameter)
     is_off = found is None and parameter in PARAMETERS_WITH_OFF

@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from studies.interventions.page import LEVERS_PNG, SWEEP_PNG, redraw
+from studies.interventions.runs import FIGURES, PEAK, Outcome, Runner, Trial, run_trial
+from studies.interventions.study import ALWAYS, AUTOSCALED, BEST_OF, CROSS, DAY, NEVER, PEAK_SIZED, simulate
+from studies.interventions.words import listed, natural, signed
 
 from streamflow_agents.evaluation.episodes import RETURN, TERM, run_episode
 from streamflow_agents.evaluation.statistics import Estimate
@@ -21,14 +25,10 @@ from streamflow_env.system.schema import parse, read_yaml
 from studies.interventions import runs, singles, statics
 from studies.interventions.bases import BASES, DO_NOTHING, PLAYBOOK, base_actions, with_settings
 from studies.interventions.choices import Choice, choose, search_starts
-from studies.interventions.page import LEVERS_PNG, SWEEP_PNG, redraw
 from studies.interventions.plan import Plan, load_plan
 from studies.interventions.results import Results, read_results, write_results
-from studies.interventions.runs import FIGURES, PEAK, Outcome, Runner, Trial, run_trial
 from studies.interventions.search import Search
-from studies.interventions.study import ALWAYS, AUTOSCALED, BEST_OF, CROSS, DAY, NEVER, PEAK_SIZED, simulate
 from studies.interventions.sweep import SWEEP, Point, held, resolve, sweep_trials
-from studies.interventions.words import listed, natural, signed
 
 SYSTEM = load_system("streamflow")
 TABLE = SYSTEM.control_table

@@ -6,10 +6,10 @@ import itertools
 from pathlib import Path
 
 import pytest
+from studies.benchmark.page import HEADINGS, page
 
 from streamflow_env.errors import ConfigError
 from studies.benchmark import run as run_module
-from studies.benchmark.page import HEADINGS, page
 from studies.benchmark.results import (
     Part,
     Results,
