@@ -1,37 +1,43 @@
-"""Measure how fast it is, side by side in one run, and write docs/performance.md; about a quarter of an hour.
+"""Measure how fast the simulator is. What is compared is run in turn within one run.
 
-python scripts/benchmark.py --only growth training      again these alone; the page keeps the others
-python scripts/benchmark.py --quick --out /tmp/page.md  a trial: a minute or two, and numbers that mean little
+With --only some parts are measured again, and the page keeps the others. With --redraw nothing is measured: the page is
+written anew from the kept results. The rounds of a quick run are too short for its numbers to mean much.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
+from dataclasses import dataclass
 
+from streamflow_agents.commands.arguments import argument
 from streamflow_env.errors import ConfigError
-from studies.benchmark.page import summary
-from studies.benchmark.run import PARTS, run, write
+from studies.benchmark.parts import measure_parts
+from studies.benchmark.report import summary, write
+from studies.benchmark.results import RESULTS, read_results
+from studies.common.study import StudyArguments, outputs
+
+NAME = "benchmark"
+PAGE = "performance"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=[], metavar="PART", help=f"some of {', '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="few and short rounds, small systems")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("docs/performance.md"),
-        help="page to write; a folder of its name lies beside it",
-    )
-    arguments = parser.parse_args()
-    try:
-        results = write(run(arguments.only, arguments.quick, lambda line: print(line, file=sys.stderr)), arguments.out)
-    except ConfigError as error:
-        sys.exit(f"error: {error}")
-    print(summary(results))
+@dataclass(frozen=True)
+class Arguments(StudyArguments):
+    """Measure how fast the simulator is; the parts run one after the other, whatever the number of jobs."""
+
+    only: str = argument("", "parts to measure, separated by commas; by default all")
+    redraw: bool = argument(False, "measure nothing; write page and pictures from the kept results")
 
 
-if __name__ == "__main__":
-    main()
+def run(arguments: Arguments) -> int:
+    """Measure and write the page; always 0. Raises ConfigError: an unknown part, or no kept results to redraw."""
+    only = [name.strip() for name in arguments.only.split(",")] if arguments.only else []
+    if only and arguments.redraw:
+        raise ConfigError("--only and --redraw: --redraw measures nothing")
+    to = outputs(NAME, arguments.quick, PAGE)
+    if arguments.redraw:
+        results = read_results(to.data / RESULTS)
+    else:
+        results = measure_parts(only, arguments.quick, lambda line: print(line, file=sys.stderr))
+    print(summary(write(results, to)))
+    print(to.page)
+    return 0

@@ -33,7 +33,7 @@ from streamflow_env.paths import config_path
 from streamflow_env.scenarios import Foreseen, Timeline, load_scenario
 from streamflow_env.system.schema import Count, Frozen, Positive, Text, load
 from studies.interventions.results import read_results
-from studies.interventions.runs import Fixed
+from studies.common.policies import ConstantPolicy
 
 BEST_FIXED: Final = "best_fixed"
 INTERVENTIONS: Final = Path("docs/interventions")
@@ -151,7 +151,7 @@ def load_base(name: str, scenario: str, env: StreamFlowEnv) -> Policy:
     _, found, _ = read_results(INTERVENTIONS)
     if scenario not in found.best:
         raise ConfigError(f"base {name!r}: {INTERVENTIONS} has none for scenario {scenario!r}")
-    return Fixed(found.best[scenario])
+    return ConstantPolicy(found.best[scenario])
 
 
 def columns_of(levers: Sequence[str], env: StreamFlowEnv) -> NDArray[np.intp]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
-
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
+from typing import Any, Final
 
 from streamflow_agents.evaluation.episodes import RETURN, TERM, run_episode
+from streamflow_agents.parallel import run_all
 from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.policies.protocol import Policy
 from streamflow_env.environment.env import StreamFlowEnv
+from studies.common.policies import ConstantPolicy
 
 Action = tuple[float, ...]
 FIGURES: Final = (
@@ -41,7 +36,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial: figures by name."""
+    """The figures of a trial, by name."""
 
     part: str
     setting: str
@@ -50,56 +45,18 @@ class Outcome:
     figures: dict[str, float]
 
 
-class Fixed:
-    """The policy that holds one action."""
-
-    def __init__(self, action: Action) -> None:
-        self._action = np.array(action, dtype=np.float32)
-
-    def predict(
-        self,
-        observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: NDArray[Any] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
-        return self._action, None
-
-
-class Runner:
-    """Runs trials in `jobs` processes that stay open between calls; the outcomes do not depend on `jobs`."""
+class TrialRunner:
+    """Runs trials in `jobs` processes. The outcomes do not depend on `jobs`."""
 
     def __init__(self, jobs: int, progress: bool = False) -> None:
+        self._jobs = jobs
         self._progress = progress
-        self._pool: ProcessPoolExecutor | None = None
-        if jobs > 1:
-            self._pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def run(self, trials: Sequence[Trial], title: str = "") -> list[Outcome]:
-        """The outcomes, in the order of `trials`."""
-        results: dict[int, Outcome] = {}
-        with tqdm(total=len(trials), desc=title, unit=" ep", disable=not self._progress, dynamic_ncols=True) as bar:
-            for index, outcome in self._each(trials):
-                results[index] = outcome
-                bar.update()
-        return [results[index] for index in range(len(trials))]
-
-    def _each(self, trials: Sequence[Trial]) -> Iterable[tuple[int, Outcome]]:
-        if self._pool is None:
-            yield from ((index, run_trial(trial)) for index, trial in enumerate(trials))
-            return
-        futures: dict[Future[Outcome], int] = {self._pool.submit(run_trial, t): i for i, t in enumerate(trials)}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        """The outcomes, in the order of `trials`; `title` is printed above the progress bar."""
+        if self._progress and title:
+            print(title)
+        return run_all(run_trial, trials, self._jobs, self._progress)
 
 
 _ENVS: Final[dict[str, StreamFlowEnv]] = {}
@@ -111,7 +68,7 @@ def run_trial(trial: Trial) -> Outcome:
     if trial.scenario not in _ENVS:
         _ENVS[trial.scenario] = StreamFlowEnv(trial.scenario)
     env = _ENVS[trial.scenario]
-    policy: Policy = load_policy(trial.policy, env) if isinstance(trial.policy, str) else Fixed(trial.policy)
+    policy: Policy = load_policy(trial.policy, env) if isinstance(trial.policy, str) else ConstantPolicy(trial.policy)
     peaks: dict[str, float] = {}
 
     def watch(env: StreamFlowEnv, info: dict[str, Any]) -> None:
