@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -42,8 +43,11 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
     """Runs the study with these sections, and writes to an empty folder; its exit status."""
 
     def run_with(parts: Mapping[str, Callable[[Settings], Section]], *options: str) -> int:
-        kept = {"accounting": tmp_path / "accounting.json", "mutants": tmp_path / "mutants.json"}
-        monkeypatch.setattr(run, "Settings", lambda *given: dataclasses.replace(Settings(*given), **kept))
+        def settings(*given: Any) -> Settings:
+            accounting, mutants = tmp_path / "accounting.json", tmp_path / "mutants.json"
+            return dataclasses.replace(Settings(*given), accounting=accounting, mutants=mutants)
+
+        monkeypatch.setattr(run, "Settings", settings)
         monkeypatch.setattr(run, "outputs", lambda *_: Outputs(tmp_path / "data", tmp_path / "docs" / "validation.md"))
         monkeypatch.setattr(run, "SECTIONS", parts)
         monkeypatch.setattr(report, "SECTIONS", parts)
