@@ -15,7 +15,7 @@ from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
 ActionMode = Literal["near", "random"]
-"""New in each interval. `near`: the default action plus normal noise of std `NEAR_STD` in [-1, 1]; `random`: uniform."""
+"""New in each interval. `near`: default action and normal noise of std `NEAR_STD`, in [-1, 1]; `random`: uniform."""
 NEAR_STD = 0.15
 
 

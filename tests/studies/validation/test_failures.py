@@ -19,7 +19,7 @@ SLOW_TO_RUN = ("λ = 24.5/s", "λ = 26/s", "λ = 30/s")
 
 
 def test_every_row_is_right_on_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but what takes 3000 s of a run; `make validate` has them."""
+    """All but what takes 3000 s of a run; the study has them."""
     quick = [m for m in failure_measures() if not m.measure.startswith(SLOW_TO_RUN)]
     monkeypatch.setattr("studies.validation.failures.failure_measures", lambda: quick)
 
@@ -101,7 +101,7 @@ def test_a_plain_model_is_stuck_after_the_same_spikes(spike_s: float, low: float
 
 
 def _our_key(rng: np.random.Generator) -> int:
-    """docs/model.md's law of keys: p(k) ∝ ∫ x^-1.3 from k + 1 to k + 2, k < 10⁹."""
+    """docs/reference/model.md's distribution of keys: p(k) ∝ ∫ x^-1.3 from k + 1 to k + 2, k < 10⁹."""
     top = (1e9 + 1.0) ** -0.3
     return int((1.0 + rng.random() * (top - 1.0)) ** (-1.0 / 0.3)) - 1
 
