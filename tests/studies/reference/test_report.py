@@ -10,14 +10,14 @@ from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.system import load_system
 from streamflow_env.system.parameters import AT_ONCE, PARAMETERS, Parameter
-from studies.reference.tables import PAGE, SECTION, documented
+from studies.reference.report import PAGE, SECTION, documented
 
 SYSTEM = load_system()
 
 
 def test_the_page_is_up_to_date() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert documented(page, load_system()) == page, "run python -m studies.reference.tables"
+    assert documented(page, load_system()) == page, "run make study NAME=reference"
     assert [name for _, name, _ in SECTION.findall(page)] == ["actions", "observations", "rewards", "ids", "metrics"]
 
 
