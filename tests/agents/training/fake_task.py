@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_agents.policies.protocol import SinglePolicy
+from streamflow_agents.training.run import TrainingArguments
 from streamflow_agents.training.task import Task
 from tests.agents.training.fake_cells import DO_NOTHING, FakeCell, FakeCells
 
@@ -42,3 +44,18 @@ TASK = Task(
     seed_limit=1_000_000,
     description={"scenario": {"name": "fake"}, "system": {"name": "fake"}},
 )
+
+
+def fake_arguments(
+    out: Path, algorithm: str = "ppo", total_steps: int = 512, evaluate_every: int = 256
+) -> TrainingArguments:
+    """Arguments of a short run on `TASK`."""
+    return TrainingArguments(
+        algorithm=algorithm,
+        total_steps=total_steps,
+        num_cells=4,
+        evaluate_every=evaluate_every,
+        out=str(out),
+        progress=False,
+        scenario="fake",
+    )

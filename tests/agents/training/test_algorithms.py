@@ -12,13 +12,13 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.training.algorithms import ALGORITHMS, Settings, build_model, find_algorithm, load_settings
-from streamflow_agents.training.run import TrainingArguments, read_run, resume, train
+from streamflow_agents.training.run import read_run, resume, train
 from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.system.schema import load, read_yaml
 from tests.agents.training.fake_cells import DO_NOTHING, FakeCell, FakeCells
-from tests.agents.training.fake_task import TASK, judge
+from tests.agents.training.fake_task import TASK, fake_arguments, judge
 
 SMALL: dict[str, dict[str, Any]] = {
     "ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2},
@@ -34,16 +34,7 @@ def small(name: str, **changes: Any) -> Settings:
 
 
 def start(name: str, out: Path, total_steps: int = 256) -> Path:
-    arguments = TrainingArguments(
-        algorithm=name,
-        total_steps=total_steps,
-        num_cells=4,
-        evaluate_every=128,
-        out=str(out),
-        progress=False,
-        scenario="fake",
-    )
-    return train(arguments, TASK, small(name))
+    return train(fake_arguments(out, name, total_steps, evaluate_every=128), TASK, small(name))
 
 
 def test_each_has_its_hyperparameters_in_a_file() -> None:

@@ -22,10 +22,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from streamflow_agents.training import run as training
 from streamflow_agents.training.checkpoints import Checkpoint, newest_checkpoint
-from streamflow_agents.training.run import TrainingArguments, read_run, resume, run_training, train
+from streamflow_agents.training.run import read_run, resume, run_training, train
 from streamflow_env.errors import ConfigError
 from tests.agents.training.fake_cells import FakeCells
-from tests.agents.training.fake_task import TASK, judge
+from tests.agents.training.fake_task import TASK, fake_arguments, judge
 from tests.agents.training.test_algorithms import small
 
 
@@ -59,22 +59,12 @@ class Killing(Mortal):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arguments(out: Path, name: str = "ppo", total_steps: int = 768) -> TrainingArguments:
-    return TrainingArguments(
-        algorithm=name,
-        total_steps=total_steps,
-        num_cells=4,
-        evaluate_every=256,
-        out=str(out),
-        progress=False,
-        scenario="fake",
-    )
-
-
 def killed(out: Path, name: str = "ppo", steps: int = 600) -> Path:
     """The folder of a run killed at about `steps`, after its checkpoints at 0, 256 and 512."""
     with pytest.raises(Killed):
-        train(arguments(out, name), replace(TASK, make_cells=lambda num: Mortal(num, steps // num)), small(name))
+        train(
+            fake_arguments(out, name, 768), replace(TASK, make_cells=lambda num: Mortal(num, steps // num)), small(name)
+        )
     (folder,) = out.iterdir()
     return folder
 
@@ -192,8 +182,9 @@ def test_without_a_complete_checkpoint_the_damaged_file_is_named(tmp_path: Path)
 def test_a_process_killed_outright_goes_on(tmp_path: Path) -> None:
     program = (
         "from dataclasses import replace; from pathlib import Path; import sys\n"
-        "from tests.agents.training.test_resume import TASK, Killing, arguments, small, train\n"
-        "train(arguments(Path(sys.argv[1])), replace(TASK, make_cells=lambda num: Killing(num, 150)), small('ppo'))"
+        "from tests.agents.training.test_resume import TASK, Killing, fake_arguments, small, train\n"
+        "task = replace(TASK, make_cells=lambda num: Killing(num, 150))\n"
+        "train(fake_arguments(Path(sys.argv[1]), total_steps=768), task, small('ppo'))"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
@@ -204,7 +195,7 @@ def test_a_process_killed_outright_goes_on(tmp_path: Path) -> None:
 
 
 def test_what_may_be_given_beside_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = train(arguments(tmp_path, total_steps=128), TASK, small("ppo"))
+    folder = train(fake_arguments(tmp_path, total_steps=128), TASK, small("ppo"))
     monkeypatch.setattr(training, "_task", lambda *_: TASK)
     with pytest.raises(ConfigError, match="--num-cells: beside --resume only --total-steps"):
         run_training({"resume": str(folder), "num_cells": 8})

@@ -22,18 +22,7 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import load, read_yaml
 from tests.agents.training.fake_cells import CONTROLS, DO_NOTHING, FakeCell, FakeCells
-from tests.agents.training.fake_task import TASK, Constant, judge
-
-
-def arguments(out: Path, total_steps: int = 512, evaluate_every: int = 256) -> TrainingArguments:
-    return TrainingArguments(
-        total_steps=total_steps,
-        num_cells=4,
-        evaluate_every=evaluate_every,
-        out=str(out),
-        progress=False,
-        scenario="fake",
-    )
+from tests.agents.training.fake_task import TASK, Constant, fake_arguments, judge
 
 
 def settings(**changes: Any) -> PpoSettings:
@@ -45,7 +34,7 @@ def settings(**changes: Any) -> PpoSettings:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run, which no test changes."""
-    return train(arguments(tmp_path_factory.mktemp("runs")), TASK, settings())
+    return train(fake_arguments(tmp_path_factory.mktemp("runs")), TASK, settings())
 
 
 def untrained(std: float = 0.1) -> PPO:
@@ -132,20 +121,20 @@ def test_tensorboard_shows_the_run(run: Path) -> None:
 
 def test_training_learns(tmp_path: Path) -> None:
     quick = settings(learning_rate=6e-3, num_epochs=5, start_std=0.2, discount=0.9)
-    folder = train(arguments(tmp_path, 4_000, evaluate_every=1_000), TASK, quick)
+    folder = train(fake_arguments(tmp_path, total_steps=4_000, evaluate_every=1_000), TASK, quick)
     trained = judge(PPO.load(folder / "best_model.zip", device="cpu"))["return"]
     assert trained > judge(Constant())["return"] + 2.0
 
 
 def test_same_seed_same_policy(run: Path, tmp_path: Path) -> None:
-    folders = run, train(arguments(tmp_path), TASK, settings())
+    folders = run, train(fake_arguments(tmp_path), TASK, settings())
     first, second = (PPO.load(folder / "final_model.zip", device="cpu").policy.state_dict() for folder in folders)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_two_runs_at_once_do_not_collide(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(make_run_folder, [arguments(tmp_path)] * 16))
+        folders = list(pool.map(make_run_folder, [fake_arguments(tmp_path)] * 16))
     assert len(set(folders)) == 16
     assert all(folder.is_dir() for folder in folders)
 
