@@ -1,14 +1,14 @@
-"""Many random cases in several processes, and what they came to."""
+"""Many random cases in several processes, and their summary."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from streamflow_agents.parallel import run_all
 from streamflow_env.engines.telemetry import CALL_FIELDS, CLASS_FIELDS, SERVICE_FIELDS
 from studies.accounting.random_cases import STEPS_A_CASE, Case, Result, run_case
 
@@ -17,27 +17,26 @@ EVERYTHING: Final = frozenset(
     for part, fields in (("services", SERVICE_FIELDS), ("classes", CLASS_FIELDS), ("calls", CALL_FIELDS))
     for name in fields
 )
-"""What the telemetry counts."""
+"""Every field that the telemetry counts."""
 
 
-def run_cases(seed: int, num_steps: int, num_processes: int) -> Iterator[tuple[Case, Result]]:
-    """The cases of `num_steps` steps, as they end; those left are dropped with the iterator."""
+def run_cases(seed: int, num_steps: int, jobs: int, progress: bool) -> Iterator[tuple[Case, Result]]:
+    """The cases of `num_steps` control steps, in order, with their results."""
     cases = [Case(seed, number) for number in range(-(-num_steps // STEPS_A_CASE))]
-    with multiprocessing.get_context("spawn").Pool(num_processes) as pool:
-        yield from pool.imap_unordered(run, cases, chunksize=4)
+    yield from zip(cases, run_all(run, cases, jobs, progress), strict=True)
 
 
-def run(case: Case) -> tuple[Case, Result]:
-    """Run a case; what it raises is a violation too."""
+def run(case: Case) -> Result:
+    """Run a case. An exception is a violation, too."""
     try:
-        return case, run_case(case, compare=case.is_compared)
-    except Exception as error:  # named in the report, with its case
-        return case, Result(errors=[f"raised: {type(error).__name__}: {error}"])
+        return run_case(case, compare=case.is_compared)
+    except Exception as error:  # the report names it, with its case
+        return Result(errors=[f"raised: {type(error).__name__}: {error}"])
 
 
 @dataclass
 class Summary:
-    """What the cases of a campaign came to; `never_counted` are the telemetry's fields that were always 0."""
+    """The sums over all cases. `never_counted` are the telemetry's fields that were always 0."""
 
     seed: int
     steps: int = 0

@@ -1,8 +1,8 @@
-"""What must hold at every control step, exactly, whatever the system, the load and the controls.
+"""The rules that hold exactly at every control step, for any system, load and controls.
 
 Each rule is a line of `RULES`: its name, and which rows (services, calls, or classes and priorities) break it.
 
-What may look broken and is not: a queue whose limit was lowered is longer than the new limit, but does not grow; the
+These may look wrong and are not: a queue whose limit was lowered is longer than the new limit, but does not grow; the
 workers of removed replicas stay busy until they are done (draining), so busy may exceed servers, and CPU work may
 exceed cores; a bucket of tokens in two parts holds at least one token in either, so a burst of 1 can hold 2.
 """

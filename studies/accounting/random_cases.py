@@ -1,4 +1,4 @@
-"""Random cases: a system, an episode and actions by one number, held against every rule at each control step."""
+"""Random cases: a system, an episode and actions by one number, checked against every rule at each control step."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from studies.accounting.watch import Watch, environment_errors
 
 STEPS_A_CASE: Final = 50
 COURSE_OF: Final[dict[int, Course]] = {3: "idle", 6: "dead", 9: "collapse"}
-"""By the last digit of their number, random episodes that are of one course; all others are of any."""
+"""By the last digit of their number, random episodes that have one course; all others have any."""
 COMPARED_ONE_IN: Final = 50
-"""Of the random systems' cases, as many run on both engines; a collapse would take the reference engine too long."""
+"""One in so many cases of random systems runs on both engines; a collapse takes the reference engine too long."""
 SHIPPED_EVERY: Final = 8
 """One case in so many is of the shipped system, under the shipped scenarios and a random one in turn."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Case number `number` of the campaign `seed`; everything else follows from these."""
+    """Case number `number` of the seed `seed`; both determine everything else."""
 
     seed: int
     number: int
@@ -94,16 +94,15 @@ class Case:
 
 @functools.cache
 def _shipped() -> System:
-    """The shipped system, once a process: its warm states are kept with it."""
+    """The shipped system, once a process, because engines keep its warm states."""
     return load_system()
 
 
 @dataclass
 class Result:
-    """What an episode came to.
+    """The sums of an episode. `counted`: the telemetry's fields that were not always 0; `errors`: the rules violated.
 
-    `counted` has the telemetry's fields that were not always 0, `errors` the rules broken at the first step that broke
-    one.
+    An episode ends at its first step that violates a rule.
     """
 
     steps: int = 0
@@ -127,7 +126,7 @@ def run_case(case: Case, *, compare: bool = False) -> Result:
 
 
 def follow(env: StreamFlowEnv, episode_seed: int, actions: Iterable[Action]) -> tuple[Result, list[Telemetry]]:
-    """An episode held against every rule until its actions, or its intervals, are over, or its first error."""
+    """Check an episode against every rule until its actions or its intervals end, or until its first error."""
     result = Result()
     observation, info = env.reset(options={"episode_seed": episode_seed})
     result.errors = environment_errors(observation, env.observation_space, 0.0, info)

@@ -1,4 +1,4 @@
-"""Random episodes and actions: any load from none at all to far beyond collapse, any incident, any setting."""
+"""Random episodes and actions: any load from none to far beyond collapse, any incident, any setting."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ LEVELS: Final = (0.0, 0.3, 0.3, 1.0, 1.0, 3.0, 10.0)
 """Loads of a bin, in normal loads."""
 COLLAPSE: Final = 60.0
 COLLAPSE_REQUESTS: Final = 2000.0
-"""Most first attempts of an interval in a collapse: enough for any cell, and no step takes for ever."""
+"""Most first attempts of an interval in a collapse: enough for any system, and no step takes too long."""
 SLOWDOWNS: Final = (1e-3, 0.5, 1.0, 5.0, 100.0, 1e5)
 
 Action = NDArray[np.float32]
 Course = Literal["any", "idle", "collapse", "dead"]
-"""What an episode is like: nobody comes in an `idle` one, far too many in a `collapse`, and in a `dead` one every
-service is slower by `DEAD` from the beginning and no LLM has a quota."""
+"""What happens in an episode. `idle`: no requests; `collapse`: far too many; `dead`: every service is slower by `DEAD`
+from the beginning, and no LLM has a quota."""
 COURSES: Final[tuple[Course, ...]] = get_args(Course)
 DEAD: Final = 1e5
 DEAD_LEVEL: Final = 3.0
 
-ActionMode = Literal["as found", "near", "random", "corners", "hold"]
+ActionMode = Literal["default", "near", "random", "corners", "hold"]
 ACTION_MODES: Final[tuple[ActionMode, ...]] = get_args(ActionMode)
 NEAR_STD: Final = 0.15
 HELD: Final = 0.2
-"""How often a held action is replaced."""
+"""The share of intervals in which a held action is replaced."""
 
 
 class RandomScenario(Scenario):
@@ -105,16 +105,16 @@ def _change(rng: random.Random, system: System, interval_ns: int, end_ns: int) -
 def random_actions(system: System, mode: ActionMode, seed: int) -> Iterator[Action]:
     """Endless actions, shape (num_controls,), in [-1, 1].
 
-    `near` is normal noise around what was found, `corners` has every control at an end of its range, `hold` is random
-    but mostly left alone.
+    `near` is normal noise around the default action, `corners` has every control at an end of its range, `hold` is
+    random but mostly left alone.
     """
     table = system.control_table
     rng = np.random.Generator(np.random.PCG64(seed))
-    found = table.action(table.default)
-    action = found
+    default = table.action(table.default)
+    action = default
     while True:
         if mode == "near":
-            action = np.clip(found + rng.normal(0.0, NEAR_STD, len(table)), -1.0, 1.0).astype(np.float32)
+            action = np.clip(default + rng.normal(0.0, NEAR_STD, len(table)), -1.0, 1.0).astype(np.float32)
         elif mode == "corners":
             action = rng.choice(np.array([-1.0, 1.0], dtype=np.float32), len(table))
         elif mode == "random" or (mode == "hold" and rng.random() < HELD):

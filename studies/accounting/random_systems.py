@@ -226,7 +226,7 @@ class _Plans:
 def _controls(rng: random.Random, data: Data) -> list[Data]:
     """Half of what can be controlled, at least one thing."""
     possible = list(_controllable(data))
-    chosen = [lever for lever in possible if rng.random() < 0.5] or [("entry", "replicas")]
+    chosen = [pair for pair in possible if rng.random() < 0.5] or [("entry", "replicas")]
     return [_control(rng, data, of, parameter) for of, parameter in chosen]
 
 
@@ -240,7 +240,8 @@ def _controllable(data: Data) -> list[tuple[str, str]]:
         and (parameter not in ENTRY_PARAMETERS or name == "entry")
         and _can_have(data, owner, name, parameter)
     ]
-    return [lever for lever in found if _found(data, *lever) is None or _is_allowed(lever[1], _found(data, *lever))]
+    defaults = {pair: _default(data, *pair) for pair in found}
+    return [pair for pair, value in defaults.items() if value is None or _is_allowed(pair[1], value)]
 
 
 def _can_have(data: Data, owner: Data, name: str, parameter: str) -> bool:
@@ -261,8 +262,8 @@ def _can_have(data: Data, owner: Data, name: str, parameter: str) -> bool:
     return True
 
 
-def _found(data: Data, of: str, parameter: str) -> Any:
-    """The as-found value; None where it is off."""
+def _default(data: Data, of: str, parameter: str) -> Any:
+    """The default value; None where it is off."""
     owner = data["calls" if PARAMETER_KINDS[parameter] == "call" else "services"][of]
     if parameter == "breaker_threshold_fraction":
         return owner["breaker"].get("threshold_fraction")
@@ -275,11 +276,11 @@ def _is_allowed(parameter: str, value: float) -> bool:
 
 
 def _control(rng: random.Random, data: Data, of: str, parameter: str) -> Data:
-    """A control of that parameter, whose range holds the as-found value."""
+    """A control of that parameter, whose range holds the default value."""
     least, most = PARAMETER_RANGES[parameter]
-    found = _found(data, of, parameter)
-    is_off = found is None and parameter in PARAMETERS_WITH_OFF
-    middle = float(found if found is not None else (least if parameter.endswith("fraction") else max(least, 1.0)))
+    default = _default(data, of, parameter)
+    is_off = default is None and parameter in PARAMETERS_WITH_OFF
+    middle = float(default if default is not None else (least if parameter.endswith("fraction") else max(least, 1.0)))
     low = rng.choice([least, middle, middle * rng.random()])
     high = most if most <= 1 else rng.choice([middle + 1, middle * 3 + 1, middle * 10 + 1])
     if parameter in INTEGER_PARAMETERS:

@@ -1,4 +1,4 @@
-"""What a system and the controls in force allow, in arrays by service: what the invariants are held against."""
+"""What a system and the controls in force allow, in arrays by service. The invariants compare the telemetry with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 TOKEN: Final = 60 * 10**9
-"""Units of one LLM token: a quota of q per minute refills q units a nanosecond (docs/model.md)."""
+"""Units of one LLM token: a quota of q per minute refills q units a nanosecond (docs/reference/model.md)."""
 KINDS: Final = ("worker_pool", "database", "vector_index", "llm_endpoint", "cache", "consumer", "deferred_queue")
 
 
@@ -81,7 +81,7 @@ def _calls_pool(plan: tuple[Step, ...], pool: str) -> bool:
 
 
 class Settings:
-    """What is in force of a system, interval by interval; as found at first.
+    """The settings in force in a system, interval by interval; at first the default configuration.
 
     Attributes:
         queue_limit: requests that may wait, shape (num_services,); 0 where nobody waits.
@@ -107,8 +107,8 @@ class Settings:
         self._set_tokens()
         self.rate_limit = getattr(system.services[system.users.entry], "rate_limit_rps", None) or 0
         calls = list(system.calls.values())
-        found = [None if c.breaker is None else c.breaker.threshold_fraction for c in calls]
-        self.threshold = np.array([1.0 if f is None else f for f in found])
+        defaults = [None if c.breaker is None else c.breaker.threshold_fraction for c in calls]
+        self.threshold = np.array([1.0 if f is None else f for f in defaults])
         budgets = [c.retry_budget_fraction for c in calls]
         self.budget_milli = np.array([-1 if b is None else int(1000 * b) for b in budgets], dtype=np.int64)
 
@@ -148,7 +148,7 @@ class Settings:
         return self._system.call_names.index(name)
 
     def _set_tokens(self) -> None:
-        """The two parts of every LLM's bucket, as docs/model.md has them."""
+        """The two parts of every LLM's bucket, as docs/reference/model.md defines them."""
         burst = self._facts.burst_units
         kept = [max(TOKEN, int(f * int(b))) if b and f > 0 else 0 for f, b in zip(self._share, burst, strict=True)]
         self.kept_units = np.array(kept, dtype=np.int64)
@@ -161,7 +161,7 @@ class Quotas:
 
     def __init__(self, facts: Facts, episode: Episode) -> None:
         services = facts.system.services
-        self._found = [s.quota_per_minute if isinstance(s, LlmEndpoint) else 0 for s in services.values()]
+        self._default = [s.quota_per_minute if isinstance(s, LlmEndpoint) else 0 for s in services.values()]
         self._changes: list[list[tuple[int, float]]] = [[(-1, 1.0)] for _ in services]
         for change in episode.changes:
             if change.kind == "quota_factor":
@@ -172,7 +172,7 @@ class Quotas:
         return np.array(
             [
                 int(q * _largest(changes, start_ns, end_ns))
-                for q, changes in zip(self._found, self._changes, strict=True)
+                for q, changes in zip(self._default, self._changes, strict=True)
             ],
             dtype=np.int64,
         )

@@ -1,4 +1,4 @@
-"""Following one episode with the invariants: every interval's telemetry, and what the environment makes of it."""
+"""Checks one episode with the invariants: every interval's telemetry, and the environment's observation and reward."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADMISSION: Final = 10**9
 
 
 class Watch:
-    """Holds one episode of a system against every rule, interval by interval from the `first` telemetry on."""
+    """Checks one episode of a system against every rule, interval by interval, from the `first` telemetry on."""
 
     def __init__(self, system: System, episode: Episode, first: Telemetry) -> None:
         self._facts = Facts(system)

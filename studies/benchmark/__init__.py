@@ -1,4 +1,1 @@
-"""How fast it is: measured side by side in one run, and written to docs/performance.md (`make benchmark`).
-
-Beside the packages, because its peers need what the packages may not import: SimPy, and Ciw.
-"""
+"""How fast the simulator is, measured side by side with other simulators in one run."""

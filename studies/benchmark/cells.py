@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import streamflow_env  # noqa: F401 - registers the ids
 from streamflow_env.system import load_system
 from studies.benchmark.loads import LOADS, NORMAL, THREE_TIMES, scenario, steps_before
-from studies.benchmark.results import Row, Sample, Target, ratio
+from studies.benchmark.results import Measurement, Sample, Target, ratio
 from studies.benchmark.timing import in_turn, seconds_of
 
 ENV_ID: Final = "StreamFlow-v0"
@@ -37,7 +37,7 @@ class Cells(Protocol):
     """Some cells under one load."""
 
     def step(self) -> None:
-        """One control interval in each, as found."""
+        """One control interval in each, with the default action."""
 
     def close(self) -> None: ...
 
@@ -101,22 +101,22 @@ def make_cells(num_cells: int, num_threads: int, load: str, **options: Any) -> C
     return cells
 
 
-def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
+def measure(quick: bool) -> tuple[list[Measurement], list[Target], list[str]]:
     """Control steps a second, all cells together; of each load a target on one thread, and one of two threads."""
     make_cells(1, 1, NORMAL).close()  # compiles
     sizes = (1, 8, MANY) if quick else SIZES
-    rows, targets = [], []
+    measurements, targets = [], []
     for load in LOADS:
         rates = _rates(load, sizes, 2 if quick else 5)
-        rows += [_row(load, num_cells, rates) for num_cells in sizes]
+        measurements += [_row(load, num_cells, rates) for num_cells in sizes]
         if load in AT_LEAST:
-            what = f"control steps a second, {load} load as found, {MANY} cells, one thread"
+            what = f"control steps a second, {load} load, default action, {MANY} cells, one thread"
             targets.append(Target(what, AT_LEAST[load], True, rates[str((MANY, 1))]))
-    at_normal = next(row for row in rows if row.label == _label(NORMAL, MANY))
+    at_normal = next(measurement for measurement in measurements if measurement.label == _label(NORMAL, MANY))
     gain = at_normal.samples["2 / 1"]
     targets.append(Target(f"two threads over one, {NORMAL} load, {MANY} cells", TWO_THREADS, True, gain))
     how = "the environment's own vector form" if is_vectorised() else "a loop over single environments, and a pool"
-    return rows, targets, [f"Cells are stepped by {how} (of threads, where there are two)."]
+    return measurements, targets, [f"Cells are stepped by {how} (of threads, where there are two)."]
 
 
 def _rates(load: str, sizes: tuple[int, ...], num_rounds: int) -> dict[str, Sample]:
@@ -140,9 +140,9 @@ def _steps_per_s(cells: Cells, num_cells: int) -> float:
     return num_steps * num_cells / seconds_of(run)
 
 
-def _row(load: str, num_cells: int, rates: dict[str, Sample]) -> Row:
+def _row(load: str, num_cells: int, rates: dict[str, Sample]) -> Measurement:
     one, two = rates[str((num_cells, 1))], rates[str((num_cells, 2))]
-    return Row(_label(load, num_cells), {"one thread": one, "two threads": two, "2 / 1": ratio(two, one)})
+    return Measurement(_label(load, num_cells), {"one thread": one, "two threads": two, "2 / 1": ratio(two, one)})
 
 
 def _label(load: str, num_cells: int) -> str:

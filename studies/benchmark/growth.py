@@ -17,7 +17,7 @@ from typing import Final
 from streamflow_env.system import load_system
 from streamflow_env.system.scaling import scaled
 from studies.benchmark.loads import NORMAL, THREE_TIMES, run_steps, started_compiled
-from studies.benchmark.results import Row, Sample, Target, ratio
+from studies.benchmark.results import Measurement, Sample, Target, ratio
 from studies.benchmark.timing import in_turn
 
 FLEET: Final = 400
@@ -68,25 +68,25 @@ class Size:
         return 1e9 * stretch.took_s / stretch.num_events
 
 
-def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
+def measure(quick: bool) -> tuple[list[Measurement], list[Target], list[str]]:
     """Nanoseconds an event, how many times real time, and memory, of each size."""
     with _processes(QUICK_SIZES if quick else SIZES) as sizes:
         costs = in_turn({size.name: size.run for size in sizes}, 2 if quick else 5, "ns")
     smallest, largest = costs[sizes[0].name], costs[sizes[-1].name]
-    rows = [_row(size, costs[size.name], smallest) for size in sizes]
+    measurements = [_row(size, costs[size.name], smallest) for size in sizes]
     growth = f"cost of an event, {sizes[0].rate_rps:,.0f} to {sizes[-1].rate_rps:,.0f} requests/s"
     fleet = f"{sizes[-1].rate_rps:,.0f} requests/s in one system"
     targets = [
         Target(growth, MOST_GROWTH, False, ratio(largest, smallest)),
-        Target(f"{fleet}: times real time", REAL_TIME, True, rows[-1].samples["times real time"]),
-        Target(f"{fleet}: memory", MOST_MEMORY_GB, False, rows[-1].samples["memory"]),
+        Target(f"{fleet}: times real time", REAL_TIME, True, measurements[-1].samples["times real time"]),
+        Target(f"{fleet}: memory", MOST_MEMORY_GB, False, measurements[-1].samples["memory"]),
     ]
-    return rows, targets, []
+    return measurements, targets, []
 
 
-def _row(size: Size, cost: Sample, smallest: Sample) -> Row:
+def _row(size: Size, cost: Sample, smallest: Sample) -> Measurement:
     times = tuple(stretch.simulated_s / stretch.took_s for stretch in size.stretches)
-    return Row(
+    return Measurement(
         size.name,
         {
             "cost of an event": cost,

@@ -1,4 +1,4 @@
-"""The loads that are measured: as found, at normal load, at three times that, and collapsed after a retry storm."""
+"""The loads that are measured, with the default action: normal, three times that, collapsed after a retry storm."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def started_compiled(system: System, load: str, seed: int) -> CompiledEngine:
 
 
 def run_steps(engine: Engine, system: System, num_steps: int) -> None:
-    """So many steps as found."""
+    """Make `num_steps` steps with the default action."""
     default = system.control_table.default
     for _ in range(num_steps):
         engine.step(default)

@@ -20,7 +20,7 @@ from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.system import System, load_system
 from studies.benchmark.cells import ENV_ID, MANY, Cells, is_vectorised, make_cells
 from studies.benchmark.loads import NORMAL, THREE_TIMES, run_steps, scenario, started_compiled, steps_before
-from studies.benchmark.results import Row, Sample, Target, ratio
+from studies.benchmark.results import Measurement, Sample, Target, ratio
 from studies.benchmark.timing import Watch, in_turn, seconds_of, watching
 
 NUM_STEPS: Final = 64
@@ -35,22 +35,22 @@ KERNEL: Final[dict[str, tuple[Any, str]]] = {
 }
 
 
-def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
+def measure(quick: bool) -> tuple[list[Measurement], list[Target], list[str]]:
     """Microseconds a control step of each layer; the vector step over as many kernels."""
-    rows, targets, num_cells = [], [], 8 if quick else MANY
+    measurements, targets, num_cells = [], [], 8 if quick else MANY
     for load in (NORMAL, THREE_TIMES):
         layers = _layers(load, 3 if quick else 15)
         kernel = layers["kernel"]
-        rows += [
-            Row(f"{load} load, {name}", {"a control step": took, "over the kernel": ratio(took, kernel)})
+        measurements += [
+            Measurement(f"{load} load, {name}", {"a control step": took, "over the kernel": ratio(took, kernel)})
             for name, took in layers.items()
         ]
         over = _vector_over_kernels(load, num_cells, 2 if quick else 7)
-        rows += over
+        measurements += over
         if load == NORMAL:
             what = f"vector step over N x kernel, {load} load, {num_cells} cells, one thread"
             targets.append(Target(what, MOST_OVER_KERNEL, False, over[0].samples["over the kernel"]))
-    return rows, targets, []
+    return measurements, targets, []
 
 
 def _layers(load: str, num_rounds: int) -> dict[str, Sample]:
@@ -88,7 +88,7 @@ def _steps(env: Any, action: Any, num_steps: int) -> None:
         env.step(action)
 
 
-def _vector_over_kernels(load: str, num_cells: int, num_rounds: int) -> list[Row]:
+def _vector_over_kernels(load: str, num_cells: int, num_rounds: int) -> list[Measurement]:
     """The same cells by the vector step, with and without metrics in its infos, and by their bare kernels in turn."""
     system = load_system()
     name = f"{load} load, vector step of {num_cells} cells, a cell"
@@ -105,7 +105,7 @@ def _vector_over_kernels(load: str, num_cells: int, num_rounds: int) -> list[Row
         cells.close()
     kernels = took.pop("kernels")
     return [
-        Row(name, {"a control step": sample, "over the kernel": ratio(sample, kernels)})
+        Measurement(name, {"a control step": sample, "over the kernel": ratio(sample, kernels)})
         for name, sample in took.items()
     ]
 

@@ -16,10 +16,10 @@ from streamflow_env.errors import ConfigError
 
 @dataclass(frozen=True)
 class Tandem:
-    """Desks one after the other, one server each: arrivals a second, mean service, and how long one waits at a desk."""
+    """Servers one after the other: arrivals a second, mean service, and how long a request waits at a server."""
 
     rate_rps: float
-    num_desks: int
+    num_servers: int
     mean_s: float
     patience_s: float
 
@@ -49,14 +49,14 @@ class Tally:
 
 
 def run_simpy(tandem: Tandem, until_s: float, seed: int) -> Tally:
-    """SimPy: a process a request, a Resource a desk, `request | timeout` as in its bank example with reneging."""
+    """SimPy: a process a request, a Resource a server, `request | timeout` as in its bank example with reneging."""
     sim, rng, tally = simpy.Environment(), random.Random(seed), Tally()
-    desks = [simpy.Resource(sim, capacity=1) for _ in range(tandem.num_desks)]
+    servers = [simpy.Resource(sim, capacity=1) for _ in range(tandem.num_servers)]
 
     def request() -> Generator[simpy.Event, Any, None]:
         came_s = sim.now
-        for desk in desks:
-            with desk.request() as turn:
+        for server in servers:
+            with server.request() as turn:
                 came = yield turn | sim.timeout(tandem.patience_s)
                 if turn not in came:
                     tally.end(True, sim.now - came_s)
@@ -81,7 +81,7 @@ def run_ciw(tandem: Tandem, until_s: float, seed: int) -> Tally:
         import ciw
     except ImportError as error:
         raise ConfigError("ciw is not installed: pip install -e '.[dev]'") from error
-    n = tandem.num_desks
+    n = tandem.num_servers
     network = ciw.create_network(
         arrival_distributions=[ciw.dists.Exponential(tandem.rate_rps)] + [None] * (n - 1),
         service_distributions=[ciw.dists.Exponential(1.0 / tandem.mean_s)] * n,
@@ -100,39 +100,39 @@ def run_ciw(tandem: Tandem, until_s: float, seed: int) -> Tally:
 
 
 def run_heap(tandem: Tandem, until_s: float, seed: int) -> Tally:
-    """A heap of (time, request, desk) and nothing else: as little as Python can do.
+    """A heap of (time, request, server) and nothing else: as little as Python can do.
 
     Patience takes no event: all have the same and come in turn, so that whoever has waited too long is found when the
     server is free again.
     """
     rng, tally = random.Random(seed), Tally()
     service, gap = 1.0 / tandem.mean_s, tandem.rate_rps
-    queues: list[deque[tuple[float, int]]] = [deque() for _ in range(tandem.num_desks)]
-    is_busy = [False] * tandem.num_desks
+    queues: list[deque[tuple[float, int]]] = [deque() for _ in range(tandem.num_servers)]
+    is_busy = [False] * tandem.num_servers
     came_s: list[float] = []
     heap = [(rng.expovariate(gap), 0, -1)]
     while heap[0][0] < until_s:
-        now, request, desk = heapq.heappop(heap)
-        if desk < 0:
+        now, request, server = heapq.heappop(heap)
+        if server < 0:
             came_s.append(now)
             heapq.heappush(heap, (now + rng.expovariate(gap), request + 1, -1))
         else:
-            is_busy[desk] = False
-            queue = queues[desk]
+            is_busy[server] = False
+            queue = queues[server]
             while queue:
                 joined_s, waiting = queue.popleft()
                 if now - joined_s <= tandem.patience_s:
-                    is_busy[desk] = True
-                    heapq.heappush(heap, (now + rng.expovariate(service), waiting, desk))
+                    is_busy[server] = True
+                    heapq.heappush(heap, (now + rng.expovariate(service), waiting, server))
                     break
                 tally.end(True, joined_s + tandem.patience_s - came_s[waiting])
-        desk += 1
-        if desk == tandem.num_desks:
+        server += 1
+        if server == tandem.num_servers:
             tally.end(False, now - came_s[request])
-        elif is_busy[desk]:
-            queues[desk].append((now, request))
+        elif is_busy[server]:
+            queues[server].append((now, request))
         else:
-            is_busy[desk] = True
-            heapq.heappush(heap, (now + rng.expovariate(service), request, desk))
+            is_busy[server] = True
+            heapq.heappush(heap, (now + rng.expovariate(service), request, server))
     tally.num_requests = len(came_s)
     return tally

@@ -1,4 +1,4 @@
-"""What was measured, as plain data: samples of quantities in rows, and targets they are held to. JSON both ways."""
+"""What was measured, as plain data: samples of quantities, and targets. It can be written as JSON and read again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """What was measured of one thing: samples by the heading of their column."""
 
     label: str
@@ -59,12 +59,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the benchmark. `said` are sentences for the page; `load` is the machine's load average at its start."""
+    """A part of the benchmark. `notes` are sentences for the page; `load` is the load average before it."""
 
     name: str
-    rows: tuple[Row, ...]
+    measurements: tuple[Measurement, ...]
     targets: tuple[Target, ...]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     measured_at: str
     load: float
     took_s: float
@@ -79,10 +79,13 @@ class Results:
     parts: tuple[Part, ...]
 
 
+RESULTS: Final = "results.json"
+
 _ADAPTER: Final = TypeAdapter(Results)
 
 
 def to_json(results: Results) -> str:
+    """The results as JSON."""
     return _ADAPTER.dump_json(results, indent=1).decode("utf-8") + "\n"
 
 
@@ -95,14 +98,14 @@ def read_results(path: Path) -> Results:
 
 
 def merged(earlier: Results | None, now: Results, order: Sequence[str]) -> Results:
-    """`now`, with those parts of an `earlier` run that it has not measured, in `order`."""
+    """`now`, and the parts of an `earlier` run that `now` has not measured, in `order`."""
     parts = {part.name: part for part in (*(earlier.parts if earlier else ()), *now.parts)}
     quick = now.quick or (earlier is not None and earlier.quick and len(now.parts) < len(parts))
     return Results(now.machine, quick, tuple(parts[name] for name in order if name in parts))
 
 
 def ratio(above: Sample, below: Sample) -> Sample:
-    """How many times as much, round by round: both were measured in turn."""
+    """`above` divided by `below`, round by round: both were measured in turn."""
     return Sample("x", tuple(a / b for a, b in zip(above.values, below.values, strict=True)))
 
 

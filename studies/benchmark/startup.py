@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from streamflow_env.errors import ConfigError
 from studies.benchmark.loads import LOADS, NORMAL
-from studies.benchmark.results import Row, Sample, Target
+from studies.benchmark.results import Measurement, Sample, Target
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NUM_CELLS: Final = 64
@@ -57,7 +57,7 @@ print(json.dumps([sum(arrays.values()), growth, before, arrays]))
 """
 
 
-def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
+def measure(quick: bool) -> tuple[list[Measurement], list[Target], list[str]]:
     """Seconds from import to the first step; megabytes of a cell's arrays, and by which the process grows."""
     num_cold, num_cached = (1, 1) if quick else (2, 5)
     cold: list[list[float]] = []
@@ -66,20 +66,20 @@ def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
         with tempfile.TemporaryDirectory() as folder:
             cold.append(_python(START, folder))
             cached += [_python(START, folder) for _ in range(-(-num_cached // num_cold))]
-    rows = [_start_row("kernels to compile", cold), _start_row("kernels cached", cached)]
+    measurements = [_start_row("kernels to compile", cold), _start_row("kernels cached", cached)]
     found = {load: _python(MEMORY.replace("LOAD", repr(load)).replace("NUM_CELLS", str(NUM_CELLS))) for load in LOADS}
     memory = [_memory_row(load, *figures[:3]) for load, figures in found.items()]
     targets = [
-        Target("import to first step, kernels to compile", MOST_COLD_S, False, rows[0].samples["all"]),
-        Target("import to first step, kernels cached", MOST_CACHED_S, False, rows[1].samples["all"]),
+        Target("import to first step, kernels to compile", MOST_COLD_S, False, measurements[0].samples["all"]),
+        Target("import to first step, kernels cached", MOST_CACHED_S, False, measurements[1].samples["all"]),
         Target("memory of a cell, normal load", MOST_CELL_MB, False, memory[0].samples["process grows by"]),
     ]
-    return [*rows, *memory], targets, [_largest(found[NORMAL][3])]
+    return [*measurements, *memory], targets, [_largest(found[NORMAL][3])]
 
 
-def _start_row(label: str, runs: list[list[float]]) -> Row:
+def _start_row(label: str, runs: list[list[float]]) -> Measurement:
     stages = {stage: Sample("s", tuple(run[index] for run in runs)) for index, stage in enumerate(STAGES)}
-    return Row(label, {**stages, "all": Sample("s", tuple(sum(run) for run in runs))})
+    return Measurement(label, {**stages, "all": Sample("s", tuple(sum(run) for run in runs))})
 
 
 def _largest(arrays: dict[str, float]) -> str:
@@ -87,8 +87,8 @@ def _largest(arrays: dict[str, float]) -> str:
     return f"The largest arrays at normal load: {', '.join(f'`{name}` {size:.2f} MB' for name, size in largest)}."
 
 
-def _memory_row(load: str, arrays: float, growth: float, before: float) -> Row:
-    return Row(
+def _memory_row(load: str, arrays: float, growth: float, before: float) -> Measurement:
+    return Measurement(
         f"a cell, {load} load",
         {
             "arrays": Sample("MB", (arrays,)),

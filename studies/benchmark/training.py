@@ -15,7 +15,7 @@ from streamflow_agents.training.callbacks import TrainingLog
 from streamflow_agents.training.networks import DefaultStartPolicy
 from streamflow_agents.training.run import TrainingArguments, train
 from streamflow_agents.training.task import streamflow_task
-from studies.benchmark.results import Row, Sample, Target
+from studies.benchmark.results import Measurement, Sample, Target
 from studies.benchmark.timing import Watch, watching
 
 STEPS_OF_AN_UPDATE: Final = 64
@@ -34,7 +34,7 @@ WATCHED: Final[dict[str, tuple[Any, str]]] = {
 SHARES: Final = ("simulation", "policy", "normalisation", "logging", "rest of collecting", "update")
 
 
-def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
+def measure(quick: bool) -> tuple[list[Measurement], list[Target], list[str]]:
     """Control steps a second, and the shares of collecting and learning, update by update."""
     num_updates = 2 if quick else 16
     num_cells = 8 if quick else TrainingArguments().num_cells
@@ -43,14 +43,16 @@ def measure(quick: bool) -> tuple[list[Row], list[Target], list[str]]:
     whole = [one[ROLLOUT] + one[UPDATE] for one in spent]
     rates = Sample("steps/s", tuple(num_steps / took for took in whole))
     parts = [_parts(one) for one in spent]
-    rows = [Row("PPO on mixed, two threads", {"end to end": rates, "share": Sample("%", (100.0,) * len(whole))})]
+    measurements = [
+        Measurement("PPO on mixed, two threads", {"end to end": rates, "share": Sample("%", (100.0,) * len(whole))})
+    ]
     for name in SHARES:
         share = Sample("%", tuple(100.0 * part[name] / took for part, took in zip(parts, whole, strict=True)))
         alone = Sample("steps/s", tuple(num_steps / max(part[name], 1e-9) for part in parts))
-        rows.append(Row(name, {"end to end": alone, "share": share}))
-    target = Target("PPO end to end on mixed, two threads, as found at first", AT_LEAST, True, rates)
-    said = f"{num_cells} cells, {STEPS_OF_AN_UPDATE} steps of each between two updates; a line's steps/s are it alone."
-    return rows, [target], [said]
+        measurements.append(Measurement(name, {"end to end": alone, "share": share}))
+    target = Target("PPO end to end on mixed, two threads, default action at first", AT_LEAST, True, rates)
+    note = f"{num_cells} cells, {STEPS_OF_AN_UPDATE} steps of each between two updates; a line's steps/s are it alone."
+    return measurements, [target], [note]
 
 
 def _parts(one: dict[str, float]) -> dict[str, float]:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from tqdm import tqdm
 
 import streamflow_env
 from streamflow_agents.arguments import argument
+from streamflow_agents.parallel import run_all
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.env import StreamFlowEnv
 from studies.common.study import StudyArguments, kept
@@ -26,7 +25,8 @@ KEPT: Final = kept("digest") / "digest.json"
 SEEDS: Final = (1, 2, 3)
 MODES: Final = ("default", "random")
 STEPS: Final = {"reference": 30, "compiled": 240}
-Job = tuple[str, int, str, str]
+Case = tuple[str, int, str, str]
+"""Scenario, seed, actions, engine."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,11 @@ class Arguments(StudyArguments):
 def run(arguments: Arguments) -> int:
     """Compare, or keep; 1 where an episode differs, else 0. A quick run has one seed of each scenario."""
     seeds = SEEDS[:1] if arguments.quick else SEEDS
-    jobs = [(s, k, m, e) for s in streamflow_env.SCENARIOS for k in seeds for m in MODES for e in STEPS]
+    cases = [(s, k, m, e) for s in streamflow_env.SCENARIOS for k in seeds for m in MODES for e in STEPS]
     found: dict[str, dict[str, dict[str, str]]] = {}
-    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
-        done = pool.imap(digest, jobs)
-        for (scenario, seed, mode, engine), result in tqdm(
-            zip(jobs, done, strict=True), total=len(jobs), unit="episode", disable=not arguments.progress
-        ):
-            found.setdefault(f"{scenario} seed {seed} {mode}", {})[engine] = result
+    digests = run_all(digest, cases, arguments.jobs, arguments.progress)
+    for (scenario, seed, mode, engine), result in zip(cases, digests, strict=True):
+        found.setdefault(f"{scenario} seed {seed} {mode}", {})[engine] = result
     if arguments.keep:
         KEPT.write_text(json.dumps(found, indent=1), encoding="utf-8")
         print(f"{KEPT}: {len(found)} episodes")
@@ -59,9 +56,9 @@ def run(arguments: Arguments) -> int:
     return 1 if different else 0
 
 
-def digest(job: Job) -> dict[str, str]:
+def digest(case: Case) -> dict[str, str]:
     """By number of steps, the digest of an episode up to there."""
-    scenario, seed, mode, engine = job
+    scenario, seed, mode, engine = case
     env = StreamFlowEnv(scenario, engine=engine)
     rng = np.random.Generator(np.random.PCG64(seed))
     state, found, step = hashlib.sha256(), {}, 0

@@ -1,4 +1,4 @@
-"""Holding the engines against each other: same system, seed and actions, therefore the same trajectory, exactly."""
+"""Compares the engines: with the same system, seed and actions they must have exactly the same trajectory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamflow_env.episode import Episode
 from streamflow_env.system import System
 
 ActionMode = Literal["near", "random"]
-"""`near`: as found with normal noise of std `NEAR_STD` in [-1, 1]; `random`: uniform. New in each interval."""
+"""New in each interval. `near`: default action and normal noise of std `NEAR_STD`, in [-1, 1]; `random`: uniform."""
 NEAR_STD = 0.15
 
 

@@ -1,1 +1,1 @@
-"""The study behind `docs/interventions.md`: what each control does, is fixed enough, what slack costs."""
+"""The study of the interventions: what each control does, whether a fixed setting is enough, what slack costs."""

@@ -1,4 +1,4 @@
-"""What is held while one control is moved: the system as found, the playbook, the best fixed setting of a scenario."""
+"""The settings that are held while one control is moved: the default ones, the playbook's, a scenario's best ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.system import System
 from streamflow_env.system.controls import ControlTable
 from studies.interventions.plan import Plan
-from studies.interventions.runs import Action
+from studies.interventions.trials import Action
 
 DO_NOTHING: Final = "do_nothing"
 PLAYBOOK: Final = "playbook"
@@ -23,7 +23,7 @@ NEVER_ASK: Final[Mapping[str, float]] = {"llm_ask": 0.0, "llm_defer": 0.0}
 ALWAYS_ASK: Final[Mapping[str, float]] = {
     "llm_ask": 1.0, "llm_fallback": 0.0, "llm_timeout": 10.0, "llm_breaker_threshold": 1.0, "llm_retry_budget": 1.0,
 }  # fmt: skip
-"""The two shortcuts: no answer of the LLM at all, and waiting for each, whatever it takes."""
+"""The two shortcuts: never ask the LLM, and always ask it and wait for each answer."""
 
 
 def base_actions(system: System) -> dict[str, Action]:

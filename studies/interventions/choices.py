@@ -12,8 +12,8 @@ from streamflow_env.system.controls import ControlTable
 from studies.interventions.bases import BASES, PLAYBOOK, base_of, with_companions
 from studies.interventions.plan import Plan
 from studies.interventions.results import Results
-from studies.interventions.runs import Action
 from studies.interventions.sweep import SWEEP, Point, resolve
+from studies.interventions.trials import Action
 
 NUM_BOLD: Final = 6
 """A search starts, among others, from the so many moves that help the most by themselves."""

@@ -1,14 +1,18 @@
-"""What the study runs: read from `configs/study`."""
+"""What the study runs: the content of `plan.yaml`."""
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 from pydantic import Field
 
 from streamflow_agents.seeds import evaluation_seeds
 from streamflow_env.errors import ConfigError
-from streamflow_env.paths import config_path
 from streamflow_env.system import System
-from streamflow_env.system.schema import Count, Frozen, Number, Positive, Text, load
+from streamflow_env.system.schema import Count, Frozen, Number, Positive, Text, parse
+from studies.common.study import load_plan
+
+NAME: Final = "interventions"
 
 
 class SearchPlan(Frozen):
@@ -32,18 +36,18 @@ class Plan(Frozen):
     scenarios: tuple[Text, ...] = Field(min_length=1)
     positions: tuple[Number, ...] = Field(min_length=1)
     sweep_seeds: tuple[int, ...] = Field(min_length=1)
-    num_fresh_seeds: Count
+    num_held_out_seeds: Count
     companions: dict[Text, dict[Text, Number | int]]
     search: SearchPlan
-    lever_seeds: Count
+    llm_control_seeds: Count
     day: Text
     num_days: Count
     interventions: dict[Text, tuple[Text, ...]]
 
     @property
-    def fresh_seeds(self) -> tuple[int, ...]:
-        """Held-out episodes: neither swept, nor searched, nor trained on."""
-        return evaluation_seeds(self.num_fresh_seeds)
+    def held_out_seeds(self) -> tuple[int, ...]:
+        """Held-out episodes. Neither the sweep nor the search nor a training uses them."""
+        return evaluation_seeds(self.num_held_out_seeds)
 
     def check(self, system: System) -> None:
         """Raises ConfigError where it names a control that `system` lacks."""
@@ -55,6 +59,14 @@ class Plan(Frozen):
                     raise ConfigError(f"{key}: unknown control {control!r}")
 
 
-def load_plan(name: str = "interventions") -> Plan:
-    """The plan of `configs/study/<name>.yaml`, or of the file `name`. Raises ConfigError."""
-    return load(Plan, config_path("study", name))
+class PlanFile(Plan):
+    """The content of `plan.yaml`; `quick` replaces parts of the plan in a quick run."""
+
+    quick: dict[Text, Any]
+
+
+def read_plan(quick: bool = False) -> Plan:
+    """The study's plan. Raises ConfigError."""
+    file = load_plan(PlanFile, NAME)
+    content = file.model_dump(exclude={"quick"})
+    return parse(Plan, content | file.quick if quick else content, f"plan of {NAME}")

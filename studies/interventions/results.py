@@ -1,4 +1,4 @@
-"""What the study has measured: kept as CSV and JSON beside the page, so that the page can be redrawn from it."""
+"""What the study measured. It is kept as CSV and JSON, so that the page can be redrawn from it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from streamflow_agents.evaluation.episodes import RETURN
 from streamflow_agents.evaluation.statistics import Estimate, estimate, paired_difference
 from streamflow_env.errors import ConfigError
-from studies.interventions.plan import Plan, load_plan
-from studies.interventions.runs import Action, Outcome
+from streamflow_env.system.schema import load
+from studies.interventions.plan import Plan
+from studies.interventions.trials import Action, Outcome
 
 EPISODES: Final = "episodes.csv"
 FOUND: Final = "found.json"
@@ -27,7 +28,7 @@ _KEYS: Final = ("part", "setting", "scenario", "episode_seed")
 
 @dataclass(frozen=True)
 class Found:
-    """What the search came to: by scenario the best fixed action, and the best mean return after each generation."""
+    """The search's result: by scenario the best fixed action, and the best mean return after each generation."""
 
     best: dict[str, Action]
     history: dict[str, list[float]]
@@ -69,7 +70,7 @@ class Results:
 
 
 def write_results(folder: Path, outcomes: Sequence[Outcome], found: Found, plan: Plan) -> None:
-    """The episodes, what the search found, and the plan that they came of."""
+    """Keep the episodes, the search's result, and the plan of the run."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.figures))
     with (folder / EPISODES).open("w", newline="", encoding="utf-8") as file:
@@ -86,7 +87,7 @@ def write_results(folder: Path, outcomes: Sequence[Outcome], found: Found, plan:
 
 
 def read_results(folder: Path) -> tuple[Results, Found, Plan]:
-    """What `write_results` wrote. Raises ConfigError where there is nothing."""
+    """What `write_results` kept. Raises ConfigError where there is nothing."""
     try:
         with (folder / EPISODES).open(newline="", encoding="utf-8") as file:
             outcomes = [_outcome(row) for row in csv.DictReader(file)]
@@ -94,7 +95,7 @@ def read_results(folder: Path) -> tuple[Results, Found, Plan]:
     except OSError as error:
         raise ConfigError(f"{folder}: no raw results to draw from ({error.strerror}); run the study first") from None
     best = {scenario: tuple(action) for scenario, action in content.pop("best").items()}
-    return Results(outcomes), Found(best, **content), load_plan(str(folder / PLAN))
+    return Results(outcomes), Found(best, **content), load(Plan, folder / PLAN)
 
 
 def _outcome(row: dict[str, str]) -> Outcome:

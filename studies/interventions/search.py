@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.system.controls import ControlTable
 from studies.interventions.plan import SearchPlan
-from studies.interventions.runs import Action, Runner, Trial
+from studies.interventions.trials import Action, Trial, TrialRunner
 
 SEARCH = "search"
 TO_THE_END = 0.15
@@ -73,7 +73,7 @@ class Search:
 
 
 def search_statics(
-    runner: Runner, starts: Mapping[str, Sequence[Action]], table: ControlTable, plan: SearchPlan
+    runner: TrialRunner, starts: Mapping[str, Sequence[Action]], table: ControlTable, plan: SearchPlan
 ) -> dict[str, Search]:
     """By scenario, the finished search that began at `starts`."""
     searches = {scenario: Search(first, table, plan, stream) for stream, (scenario, first) in enumerate(starts.items())}

@@ -8,23 +8,24 @@ from typing import Final
 
 from streamflow_agents.evaluation.statistics import Estimate
 from streamflow_env.system.controls import ControlTable
+from studies.common.markdown import listed
 from studies.interventions.bases import BASES, DO_NOTHING, PLAYBOOK
 from studies.interventions.choices import Choice, choose, gain, points
+from studies.interventions.numbers import figures, natural, signed
 from studies.interventions.plan import Plan
 from studies.interventions.results import Results
-from studies.interventions.runs import Action
-from studies.interventions.study import CONFIRM
+from studies.interventions.simulation import CONFIRM
 from studies.interventions.sweep import held
-from studies.interventions.words import listed, natural, signed, table
+from studies.interventions.trials import Action
 
-OVER: Final = {DO_NOTHING: "the system as found", PLAYBOOK: "the playbook"}
+OVER: Final = {DO_NOTHING: "the default configuration", PLAYBOOK: "the playbook"}
 NOTICEABLE: Final = 1.0
-"""A gain or loss of return below this is called nothing: about a hundredth of what an episode comes to."""
+"""A smaller gain or loss of return counts as nothing. It is about a hundredth of an episode's return."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A choice on the fresh episodes: what it adds to the return in each scenario."""
+    """A choice on the held-out episodes: what it adds to the return in each scenario."""
 
     choice: Choice
     gains: dict[str, Estimate]
@@ -48,7 +49,7 @@ class Verdict:
 def verdicts(
     results: Results, base: str, actions: Mapping[str, Action], plan: Plan, controls: ControlTable
 ) -> list[Verdict]:
-    """What the sweep chose over `base`, intervention by intervention, judged on the fresh episodes."""
+    """What the sweep chose over `base`, intervention by intervention, judged on the held-out episodes."""
     return [
         Verdict(
             choice,
@@ -66,7 +67,7 @@ def interventions(results: Results, actions: Mapping[str, Action], plan: Plan, c
         yield from _sentences(found)
         head = ("intervention", "shown by", "helps most in", "Δ return", "Δ SLA, points", "Δ errors, points",
                 "Δ quality", "costs most in", "Δ return there", "helps / costs in")  # fmt: skip
-        yield from table(head, (_row(results, verdict, actions[base], controls) for verdict in found), left=3)
+        yield from figures(head, (_row(results, verdict, actions[base], controls) for verdict in found), left=3)
 
 
 def _sentences(found: list[Verdict]) -> Iterator[str]:
@@ -146,7 +147,9 @@ def extremes(
     return max(found, key=lambda e: e.gain), min(found, key=lambda e: e.gain)
 
 
-def levers(results: Results, actions: Mapping[str, Action], plan: Plan, controls: ControlTable) -> Iterator[str]:
+def controls_alone(
+    results: Results, actions: Mapping[str, Action], plan: Plan, controls: ControlTable
+) -> Iterator[str]:
     """One row a control: what it can win and lose by itself; and which never win anything."""
     rows: list[list[str]] = []
     never: dict[str, list[str]] = {base: [] for base in BASES}
@@ -158,8 +161,8 @@ def levers(results: Results, actions: Mapping[str, Action], plan: Plan, controls
             if best.gain < NOTICEABLE:
                 never[base].append(f"`{name}`")
         rows.append(cells)
-    head = ("control", "as found: most won", "as found: most lost", "playbook: most won", "playbook: most lost")
-    yield from table(head, rows, left=5)
+    head = ("control", "default: most won", "default: most lost", "playbook: most won", "playbook: most lost")
+    yield from figures(head, rows, left=5)
     for base in BASES:
         if never[base]:
             yield f"Over {OVER[base]} these win less than {NOTICEABLE:g} anywhere: {listed(never[base])}."

@@ -1,4 +1,4 @@
-"""Part 2 in words: does one fixed setting do for everything, and where are its LLM levers?"""
+"""Part 2 in words: is one fixed setting enough for all scenarios, and how are its LLM controls set?"""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 
 from streamflow_agents.evaluation.statistics import estimate
 from streamflow_env.system.controls import ControlTable
+from studies.common.markdown import listed
 from studies.interventions.bases import BASES, DO_NOTHING
+from studies.interventions.llm_controls_picture import curve
+from studies.interventions.numbers import figures, natural, signed
 from studies.interventions.plan import Plan
 from studies.interventions.results import Results
-from studies.interventions.runs import Action
-from studies.interventions.statics_picture import curve
-from studies.interventions.study import ALWAYS, BEST_OF, CROSS, NEVER, REACTIVE, llm_levers
+from studies.interventions.simulation import ALWAYS, BEST_OF, CROSS, NEVER, REACTIVE, llm_controls
 from studies.interventions.sweep import held
-from studies.interventions.words import listed, natural, signed, table
+from studies.interventions.trials import Action
 
 FLAT_FRACTION: Final = 0.01
-"""A lever is flat where moving it over its whole axis changes less than this share of the return."""
+"""A control is flat where moving it over its whole axis changes less than this share of the return."""
 AT_END: Final = 0.05
 """A position so near to an end of [-1, 1] is at the end. It matters where it wins `FLAT_FRACTION` over all within."""
 
@@ -33,7 +34,7 @@ def crossing(results: Results, plan: Plan) -> Iterator[str]:
     for name, values in means.items():
         cells = [f"**{v:.1f}**" if v == b and name in names else f"{v:.1f}" for v, b in zip(values, best, strict=True)]
         rows.append((name, *cells, f"{float(np.max(best - values)):.1f}"))
-    yield from table(("held in →", *plan.scenarios, "loses at most"), rows)
+    yield from figures(("held in →", *plan.scenarios, "loses at most"), rows)
     yield from _robust(means, names, best, plan)
     yield from _alike(results, plan)
 
@@ -60,9 +61,9 @@ def _alike(results: Results, plan: Plan) -> Iterator[str]:
         if found.value > 0:
             beaten.append(f"{scenario} (by `{other}`, {signed(found)})")
     if beaten:
-        yield f"On fresh episodes the setting found for a scenario is beaten by another's in {listed(beaten)}."
+        yield f"On held-out episodes the setting found for a scenario is beaten by another's in {listed(beaten)}."
     else:
-        yield "On fresh episodes each scenario's own setting is the best of them there."
+        yield "On held-out episodes each scenario's own setting is the best of them there."
     yield ""
 
 
@@ -79,7 +80,7 @@ def shortcuts(results: Results, plan: Plan) -> Iterator[str]:
             if found.low > 0:
                 winning.append(f"{name} in {scenario}")
         rows.append(cells)
-    yield from table(("Δ return against the best", *plan.scenarios), rows)
+    yield from figures(("Δ return against the best", *plan.scenarios), rows)
     yield f"A shortcut that wins: {listed(winning)}.\n" if winning else "Neither shortcut wins anywhere.\n"
 
 
@@ -89,33 +90,33 @@ def settings(best: Mapping[str, Action], plan: Plan, controls: ControlTable) -> 
     for index, name in enumerate(controls.names):
         values = [held(name, best[scenario], controls) for scenario in plan.scenarios]
         rows.append((f"`{name}`", natural(controls.default[index]), *map(natural, values)))
-    yield from table(("control", DO_NOTHING, *plan.scenarios), rows)
+    yield from figures(("control", DO_NOTHING, *plan.scenarios), rows)
 
 
 def positions(results: Results, best: Mapping[str, Action], plan: Plan, controls: ControlTable) -> Iterator[str]:
-    """Where each of the LLM's levers is in the best settings, and what its two ends lose: a matter of how flat."""
+    """Where each of the LLM's controls is in the best settings, and what its two ends lose: a matter of how flat."""
     rows, edges = [], []
-    for lever in llm_levers(controls):
-        cells = [f"`{lever}`"]
+    for control in llm_controls(controls):
+        cells = [f"`{control}`"]
         for scenario in plan.scenarios:
-            text, at_end = _place(results, lever, scenario, best[scenario], plan, controls)
+            text, at_end = _place(results, control, scenario, best[scenario], plan, controls)
             cells.append(text)
             if at_end:
-                edges.append(f"`{lever}` in {scenario}")
+                edges.append(f"`{control}` in {scenario}")
         rows.append(cells)
-    yield from table(("lever", *plan.scenarios), rows)
+    yield from figures(("control", *plan.scenarios), rows)
     if edges:
         yield f"Best at an end of its axis, by more than that over every place within: {listed(edges)}.\n"
     else:
-        yield "Every lever has a place within its axis that does as well as the ends, to less than that.\n"
+        yield "Every control has a place within its axis that does as well as the ends, to less than that.\n"
 
 
 def _place(
-    results: Results, lever: str, scenario: str, action: Action, plan: Plan, controls: ControlTable
+    results: Results, control: str, scenario: str, action: Action, plan: Plan, controls: ControlTable
 ) -> tuple[str, bool]:
     """`0.7 (-3, -12)`: the setting, and what the two ends of the axis add; whether it is at an end that matters."""
-    places, gains = curve(results, lever, scenario, action, plan, controls)
-    setting = natural(held(lever, action, controls))
+    places, gains = curve(results, control, scenario, action, plan, controls)
+    setting = natural(held(control, action, controls))
     little = FLAT_FRACTION * -results.mean(CROSS, BEST_OF + scenario, scenario)
     if np.ptp(gains) < little:
         return f"{setting} (flat)", False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamflow_env.system.controls import ControlTable
-from studies.interventions.runs import Action, Trial
+from studies.interventions.trials import Action, Trial
 
 SWEEP = "sweep"
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.system.controls import ControlTable
+from studies.common.plots import new_figure
 from studies.interventions.bases import BASES, PLAYBOOK
 from studies.interventions.choices import points
 from studies.interventions.plan import Plan
 from studies.interventions.results import Results
-from studies.interventions.runs import Action
 from studies.interventions.sweep import SWEEP, resolve
+from studies.interventions.trials import Action
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ GAP: Final = 1
 ROW_HEIGHT: Final = 0.235
 WIDTH: Final = 17.0
 """Inches, as the row's height."""
-TITLES: Final = {"do_nothing": "over the system as found", PLAYBOOK: "over the playbook"}
+TITLES: Final = {"do_nothing": "over the default configuration", PLAYBOOK: "over the playbook"}
 BLOCKS: Final = (7, 12, 15, 23)
 """A thin line after so many controls: replicas and gateway, queues and breakers, LLM, cache."""
 
@@ -57,12 +58,7 @@ PANELS: Final = (
 
 def draw_sweep(results: Results, actions: Mapping[str, Action], plan: Plan, table: ControlTable) -> Figure:
     """A block of rows for each base, a panel for each figure; in a cell the positions from -1 to 1, left to right."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, 2.6 + 2 * ROW_HEIGHT * len(table)), layout="constrained")
+    figure = new_figure(WIDTH, 2.6 + 2 * ROW_HEIGHT * len(table))
     axes = figure.subplots(len(BASES), len(PANELS), sharey="row")
     for row, base in enumerate(BASES):
         for column, panel in enumerate(PANELS):

@@ -1,1 +1,1 @@
-"""Recorded traffic in pictures."""
+"""Pictures of recorded traffic."""

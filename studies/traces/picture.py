@@ -1,4 +1,4 @@
-"""A trace in a picture: what was recorded, and the load that an episode on it has."""
+"""The picture of a trace: its recorded counts, and the load of an episode on it."""
 
 from __future__ import annotations
 
@@ -10,31 +10,27 @@ import numpy as np
 from streamflow_env.episode import BIN_S
 from streamflow_env.traffic.profile import HOUR_S, Array
 from streamflow_env.traffic.replay import TraceTraffic
+from studies.common.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PEAK_LEVEL: Final = 3.0
-"""The evening peak that the system is said to meet, in normal loads (the brief)."""
+"""The evening peak of the brief, in normal loads."""
 MAX_BINS: Final = 20_000
-"""In the view of a whole trace."""
+"""Most bins of the panel of a whole trace."""
 CLOSE_UP_ROWS: Final = 240
 DAY_S: Final = 86400.0
 DATED_FROM_S: Final = 365 * DAY_S
-"""Times below are taken for seconds since a midnight, not for dates."""
+"""Smaller times are seconds since a midnight, not dates."""
 RECORDED, LOAD, CROWD, STRETCH, ROWS = "#4d4d4d", "#0072b2", "#d55e00", "#e4e4e4", "#dddddd"
 
 
 def draw_trace(traffic: TraceTraffic, title: str) -> Figure:
     """Three panels: the recorded counts; the load of the whole trace; the load around its highest row, bin by bin."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     trace = traffic.recorded
-    figure = Figure(figsize=(12, 8.5), layout="constrained")
+    figure = new_figure(12, 8.5)
     recorded, whole, close = axes = figure.subplots(3, height_ratios=(1, 1, 1.2))
     _draw_recorded(recorded, traffic)
     _draw_load(whole, traffic, 0.0, trace.duration_s, max(BIN_S, trace.interval_s, trace.duration_s / MAX_BINS))
@@ -116,7 +112,7 @@ def _draw_load(axis: Axes, traffic: TraceTraffic, start_s: float, end_s: float, 
 
 
 def _line(axis: Axes, height: float, label: str, colour: str, style: str) -> None:
-    """Across the panel, named in the margin."""
+    """A horizontal line across the panel, with its label in the margin."""
     axis.axhline(height, color=colour, lw=1, ls=style)
     axis.annotate(
         label, (1, height), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
@@ -160,7 +156,7 @@ def _is_dated(traffic: TraceTraffic) -> bool:
 
 
 def _edges(start_s: float, end_s: float, bin_s: float) -> Array:
-    """Of the bins that lie wholly within."""
+    """The edges of the bins that lie wholly within."""
     num_bins = int((end_s - start_s) / bin_s + 1e-6)
     return start_s + bin_s * np.arange(num_bins + 1, dtype=np.float64)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from studies.common.markdown import table
+
 
 @dataclass(frozen=True)
 class Case:
@@ -18,19 +20,22 @@ class Case:
 
     @property
     def passes(self) -> bool:
+        """Whether ours did what is expected."""
         return self.got == self.expected
 
 
 def markdown(cases: Sequence[Case]) -> Iterator[str]:
     """The cases as lines of Markdown: a count per controller and source, then every case that does not pass."""
-    yield "| controller | from | cases | as there |"
-    yield "|---|---|---|---|"
     passed: dict[tuple[str, str], list[bool]] = {}
     for case in cases:
         passed.setdefault((case.controller, case.source.split(":")[0]), []).append(case.passes)
-    for (controller, source), group in passed.items():
-        as_there = "all" if all(group) else f"**{sum(group)}**"
-        yield f"| {controller} | {source} | {len(group)} | {as_there} |"
+    yield from table(
+        ("controller", "from", "cases", "as there"),
+        (
+            (controller, source, str(len(group)), "all" if all(group) else f"**{sum(group)}**")
+            for (controller, source), group in passed.items()
+        ),
+    )
     for case in cases:
         if not case.passes:
             yield ""

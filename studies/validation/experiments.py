@@ -1,9 +1,8 @@
-"""Published experiments: a system from YAML with overrides, a load with one spike, and what each second saw."""
+"""Published experiments: a system from YAML with overrides, a load with one spike, and the counts of each second."""
 
 from __future__ import annotations
 
 import functools
-import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -11,22 +10,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_agents.parallel import run_all
 from streamflow_env.engines import make_engine
 from streamflow_env.episode import Change, Episode
 from streamflow_env.paths import config_path
 from streamflow_env.system import System, load_system
 from streamflow_env.system.schema import read_yaml
-from studies.validation.rows import Row
+from studies.validation.checks import Check
 
 Override = tuple[str, Any]
-"""A path of keys with dots between them, and the value there; a mapping that is missing on the way begins empty."""
+"""A path of keys with dots between them, and the value there. A mapping that is missing on the path is added."""
 BIN_S: Final = 0.05
 NS: Final = 1_000_000_000
 WINDOW_S: Final = 5
-WHOLE_FRACTION: Final = 0.9
+RECOVERED_FRACTION: Final = 0.9
 MAX_REPEATS: Final = 1000
 HOLD_S: Final = 60
-"""Whole again: for so long every window has answers for at least this fraction of the intents that came in it."""
+"""Recovered: for `HOLD_S` every window has answers for at least `RECOVERED_FRACTION` of the intents that came in it."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """One variant of an experiment on one seed. With `until_whole` it ends once it has been whole again for HOLD_S.
+    """One variant of an experiment on one seed. With `until_recovered` it ends once it has been recovered for HOLD_S.
 
-    A figure that is a mean, or a share, of several runs has them as `repeat` 0, 1, … of each seed.
+    Where a figure is a mean, or a share, of several runs, they are `repeat` 0, 1, … of each seed.
     """
 
     experiment: str
@@ -61,7 +61,7 @@ class Run:
     load: Load
     horizon_s: int
     changes: tuple[Change, ...] = ()
-    until_whole: bool = False
+    until_recovered: bool = False
     repeat: int = 0
     seed: int = 0
     engine: str = "compiled"
@@ -73,7 +73,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Trace:
-    """What was counted in each second of a run, all of shape (num_seconds,); and when the spike ended."""
+    """The counts of each second of a run, all of shape (num_seconds,), and when the spike ended."""
 
     spike_end_s: float
     intents: NDArray[np.int64]
@@ -94,20 +94,20 @@ class Trace:
         return float(self.hits[second - 1] / self.lookups[second - 1])
 
     @functools.cached_property
-    def whole_again_s(self) -> float:
-        """The first whole second, once the spike is over, from which on it is whole for HOLD_S; infinite: never."""
+    def recovery_time_s(self) -> float:
+        """The first full second after the spike from which on it is recovered for HOLD_S; infinite: never."""
         first = int(np.ceil(self.spike_end_s))
         windows = [np.convolve(c, np.ones(WINDOW_S), "valid") for c in (self.answers, self.intents)]
-        is_whole = (windows[0] >= WHOLE_FRACTION * windows[1])[first:]
+        is_recovered = (windows[0] >= RECOVERED_FRACTION * windows[1])[first:]
         width = HOLD_S - WINDOW_S + 1
-        if len(is_whole) < width:
+        if len(is_recovered) < width:
             return np.inf
-        held = np.convolve(is_whole, np.ones(width), "valid") > width - 0.5
+        held = np.convolve(is_recovered, np.ones(width), "valid") > width - 0.5
         return float(first + np.argmax(held)) if held.any() else np.inf
 
 
 def summed(traces: Sequence[Trace]) -> Trace:
-    """All of them, of one load and length, as one."""
+    """The sum of traces of the same load and length."""
     names = ("intents", "attempts", "answers", "lookups", "hits")
     counts = [np.sum([getattr(trace, name) for trace in traces], axis=0) for name in names]
     return Trace(traces[0].spike_end_s, *counts)
@@ -123,7 +123,7 @@ def system_of(run: Run) -> System:
 
 
 def simulate(run: Run) -> Trace:
-    """Run it, second by second."""
+    """Simulate a run, second by second."""
     system = system_of(run)
     rates = run.load.rates_rps()
     engine = make_engine(run.engine, system)
@@ -137,20 +137,17 @@ def simulate(run: Run) -> Trace:
             (users["intents"], users["attempts"], users["within_sla"] + users["late"],
              int(services["lookups"].sum()), int(services["hits"].sum()))
         )  # fmt: skip
-        if run.until_whole and second % HOLD_S == HOLD_S - 1:
+        if run.until_recovered and second % HOLD_S == HOLD_S - 1:
             trace = Trace(run.load.end_s, *np.array(counts).T)
-            if np.isfinite(trace.whole_again_s):
+            if np.isfinite(trace.recovery_time_s):
                 return trace
     return Trace(run.load.end_s, *np.array(counts).T)
 
 
-def simulate_all(runs: Iterable[Run], processes: int) -> dict[Run, Trace]:
+def simulate_all(runs: Iterable[Run], jobs: int) -> dict[Run, Trace]:
     """Every run's trace, each simulated once; the longest begin first."""
     each = sorted(set(runs), key=lambda run: -run.horizon_s * (30 if run.engine == "reference" else 1))
-    if processes == 1:
-        return {run: simulate(run) for run in each}
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        return dict(zip(each, pool.map(simulate, each, chunksize=1), strict=True))
+    return dict(zip(each, run_all(simulate, each, jobs, progress=False), strict=True))
 
 
 @dataclass(frozen=True)
@@ -170,18 +167,18 @@ class Measure:
         return tuple(replace(run, seed=seed, engine=engine) for run in self.runs)
 
 
-def rows_of(measures: Sequence[Measure], seeds: Sequence[int], reference: bool, processes: int) -> list[Row]:
-    """Every measure on every seed; with `reference` also on the reference engine with the first seed."""
+def checks_of(measures: Sequence[Measure], seeds: Sequence[int], reference: bool, jobs: int) -> list[Check]:
+    """A check of every measure on every seed; with `reference` the first seed also runs on the reference engine."""
     needed = [run for m in measures for seed in seeds for run in m.on(seed, "compiled")]
     if reference:
         needed += [run for m in measures for run in m.on(seeds[0], "reference")]
-    traces = simulate_all(needed, processes)
+    traces = simulate_all(needed, jobs)
 
     def figure(measure: Measure, seed: int, engine: str) -> float:
         return measure.read([traces[run] for run in measure.on(seed, engine)])
 
     return [
-        Row(
+        Check(
             m.section,
             m.measure,
             m.unit,

@@ -10,9 +10,9 @@ program:
   which it fills to B tokens, and is 0 in the rest (`quota_factor`), so it is the same window.
 - *The keys.* Theirs are Zipf's, p(k) ∝ k^-1.3 for k = 1, 2, …; ours have p(k) ∝ ∫ x^-1.3 from k to k + 1
   (`popular_key`), and end at 10⁹. So the most popular key is asked for by 0.19 of the requests, not by 0.25, and all
-  is less concentrated. This is the difference that counts: with our law of keys in it, and nothing else changed, the
-  published program has hit ratios 0.02 to 0.11 lower. Those are what ours must meet; `published` and the program's
-  own are told beside them.
+  is less concentrated. This is the difference that counts: with our distribution of keys in it, and nothing else
+  changed, the published program has hit ratios 0.02 to 0.11 lower. Those are what ours must meet; `published` and the
+  program's own are told beside them.
 - *The LRU.* Ours looks at 64 of the 1000 entries and gives up the oldest: nearly always one of the 50 oldest.
 - *The start.* Theirs begins with the 1000 most popular keys, ours warm, as an LRU that has seen 180 s (60 s more than
   an entry lives, or all that came first in them would expire as the run begins). Nothing of it is left after the
@@ -50,7 +50,7 @@ FILLS: Final = (5, 20, 100)
 
 @dataclass(frozen=True)
 class Known:
-    """A hit ratio as published, as the published program has it on average, and so with our law of keys.
+    """A hit ratio as published, as the published program has it on average, and so with our distribution of keys.
 
     `between` is the standard deviation between runs of the latter.
     """

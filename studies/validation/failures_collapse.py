@@ -32,7 +32,7 @@ SOURCE: Final = "published"
 BASE_RPS: Final = 40.0
 SPIKE: Final = Load(BASE_RPS, 80.0, 20.0, 5.0)
 HORIZON_S: Final = 100
-"""80 s are published; so much longer, that "whole again for a minute" can be seen."""
+"""80 s are published; so much longer, that "recovered for a minute" can be seen."""
 REPEATS: Final = 60
 STUCK_RPS: Final = 20.0
 """Between the two states, 0 and 40/s."""
@@ -73,7 +73,7 @@ def _lowest_of_the_others(traces: Sequence[Trace]) -> float:
 
 def _recovery(traces: Sequence[Trace]) -> float:
     """Of the runs' mean, which is what is published. One run's windows of 5 s, 200 ± 14 intents, are too uneven."""
-    return summed(traces).whole_again_s
+    return summed(traces).recovery_time_s
 
 
 def measures() -> Iterator[Measure]:

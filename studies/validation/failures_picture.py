@@ -1,4 +1,4 @@
-"""The published failures in one picture: goodput over time of A and B, variant by variant, and C's hit ratio."""
+"""The picture of the published failures: goodput over time of A and B, each variant, and the hit ratio of C."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from studies.common.plots import new_figure
 from studies.validation import failures_cold_cache as cold
 from studies.validation import failures_collapse as collapse
 from studies.validation import failures_retry_storm as storm
@@ -28,16 +29,12 @@ FAINT_RUNS: Final = 12
 NUM_COLUMNS: Final = 4
 
 
-def draw_failures(seed: int = 0, processes: int = 1) -> Figure:
+def draw_failures(seed: int = 0, jobs: int = 1) -> Figure:
     """Simulate every variant on one seed and draw what the table measures."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    traces = simulate_all(_runs(seed), processes)
-    figure = Figure(figsize=INCHES, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
+    traces = simulate_all(_runs(seed), jobs)
+    figure = new_figure(*INCHES, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
     grid = figure.add_gridspec(3, NUM_COLUMNS)
     for column, name in enumerate(collapse.VARIANTS):
         axis = figure.add_subplot(grid[0, column])
@@ -92,7 +89,7 @@ def _head(figure: Figure, seed: int) -> None:
 
 
 def _smooth(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Means of SMOOTH_S seconds around each; at the ends, of those that there are."""
+    """Means of SMOOTH_S seconds around each second; at both ends, of fewer seconds."""
     ones = np.ones(SMOOTH_S)
     return np.asarray(np.convolve(counts, ones, "same") / np.convolve(np.ones(len(counts)), ones, "same"))
 
@@ -104,8 +101,8 @@ def _draw_collapse(axis: Axes, name: str, runs: list[Trace]) -> None:
     _draw_goodput(axis, mean, len(runs), 80, collapse.SPIKE.start_s)
     axis.set_title(f"A  {name}", loc="left", fontsize=10.5, weight="bold", pad=4)
     text = f"mean of {len(runs)} runs;\nthin: {FAINT_RUNS} of them, each\nat 40/s or at 0"
-    if np.isfinite(mean.whole_again_s):
-        text = f"mean of {len(runs)} runs,\nwhole again at {mean.whole_again_s:g} s;\nthin: {FAINT_RUNS} of them"
+    if np.isfinite(mean.recovery_time_s):
+        text = f"mean of {len(runs)} runs,\nrecovered at {mean.recovery_time_s:g} s;\nthin: {FAINT_RUNS} of them"
     axis.annotate(text, (0.97, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8.5, color=OFFERED)
     axis.set_ylim(0, 100)
     axis.set_ylabel("goodput, 1/s", fontsize=9)
@@ -115,8 +112,8 @@ def _draw_collapse(axis: Axes, name: str, runs: list[Trace]) -> None:
 def _draw_storm(axis: Axes, name: str, trace: Trace) -> None:
     _draw_goodput(axis, trace, 1, SHOWN_S, storm.SPIKE.start_s)
     axis.set_title(f"B  {name.removeprefix('retry ')}", loc="left", fontsize=10.5, weight="bold", pad=4)
-    at_s = trace.whole_again_s
-    text = f"whole again at {at_s:g} s" if np.isfinite(at_s) else "never"
+    at_s = trace.recovery_time_s
+    text = f"recovered at {at_s:g} s" if np.isfinite(at_s) else "never"
     colour = CURVE if np.isfinite(at_s) else STUCK
     axis.annotate(text, (0.97, 0.95), xycoords="axes fraction", ha="right", va="top", weight="bold", color=colour)
     axis.set_ylim(0, 240)
@@ -125,7 +122,7 @@ def _draw_storm(axis: Axes, name: str, trace: Trace) -> None:
 
 def _draw_goodput(axis: Axes, trace: Trace, num_runs: int, end_s: int, spike_s: float) -> None:
     times_s = _middles(trace)
-    recovers = np.isfinite(trace.whole_again_s)
+    recovers = np.isfinite(trace.recovery_time_s)
     axis.axvspan(spike_s, trace.spike_end_s, color=SPIKE, lw=0, zorder=0)
     axis.plot(times_s, trace.intents / num_runs, color=OFFERED, lw=1.0, ls=(0, (4, 3)), zorder=1)
     answers = trace.answers / num_runs if num_runs > 1 else _smooth(trace.answers)
@@ -144,7 +141,7 @@ def _draw_cache(axis: Axes, hits: Mapping[int, NDArray[np.float64]]) -> None:
         axis.plot(times_s, [k.published for k in known.values()], "o", mfc="none", mec=colour, ms=7, mew=1.2, zorder=4)
         axis.plot(times_s, [k.with_our_keys for k in known.values()], "D", color=colour, ms=6, mec="white", zorder=5)
     axis.plot([], [], "o", mfc="none", mec=OFFERED, ms=7, mew=1.2, label="published, Zipf's keys")
-    axis.plot([], [], "D", color=OFFERED, ms=6, mec="white", label="its program with our law of keys")
+    axis.plot([], [], "D", color=OFFERED, ms=6, mec="white", label="its program with our distribution of keys")
     axis.set_title("C  cold cache: hit ratio after a flush", loc="left", fontsize=10.5, weight="bold", pad=4)
     axis.legend(loc="lower right", fontsize=9, frameon=False, ncols=2)
     axis.set_xlim(0, cold.HORIZON_S + 1)

@@ -12,11 +12,11 @@ before anything was measured:
   the goodput until 90 s.
 
 One of these bounds was wrong. Where expired requests are dropped the figure published is 45 s, and ours, 47 to 53 s,
-went out of ± 5. The rule, written down again in forty lines of Python (`tests/validation/plain_models.py`), gives 44
-to 54 s in 12 runs, a mean of 47.7 with a standard deviation of 3.0 s (60 of ours: 43 to 55 s, 48.2 and 3.3 s):
+went out of ± 5. The rule, written down again in forty lines of Python (`tests/studies/validation/plain_models.py`),
+gives 44 to 54 s in 12 runs, a mean of 47.7 with a standard deviation of 3.0 s (60 of ours: 43 to 55 s, 48.2 and 3.3 s):
 whoever is served has waited nearly 1 s, so that hardly anybody is answered in time until the queue by chance becomes
-shorter, and the time at which it does is random by far more than the window. So the bounds are the plain model's mean
-± 4 of its standard deviations, from the spike's end at 40 s on: 40 to 60 s. The published 45 s is among them.
+shorter, and the time at which it does is random by far more than the window. So the bounds are the plain model's mean ±
+4 of its standard deviations, from the spike's end at 40 s on: 40 to 60 s. The published 45 s is among them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def variant(name: str) -> Run:
 
 
 def _recovery(traces: Sequence[Trace]) -> float:
-    return traces[0].whole_again_s
+    return traces[0].recovery_time_s
 
 
 def _early(traces: Sequence[Trace]) -> float:
@@ -109,7 +109,7 @@ def _hidden_capacity() -> Iterator[Measure]:
     """Once stuck, every intent is 1 + R attempts: what is served drains the backlog only below μ/(1 + R)."""
     capacity = SERVICE_RPS / (1 + RETRIES)
     for rate in RATES_RPS:
-        run = Run("retry_storm", (), Load(rate, 200.0, 30.0, 3.0), LONG_S, until_whole=True)
+        run = Run("retry_storm", (), Load(rate, 200.0, 30.0, 3.0), LONG_S, until_recovered=True)
         low, high, said = (33, LONG_S, "recovers") if rate < capacity else (NEVER, NEVER, "never")
         source = f"{SOURCE}: {said}; hidden capacity μ/(1 + R) = {capacity:g}/s"
         measure = f"λ = {rate:g}/s, a spike of 3 s: recovers at"
@@ -128,7 +128,7 @@ def _smallest_trigger() -> Iterator[Measure]:
     closed = SERVICE_RPS * DEADLINE_S / (SPIKE.spike_rps - SERVICE_RPS)
 
     def read(traces: Sequence[Trace]) -> float:
-        is_stuck = np.array([not np.isfinite(trace.whole_again_s) for trace in traces])
+        is_stuck = np.array([not np.isfinite(trace.recovery_time_s) for trace in traces])
         most = is_stuck.reshape(len(TRIGGERS_S), TRIGGER_REPEATS).mean(axis=1) > 0.5
         return min((s for s, stuck in zip(TRIGGERS_S, most, strict=True) if stuck), default=np.inf)
 
@@ -142,7 +142,7 @@ def _safe_queue_limit() -> Iterator[Measure]:
     runs = tuple(Run("retry_storm", (("services.server.queue_limit", n),), SPIKE, HORIZON_S) for n in LIMITS)
 
     def read(traces: Sequence[Trace]) -> float:
-        stuck = [n for n, trace in zip(LIMITS, traces, strict=True) if not np.isfinite(trace.whole_again_s)]
+        stuck = [n for n, trace in zip(LIMITS, traces, strict=True) if not np.isfinite(trace.recovery_time_s)]
         return max((n for n in LIMITS if n < min(stuck, default=np.inf)), default=0)
 
     source = f"{SOURCE}: ≈ μT = {SERVICE_RPS * DEADLINE_S:g}; 110 fine, 150 collapses"

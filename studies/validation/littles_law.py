@@ -1,9 +1,9 @@
 """Little's law, L = λ·W, at every service of a system, to the last nanosecond.
 
-An episode begins with nothing in flight, and when its traffic is over it is run on until nothing is in flight any more.
-Then the integral of the number that waits (L·T, of the telemetry) is the sum of the waits of all who came (λ·T·W, of
-the log of visits), in whole nanoseconds and without any edge; likewise for those in service, and for cores in use.
-(Little 1961; Stidham 1974.) Of consumers, which log no visits, the waits are replayed; deferred queues are left out.
+An episode begins with nothing in flight. When its traffic is over, it goes on until nothing is in flight. Then the
+integral of the number that waits (L·T, from the telemetry) equals the sum of the waits of all who came (λ·T·W, from the
+log of visits), in whole nanoseconds. The same holds for requests in service and for cores in use. (Little 1961; Stidham
+1974.) Consumers log no visits, so their waits are replayed. Deferred queues are left out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_agents.parallel import run_all
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import OK, Telemetry
 from streamflow_env.episode import Episode
@@ -23,9 +24,8 @@ from streamflow_env.paths import config_names
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import Consumer, DeferredQueue, System, WorkerPool, load_system
 from streamflow_env.system.plans import CallStep, ComputeStep, LookupStep, QueryStep, Step
+from studies.validation.checks import Check
 from studies.validation.littles_law_consumers import batch_times_ns, emitters, replay
-from studies.validation.rows import Row
-from studies.validation.runs import in_processes
 
 REPEATED_S: Final = 3600.0
 """The reference engine, tens of times slower, repeats so much of an episode: all of it in most scenarios."""
@@ -33,8 +33,8 @@ LONGEST_EMPTYING_S: Final = 3600.0
 
 
 @dataclass(frozen=True)
-class Job:
-    """One episode of the shipped system as found, up to `end_s` (None: all of it)."""
+class EpisodeRun:
+    """One episode of the shipped system with its default configuration, up to `end_s` (None: all of it)."""
 
     scenario: str
     seed: int
@@ -42,31 +42,32 @@ class Job:
     end_s: float | None = None
 
 
-def littles_law_rows(
+def littles_law_checks(
     seeds: Sequence[int] = (0,),
     reference: bool = True,
-    processes: int = 1,
+    jobs: int = 1,
     scenarios: Sequence[str] | None = None,
     repeated_s: float = REPEATED_S,
-) -> list[Row]:
-    """A row for every shipped scenario (or those named): the largest relative difference over all services.
+) -> list[Check]:
+    """A check for every shipped scenario (or those named): the largest relative difference over all services.
 
-    With `reference` that engine repeats the first seed; of an episode longer than `repeated_s` only so much, in a row
-    of its own.
+    With `reference` that engine repeats the first seed. Of an episode longer than `repeated_s` it repeats only the
+    beginning, which is a check of its own.
     """
     names = config_names("scenarios") if scenarios is None else list(scenarios)
-    whole = {name: [Job(name, seed, "compiled") for seed in seeds] for name in names}
-    repeated = [Job(name, seeds[0], "reference", _end_s(name, seeds[0], repeated_s)) for name in names if reference]
-    beginnings = [replace(job, engine="compiled") for job in repeated if job.end_s is not None]
-    jobs = [*repeated, *beginnings, *itertools.chain(*whole.values())]
-    with in_processes(worst_difference, jobs, processes) as results:
-        worst = dict(zip(jobs, results, strict=True))
+    whole = {name: [EpisodeRun(name, seed, "compiled") for seed in seeds] for name in names}
+    repeated = [
+        EpisodeRun(name, seeds[0], "reference", _end_s(name, seeds[0], repeated_s)) for name in names if reference
+    ]
+    beginnings = [replace(run, engine="compiled") for run in repeated if run.end_s is not None]
+    runs = [*repeated, *beginnings, *itertools.chain(*whole.values())]
+    worst = dict(zip(runs, run_all(worst_difference, runs, jobs, progress=False), strict=True))
 
-    def row(name: str, of: Sequence[Job]) -> Row:
-        return _row(name, [worst[job] for job in of], worst.get(replace(of[0], engine="reference")))
+    def check(name: str, of: Sequence[EpisodeRun]) -> Check:
+        return _check(name, [worst[run] for run in of], worst.get(replace(of[0], engine="reference")))
 
-    rows = [row(name, of) for name, of in whole.items()]
-    return rows + [row(f"{job.scenario}, its first {repeated_s / 60:g} min", [job]) for job in beginnings]
+    checks = [check(name, of) for name, of in whole.items()]
+    return checks + [check(f"{run.scenario}, its first {repeated_s / 60:g} min", [run]) for run in beginnings]
 
 
 def _end_s(scenario: str, seed: int, most_s: float) -> float | None:
@@ -74,24 +75,24 @@ def _end_s(scenario: str, seed: int, most_s: float) -> float | None:
     return most_s if load_scenario(scenario).episode(load_system(), seed).horizon_s > most_s else None
 
 
-def _row(what: str, seen: Sequence[float], repeated: float | None) -> Row:
+def _check(what: str, seen: Sequence[float], repeated: float | None) -> Check:
     measure = "∫ n dt against Σ times: largest relative difference over all services"
-    return Row(what, measure, "", tuple(seen), "L = λ·W", low=0.0, high=0.0, reference=repeated)
+    return Check(what, measure, "", tuple(seen), "L = λ·W", low=0.0, high=0.0, reference=repeated)
 
 
-def worst_difference(job: Job) -> float:
+def worst_difference(run: EpisodeRun) -> float:
     """The largest relative difference of the two sides over all services, their queues and their CPUs."""
-    return max(accounts_of(load_system(), job).differences().values())
+    return max(accounts_of(load_system(), run).differences().values())
 
 
-def accounts_of(system: System, job: Job) -> Accounts:
+def accounts_of(system: System, run: EpisodeRun) -> Accounts:
     """Run an episode until all that came has left; both sides of every service's account."""
-    episode = load_scenario(job.scenario).episode(system, job.seed)
-    if job.end_s is not None:
-        kept = round(job.end_s * 1e9 / episode.bin_ns)
-        episode = replace(episode, horizon_s=job.end_s, rates_rps=episode.rates_rps[:, :kept])
+    episode = load_scenario(run.scenario).episode(system, run.seed)
+    if run.end_s is not None:
+        kept = round(run.end_s * 1e9 / episode.bin_ns)
+        episode = replace(episode, horizon_s=run.end_s, rates_rps=episode.rates_rps[:, :kept])
     without_warmup = system.model_copy(update={"warmup_s": 0.0})  # its log would be lost; the episode has its traffic
-    engine = make_engine(job.engine, without_warmup, log=True)
+    engine = make_engine(run.engine, without_warmup, log=True)
     engine.reset(_that_ends(episode))
     accounts = Accounts(system, episode.seed)
     traffic_ns = episode.rates_rps.shape[1] * episode.bin_ns
@@ -102,7 +103,7 @@ def accounts_of(system: System, job: Job) -> Accounts:
             accounts.add_consumers()
             return accounts
         if telemetry.end_ns > traffic_ns + LONGEST_EMPTYING_S * 1e9:
-            raise RuntimeError(f"{job}: {LONGEST_EMPTYING_S:g} s after the last arrival it is not empty")
+            raise RuntimeError(f"{run}: {LONGEST_EMPTYING_S:g} s after the last arrival it is not empty")
 
 
 def _that_ends(episode: Episode) -> Episode:
@@ -189,7 +190,7 @@ def _cpu_steps(system: System) -> NDArray[np.bool_]:
 
 
 class _Counter:
-    """Numbers the steps of a plan depth-first from 1, as docs/model.md has it."""
+    """Numbers the steps of a plan depth-first from 1, as docs/reference/model.md has it."""
 
     def __init__(self) -> None:
         self.last = 0

@@ -1,6 +1,7 @@
 """The times that a consumer's events wait: it logs no visits, so its batches are replayed from when its events came.
 
-An event is emitted as its request ends, which the log of answers has. A batch lasts what docs/model.md says it does.
+An event is emitted as its request ends, which the log of answers has. A batch lasts what docs/reference/model.md says
+it does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Single services and small networks, whose steady state theory knows: what each must show, on both engines.
+"""Single services and small networks of which theory knows the steady state: what each must show, on both engines.
 
-Services take 1 s on average where nothing else is said. Every run begins empty, at the warm-up's start; the warm-up is
-at least ten times the relaxation time of an M/M/c, 1/(μ·(√c - √(λ/μ))²) (Cohen, The Single Server Queue, 1982).
+By default a service takes 1 s on average. Every run begins empty, at the start of the warm-up. The warm-up is at least
+ten times the relaxation time of an M/M/c, 1/(μ·(√c - √(λ/μ))²) (Cohen, The Single Server Queue, 1982).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streamflow_agents.parallel import run_all
 from studies.validation import theory
-from studies.validation.rows import Row
-from studies.validation.runs import NS_PER_S, Cell, Log, in_processes
+from studies.validation.checks import Check
+from studies.validation.small_systems import NS_PER_S, Log, SmallSystem
 
 UNBOUNDED = 10_000_000
 MOST_SEEDS = 1_000_000
@@ -38,7 +39,7 @@ WAITS = "share that waits"
 
 @dataclass(frozen=True)
 class Figure:
-    """What is read off a log, and what it must be; see `Row`."""
+    """A figure that is read from a log, and what it must be; see `Check`."""
 
     measure: str
     unit: str
@@ -52,14 +53,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Queue:
-    """A cell and its figures."""
+    """A small system and its figures."""
 
-    cell: Cell
+    system: SmallSystem
     figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
-class Job:
+class QueueRun:
     """One run."""
 
     section: str
@@ -67,38 +68,37 @@ class Job:
     engine: str
 
 
-def theory_rows(
+def theory_checks(
     seeds: Sequence[int] = range(100),
     reference: bool = True,
-    processes: int = 1,
+    jobs: int = 1,
     sections: Sequence[str] | None = None,
-) -> list[Row]:
+) -> list[Check]:
     """Every queue (or those of `sections`) on every seed; with `reference` the first on the reference engine too."""
     queues = {name: queue for name, queue in all_queues().items() if sections is None or name in sections}
-    jobs = [Job(name, seeds[0], "reference") for name in queues if reference]
-    jobs += [Job(name, seed, "compiled") for name in queues for seed in seeds]
-    with in_processes(run, jobs, processes) as results:
-        figures = dict(zip(jobs, results, strict=True))
-    rows: list[Row] = []
+    runs = [QueueRun(name, seeds[0], "reference") for name in queues if reference]
+    runs += [QueueRun(name, seed, "compiled") for name in queues for seed in seeds]
+    figures = dict(zip(runs, run_all(run, runs, jobs, progress=False), strict=True))
+    checks: list[Check] = []
     for name, queue in queues.items():
-        seen = [figures[Job(name, seed, "compiled")] for seed in seeds]
-        repeated = figures.get(Job(name, seeds[0], "reference"))
+        seen = [figures[QueueRun(name, seed, "compiled")] for seed in seeds]
+        repeated = figures.get(QueueRun(name, seeds[0], "reference"))
         for index, figure in enumerate(queue.figures):
-            rows.append(
-                Row(
+            checks.append(
+                Check(
                     name, figure.measure, figure.unit, tuple(values[index] for values in seen), figure.source,
                     figure.expected, figure.precision, figure.low, figure.high,
                     None if repeated is None else repeated[index],
                 )
             )  # fmt: skip
-    return rows
+    return checks
 
 
-def run(job: Job) -> tuple[float, ...]:
-    """Simulate and read one run. No two sections share the numbers of a seed, so that their rows are independent."""
-    queue = all_queues()[job.section]
-    own_seed = job.seed + MOST_SEEDS * list(all_queues()).index(job.section)
-    log = queue.cell.run(job.engine, own_seed)
+def run(queue_run: QueueRun) -> tuple[float, ...]:
+    """Simulate and read one run. No two queues share the numbers of a seed, so that their checks are independent."""
+    queue = all_queues()[queue_run.section]
+    own_seed = queue_run.seed + MOST_SEEDS * list(all_queues()).index(queue_run.section)
+    log = queue.system.run(queue_run.engine, own_seed)
     return tuple(figure.read(log) for figure in queue.figures)
 
 
@@ -108,8 +108,8 @@ def all_queues() -> Mapping[str, Queue]:
     return dict((*_waiting(), *_losing(), *_general(), *_networks(), *_priorities(), *_buckets()))
 
 
-def desk(
-    name: str = "desk", servers: int = 1, queue_limit: int = UNBOUNDED, time: str = EXPONENTIAL, more: str = ""
+def pool(
+    name: str = "server", servers: int = 1, queue_limit: int = UNBOUNDED, time: str = EXPONENTIAL, more: str = ""
 ) -> str:
     """YAML of a pool of so many workers."""
     return (
@@ -118,32 +118,34 @@ def desk(
     )
 
 
-def at_a_desk(rate_rps: float, num_intervals: int, interval_s: float, service: str, premium: float = 0.0) -> Cell:
-    """Requests at this rate, that call the pool `desk`."""
-    plans = {"visitor": (rate_rps, "[{call: desk}]")}
-    return Cell(service, plans, num_intervals * interval_s, interval_s, premium_fraction=premium)
+def single_pool(
+    rate_rps: float, num_intervals: int, interval_s: float, service: str, premium: float = 0.0
+) -> SmallSystem:
+    """A system of one pool, `server`, which requests call at this rate."""
+    plans = {"visitor": (rate_rps, "[{call: server}]")}
+    return SmallSystem(service, plans, num_intervals * interval_s, interval_s, premium_fraction=premium)
 
 
 def _wait(expected_s: float, source: str, precision: float = 0.03) -> Figure:
-    return Figure("mean wait", "s", source, lambda log: log.mean_wait_s("desk"), expected_s, precision)
+    return Figure("mean wait", "s", source, lambda log: log.mean_wait_s("server"), expected_s, precision)
 
 
 def _waiting() -> Iterator[tuple[str, Queue]]:
     sojourn_s, p99_s = theory.mm1_mean_sojourn_s(0.8, 1.0), theory.mm1_sojourn_quantile_s(0.8, 1.0, 0.99)
     figures = (
         _wait(sojourn_s - 1.0, "ρ/(μ-λ)"),
-        Figure("mean sojourn", "s", "1/(μ-λ)", lambda log: log.mean_sojourn_s("desk"), sojourn_s),
-        Figure("p99 of the sojourn", "s", "W·ln 100", lambda log: log.sojourn_quantile_s("desk", 0.99), p99_s, 0.05),
-        Figure("mean number", "", "ρ/(1-ρ)", lambda log: log.mean_number("desk"), 4.0),
+        Figure("mean sojourn", "s", "1/(μ-λ)", lambda log: log.mean_sojourn_s("server"), sojourn_s),
+        Figure("p99 of the sojourn", "s", "W·ln 100", lambda log: log.sojourn_quantile_s("server", 0.99), p99_s, 0.05),
+        Figure("mean number", "", "ρ/(1-ρ)", lambda log: log.mean_number("server"), 4.0),
     )
-    yield "M/M/1, ρ = 0.8", Queue(at_a_desk(0.8, 60, 1000.0, desk()), figures)
+    yield "M/M/1, ρ = 0.8", Queue(single_pool(0.8, 60, 1000.0, pool()), figures)
     for (servers, utilisation), (num_intervals, interval_s, *precisions) in MMC.items():
         load = servers * utilisation
         waiting = theory.erlang_c(servers, load)
         quantiles = (
             Figure(
                 quantile_name(fraction), "s", "Erlang C",
-                functools.partial(Log.wait_quantile_s, service="desk", fraction=fraction),
+                functools.partial(Log.wait_quantile_s, service="server", fraction=fraction),
                 theory.mmc_wait_quantile_s(load, 1.0, servers, fraction), precisions[1],
             )
             for fraction in MMC_QUANTILES
@@ -151,9 +153,9 @@ def _waiting() -> Iterator[tuple[str, Queue]]:
         yield (
             mmc_name(servers, utilisation),
             Queue(
-                at_a_desk(load, num_intervals, interval_s, desk(servers=servers)),
+                single_pool(load, num_intervals, interval_s, pool(servers=servers)),
                 (
-                    Figure(WAITS, "", "Erlang C", lambda log: log.waiting_fraction("desk"), waiting),
+                    Figure(WAITS, "", "Erlang C", lambda log: log.waiting_fraction("server"), waiting),
                     _wait(theory.mmc_mean_wait_s(load, 1.0, servers), "Erlang C", precisions[0]),
                     *quantiles,
                 ),
@@ -174,21 +176,21 @@ def quantile_name(fraction: float) -> str:
 def _losing() -> Iterator[tuple[str, Queue]]:
     for servers, load, num_intervals in ((10, 8.0, 20), (50, 45.0, 9), (100, 100.0, 9)):
         lost = Figure(
-            "share refused", "", "Erlang B", lambda log: log.blocking_fraction("desk"), theory.erlang_b(servers, load)
+            "share refused", "", "Erlang B", lambda log: log.blocking_fraction("server"), theory.erlang_b(servers, load)
         )
-        cell = at_a_desk(load, num_intervals, 100.0, desk(servers=servers, queue_limit=0))
-        yield f"M/M/{servers}/{servers}, load {load:g}", Queue(cell, (lost,))
+        system = single_pool(load, num_intervals, 100.0, pool(servers=servers, queue_limit=0))
+        yield f"M/M/{servers}/{servers}, load {load:g}", Queue(system, (lost,))
     for servers, capacity, load, num_intervals in ((1, 10, 1.2, 10), (4, 20, 4.0, 20)):
-        expected = theory.mmck_blocking(servers, capacity, load), theory.mmck_mean_number(servers, capacity, load)
+        refused = theory.mmck_blocking(servers, capacity, load)
+        number = theory.mmck_mean_number(servers, capacity, load)
+        figures = (
+            Figure("share refused", "", "birth-death", lambda log: log.blocking_fraction("server"), refused),
+            Figure("mean number", "", "birth-death", lambda log: log.mean_number("server"), number),
+        )
+        service = pool(servers=servers, queue_limit=capacity - servers)
         yield (
             f"M/M/{servers}/{capacity}, load {load:g}",
-            Queue(
-                at_a_desk(load, num_intervals, 500.0, desk(servers=servers, queue_limit=capacity - servers)),
-                (
-                    Figure("share refused", "", "birth-death", lambda log: log.blocking_fraction("desk"), expected[0]),
-                    Figure("mean number", "", "birth-death", lambda log: log.mean_number("desk"), expected[1]),
-                ),
-            ),
+            Queue(single_pool(load, num_intervals, 500.0, service), figures),
         )
 
 
@@ -199,14 +201,14 @@ def _general() -> Iterator[tuple[str, Queue]]:
         ("M/G/1, ρ = 0.7, lognormal of CV 2", 2.0, "{mean_s: 1.0, cv: 2.0}", 90, 0.05),
     ):
         wait = _wait(theory.mg1_mean_wait_s(0.7, 1.0, cv), "Pollaczek–Khinchine", precision)
-        yield name, Queue(at_a_desk(0.7, num_intervals, 1000.0, desk(time=time)), (wait,))
+        yield name, Queue(single_pool(0.7, num_intervals, 1000.0, pool(time=time)), (wait,))
 
 
 def _networks() -> Iterator[tuple[str, Queue]]:
     nodes = ("a", "b", "c")
     expected_s = theory.jackson_mean_response_s((0, 1, 2), (0.7,) * 3, (1.0,) * 3, (1,) * 3)
-    tandem = Cell(
-        "".join(desk(name) for name in nodes), {"visitor": (0.7, "[{call: a}, {call: b}, {call: c}]")}, 10_000.0
+    tandem = SmallSystem(
+        "".join(pool(name) for name in nodes), {"visitor": (0.7, "[{call: a}, {call: b}, {call: c}]")}, 10_000.0
     )
     through = Figure("mean response", "s", "Σ 1/(μ-λ)", lambda log: log.mean_response_s("visitor"), expected_s)
     yield "three M/M/1 in tandem, ρ = 0.7", Queue(tandem, (through,))
@@ -214,7 +216,7 @@ def _networks() -> Iterator[tuple[str, Queue]]:
     servers, service_rates_rps = (2, 1, 3), (1.0, 1.0, 0.4)
     rates_rps = [sum(rate * route.count(node) for rate, route in routes.values()) for node in nodes]
     services = "".join(
-        desk(node, number, time=f"{{mean_s: {1 / rate_rps}, distribution: exponential}}")
+        pool(node, number, time=f"{{mean_s: {1 / rate_rps}, distribution: exponential}}")
         for node, number, rate_rps in zip(nodes, servers, service_rates_rps, strict=True)
     )
     plans = {
@@ -228,7 +230,7 @@ def _networks() -> Iterator[tuple[str, Queue]]:
         )
         for name, (_, route) in routes.items()
     )  # fmt: skip
-    yield "network of M/M/2, M/M/1 and M/M/3", Queue(Cell(services, plans, 12_000.0), figures)
+    yield "network of M/M/2, M/M/1 and M/M/3", Queue(SmallSystem(services, plans, 12_000.0), figures)
 
 
 def _priorities() -> Iterator[tuple[str, Queue]]:
@@ -241,12 +243,12 @@ def _priorities() -> Iterator[tuple[str, Queue]]:
         figures = tuple(
             Figure(
                 f"mean wait of {who} users, λ = {rate_rps}", "s", "Cobham",
-                functools.partial(Log.mean_wait_of_priority_s, service="desk", premium=premium), expected_s,
+                functools.partial(Log.mean_wait_of_priority_s, service="server", premium=premium), expected_s,
             )
             for premium, who, rate_rps, expected_s in of
         )  # fmt: skip
-        cell = at_a_desk(0.8, 50, 1000.0, desk(time=time, more=", discipline: premium_first"), premium=0.375)
-        yield name, Queue(cell, figures)
+        system = single_pool(0.8, 50, 1000.0, pool(time=time, more=", discipline: premium_first"), premium=0.375)
+        yield name, Queue(system, figures)
 
 
 def _buckets() -> Iterator[tuple[str, Queue]]:
@@ -258,16 +260,21 @@ def _buckets() -> Iterator[tuple[str, Queue]]:
     calls, plans = "{ask: {to: llm, exhausted_quality: 0.0}}", {"visitor": (3 * rate_rps, "[{query: ask}]")}
     yield (
         "token bucket, load 3 r, from full",
-        Queue(Cell(endpoint, plans, 500.0, 100.0, calls, has_warmup=False), (_bound("llm", QUOTA_PER_MINUTE, TOKEN),)),
+        Queue(
+            SmallSystem(endpoint, plans, 500.0, 100.0, calls, has_warmup=False),
+            (_bound("llm", QUOTA_PER_MINUTE, TOKEN),),
+        ),
     )
     rate = Figure(
         "accepted", "1/s", "r", lambda log: len(log.visits("llm")) * NS_PER_S / _elapsed_ns(log), rate_rps, 0.001
     )
-    yield "token bucket, load 3 r", Queue(Cell(endpoint, plans, 500.0, 100.0, calls), (rate,))
+    yield "token bucket, load 3 r", Queue(SmallSystem(endpoint, plans, 500.0, 100.0, calls), (rate,))
     limit = f", serves_abandoned: false, rate_limit_rps: {ADMITTED_RPS}"
-    entry = desk("front", queue_limit=0, time="{mean_s: 0.0}", more=limit)
-    inside = desk(time="{mean_s: 0.0}")
-    at_entry = Cell(entry + inside, {"visitor": (3.0 * ADMITTED_RPS, "[{call: desk}]")}, 500.0, 100.0, has_warmup=False)
+    entry = pool("front", queue_limit=0, time="{mean_s: 0.0}", more=limit)
+    inside = pool(time="{mean_s: 0.0}")
+    at_entry = SmallSystem(
+        entry + inside, {"visitor": (3.0 * ADMITTED_RPS, "[{call: server}]")}, 500.0, 100.0, has_warmup=False
+    )
     yield "admission, load 3 r, from full", Queue(at_entry, (_bound("front", ADMITTED_RPS, ADMITTED, ADMITTED_RPS),))
 
 

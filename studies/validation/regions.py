@@ -5,16 +5,16 @@ The words are those of Bronson et al., "Metastable failures in distributed syste
 *vulnerable* one it runs well until a trigger of some size; after that it is *metastable*: it stays down though the
 trigger has gone.
 
-The trigger is that of the calibration's retry storm, auth slower by AUTH_FACTOR, and its size is how long that lasts.
-Loads are multiples of the normal load, held from the start. A run is *whole again* when from then on for three
-minutes every minute has answers for 0.9 of the first attempts that came in it; it is *stuck* when ten minutes after
-the trigger it is not, and the last minute answered less than half of the attempts (users' retries are attempts, as
-the calibration counts them). So a point is
+The trigger is that of the calibration's retry storm: auth is slower by AUTH_FACTOR. Its size is how long that lasts.
+Loads are multiples of the normal load and are constant. A run has *recovered* when for the next three minutes every
+minute has answers for 0.9 of the first attempts that came in it. It is *stuck* when it has not recovered ten minutes
+after the trigger, and the last minute answered less than half of the attempts (users' retries are attempts, too). So a
+point is
 
 - METASTABLE, where most seeds are stuck;
-- OVERLOADED, where most seeds of this load are not whole even without a trigger: not the trigger's doing;
-- STABLE, where at this load every seed is whole again after each trigger in the grid;
-- VULNERABLE, otherwise: not stuck here, but this load is not safe from a longer trigger (or on another seed).
+- OVERLOADED, where most seeds of this load do not recover even without a trigger;
+- STABLE, where at this load every seed recovers from each trigger in the grid;
+- VULNERABLE, otherwise: not stuck here, but at this load a longer trigger (or another seed) may be stuck.
 """
 
 from __future__ import annotations
@@ -27,36 +27,33 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from streamflow_agents.parallel import run_all
 from streamflow_agents.policies.baselines import make_baseline
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.system import System, load_system
 from studies.calibration.cascades import AUTH_FACTOR
-from studies.validation.plane import Outcome, Region, Regions
+from studies.validation.region_outcomes import Outcome, Region, Regions
 from studies.validation.regions_picture import draw_regions
-from studies.validation.runs import in_processes
 
 __all__ = ["Outcome", "Region", "Regions", "draw_regions", "measure_regions"]
 
-LOADS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
-DURATIONS_S: Final = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
 POLICIES: Final = ("do_nothing", "playbook")
 START_S: Final = 180.0
 """When the trigger begins: later than the slowest start-up of a replica that the playbook asks for at t = 0."""
 WATCHED_S: Final = 600.0
 HOLD_S: Final = 180.0
 WINDOW_S: Final = 60.0
-WHOLE_FRACTION: Final = 0.9
+RECOVERED_FRACTION: Final = 0.9
 
 
 def measure_regions(
-    seeds: Sequence[int] = range(3),
-    processes: int = 1,
+    seeds: Sequence[int],
+    jobs: int = 1,
     progress: bool = False,
     *,
-    loads: Sequence[float] = LOADS,
-    durations_s: Sequence[float] = DURATIONS_S,
+    loads: Sequence[float],
+    durations_s: Sequence[float],
     policies: Sequence[str] = POLICIES,
     factor: float = AUTH_FACTOR,
 ) -> Regions:
@@ -69,9 +66,7 @@ def measure_regions(
         for seed in seeds
     ]
     longest_first = sorted(points, key=lambda point: -point.load)
-    with in_processes(run_point, longest_first, processes) as results:
-        shown = tqdm(results, total=len(points), unit=" runs", disable=None if progress else True, dynamic_ncols=True)
-        outcomes = dict(zip(longest_first, shown, strict=True))
+    outcomes = dict(zip(longest_first, run_all(run_point, longest_first, jobs, progress), strict=True))
     return Regions(tuple(outcomes[point] for point in points))
 
 
@@ -113,14 +108,14 @@ def run_point(point: Point) -> Outcome:
         observation, *_ = env.step(action)
         if interval >= first:
             counts.append(_counts(env))
-            if math.isfinite(whole_s := _whole_again_s(np.array(counts), interval_s)):
-                return _outcome(point, whole_s, 1.0)
+            if math.isfinite(recovered_s := _recovery_time_s(np.array(counts), interval_s)):
+                return _outcome(point, recovered_s, 1.0)
     minute = np.array(counts)[-round(WINDOW_S / interval_s) :].sum(axis=0)
     return _outcome(point, math.inf, float(minute[0] / max(1, minute[2])))
 
 
-def _outcome(point: Point, whole_again_s: float, answers_per_attempt: float) -> Outcome:
-    return Outcome(point.policy, point.load, point.duration_s, point.seed, whole_again_s, answers_per_attempt)
+def _outcome(point: Point, recovery_time_s: float, answers_per_attempt: float) -> Outcome:
+    return Outcome(point.policy, point.load, point.duration_s, point.seed, recovery_time_s, answers_per_attempt)
 
 
 @functools.cache
@@ -136,14 +131,14 @@ def _counts(env: StreamFlowEnv) -> tuple[int, int, int]:
     return answers, int(users["intents"].sum()), int(users["attempts"].sum())
 
 
-def _whole_again_s(counts: NDArray[np.int64], interval_s: float) -> float:
-    """Seconds from the first of `counts`, shape (num_intervals, 3), to where it is whole for HOLD_S; or infinity."""
+def _recovery_time_s(counts: NDArray[np.int64], interval_s: float) -> float:
+    """Seconds from the first of `counts`, shape (num_intervals, 3), until it has recovered for HOLD_S; or infinity."""
     width = round(WINDOW_S / interval_s)
     held = round(HOLD_S / interval_s) - width + 1
     if len(counts) < width + held - 1:
         return math.inf
     sums = np.cumsum(np.vstack((np.zeros((1, 3), dtype=np.int64), counts)), axis=0)
     windows = sums[width:] - sums[:-width]
-    is_whole = windows[:, 0] >= WHOLE_FRACTION * windows[:, 1]
-    whole = np.convolve(is_whole, np.ones(held), "valid") > held - 0.5
-    return float(np.argmax(whole)) * interval_s if whole.any() else math.inf
+    is_recovered = windows[:, 0] >= RECOVERED_FRACTION * windows[:, 1]
+    held_throughout = np.convolve(is_recovered, np.ones(held), "valid") > held - 0.5
+    return float(np.argmax(held_throughout)) * interval_s if held_throughout.any() else math.inf

@@ -1,4 +1,4 @@
-"""The regions in a picture: one panel a policy, loads across, the trigger's length upwards."""
+"""The picture of the regions: one panel a policy, loads across, the trigger's length upwards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from studies.calibration.cascades import AUTH_FACTOR
-from studies.validation.plane import Region, Regions
+from studies.common.plots import new_figure
+from studies.validation.region_outcomes import Region, Regions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,24 +20,19 @@ COLOURS: Final = {
     Region.OVERLOADED: "#b5b5b5",
 }
 MEANINGS: Final = {
-    Region.STABLE: "stable: at this load it comes back from every trigger shown",
-    Region.VULNERABLE: "vulnerable: it comes back from this one, not from every one at this load",
-    Region.METASTABLE: "metastable: 10 min after the trigger has gone less than half is answered",
-    Region.OVERLOADED: "overloaded: not whole even without a trigger",
+    Region.STABLE: "stable: at this load it recovers from every trigger shown",
+    Region.VULNERABLE: "vulnerable: it recovers from this one, not from every one at this load",
+    Region.METASTABLE: "metastable: 10 min after the trigger less than half is answered",
+    Region.OVERLOADED: "overloaded: it does not recover even without a trigger",
 }
-TITLES: Final = {"do_nothing": "as found", "playbook": "with the playbook"}
+TITLES: Final = {"do_nothing": "with the default configuration", "playbook": "with the playbook"}
 INK: Final = "#333333"
 INCHES: Final = (13.0, 6.4)
 
 
 def draw_regions(regions: Regions, factor: float = AUTH_FACTOR) -> Figure:
-    """A cell is a point of the grid: its colour is the region. Recoveries longer than an interval are noted in it."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=INCHES, layout="constrained")
+    """A square is a point of the grid, and its colour is the region. Recovery times above 0 are written in it."""
+    figure = new_figure(*INCHES)
     axes = figure.subplots(1, len(regions.policies), sharey=True, squeeze=False)[0]
     for axis, policy in zip(axes, regions.policies, strict=True):
         _draw_panel(axis, regions, policy)
@@ -52,7 +48,7 @@ def _head(figure: Figure, regions: Regions) -> None:
     figure.legend(
         handles=[Patch(color=COLOURS[region], label=MEANINGS[region]) for region in Region if region in seen],
         loc="outside lower center", ncols=2, fontsize=10, frameon=False,
-        title="a time in a cell: how long after the trigger it was whole again, where not at once", title_fontsize=9.5,
+        title="a time in a square: the recovery time after the trigger, where it is not 0", title_fontsize=9.5,
     )  # fmt: skip
     num_seeds = len({outcome.seed for outcome in regions.outcomes})
     title = f"StreamFlow: what outlives a slow auth, by load and by the trigger's length ({num_seeds} seeds a point)"
@@ -79,9 +75,9 @@ def _draw_panel(axis: Axes, regions: Regions, policy: str) -> None:
 
 
 def _note(regions: Regions, policy: str, load: float, duration_s: float) -> str:
-    """How many seeds are stuck, where not all or none; else the median of their recoveries, where it took a while."""
+    """How many seeds are stuck, where some are and some are not; else the median recovery time, where it is above 0."""
     runs = regions.runs(policy, load, duration_s)
     if 0 < (num_stuck := sum(run.is_stuck for run in runs)) < len(runs):
         return f"{num_stuck} of {len(runs)}\nstuck"
-    median = sorted(run.whole_again_s for run in runs)[len(runs) // 2]
+    median = sorted(run.recovery_time_s for run in runs)[len(runs) // 2]
     return f"{median:.0f} s" if 0.0 < median < math.inf else ""

@@ -1,9 +1,9 @@
-"""A second opinion: the same open network in Ciw and here, and whether the distributions of its waiting times agree.
+"""The second opinion: the same open network in Ciw and here. Do the distributions of its waiting times agree?
 
-Two of three nodes have two servers, one of those lognormal service; customers go on by chance (in Ciw), or there is a
-class for each way through (here). Waiting times of successive customers depend on each other, which the test of
-Kolmogorov and Smirnov must not be given: of each node only one visit in about `SPACING_S` is kept, three times the
-relaxation time of the slowest node and more.
+Two of three nodes have two servers; one of these has lognormal service. In Ciw customers go on at random; here each way
+through the network is a class. Waiting times of successive customers depend on each other, but the test of Kolmogorov
+and Smirnov needs independent ones. So only one visit in about `SPACING_S` is kept at each node, which is more than
+three times the relaxation time of the slowest node.
 
 Ciw: Palmer, Knight, Harper and Hawa 2019, Journal of Simulation 13(1).
 """
@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_agents.parallel import run_all
 from streamflow_env.errors import ConfigError
-from studies.validation.queues import EXPONENTIAL, desk
-from studies.validation.rows import Row
-from studies.validation.runs import NS_PER_S, Cell, in_processes
+from studies.common.plots import new_figure
+from studies.validation.checks import Check
+from studies.validation.queues import EXPONENTIAL, pool
+from studies.validation.small_systems import NS_PER_S, SmallSystem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,13 +32,9 @@ Samples = Mapping[str, NDArray[np.float64]]
 """By quantity, independent observations in s."""
 
 LOWEST_P: Final = 0.001
-"""A p-value below is a disagreement: set before the first run, for four comparisons."""
+"""A lower p-value is a disagreement. It was set before the first run, for four comparisons."""
 SPACING_S: Final = 60.0
 WARMUP_S: Final = 1000.0
-OUR_SEEDS: Final = range(40)
-THEIR_SEEDS: Final = range(8)
-MEASURED_S: Final = 60_000.0
-"""Of each run, here and in Ciw."""
 CIW: Final = "ciw"
 RATE_RPS: Final = 1.2
 NODES: Final = ("a", "b", "c")
@@ -55,7 +53,7 @@ OURS, THEIRS = "#0072b2", "#d55e00"
 
 
 @dataclass(frozen=True)
-class Job:
+class NetworkRun:
     """One run, in Ciw or on one of our engines."""
 
     engine: str
@@ -64,41 +62,41 @@ class Job:
 
 
 def second_opinion(
-    seeds: Sequence[int] = OUR_SEEDS,
-    theirs: Sequence[int] = THEIR_SEEDS,
-    reference: bool = True,
-    processes: int = 1,
-    measured_s: float = MEASURED_S,
-) -> tuple[list[Row], Figure]:
-    """The rows, one for every quantity, and the picture of both distributions of each.
+    seeds: Sequence[int],
+    theirs: Sequence[int],
+    reference: bool,
+    jobs: int,
+    measured_s: float,
+) -> tuple[list[Check], Figure]:
+    """The checks, one for every quantity, and the picture of both distributions of each.
 
     `measured_s` is simulated here under each of `seeds`, and in Ciw under each of `theirs`. With `reference` that
     engine repeats the first seed, and its observations must leave the p-values what they are. Raises ConfigError where
     Ciw is missing.
     """
-    jobs = [Job("reference", seeds[0], measured_s)] if reference else []
-    jobs += [Job(CIW, seed, measured_s) for seed in theirs] + [Job("compiled", seed, measured_s) for seed in seeds]
-    with in_processes(samples_of, jobs, processes) as results:
-        found = dict(zip(jobs, results, strict=True))
-    compiled = [found[Job("compiled", seed, measured_s)] for seed in seeds]
-    in_ciw, ours = pooled([found[Job(CIW, seed, measured_s)] for seed in theirs]), pooled(compiled)
+    runs = [NetworkRun("reference", seeds[0], measured_s)] if reference else []
+    runs += [NetworkRun(CIW, seed, measured_s) for seed in theirs]
+    runs += [NetworkRun("compiled", seed, measured_s) for seed in seeds]
+    found = dict(zip(runs, run_all(samples_of, runs, jobs, progress=False), strict=True))
+    compiled = [found[NetworkRun("compiled", seed, measured_s)] for seed in seeds]
+    in_ciw, ours = pooled([found[NetworkRun(CIW, seed, measured_s)] for seed in theirs]), pooled(compiled)
     p_values = compare(ours, in_ciw)
-    repeated = compare(pooled([found[jobs[0]], *compiled[1:]]), in_ciw) if reference else {}
-    rows = [
-        Row(
+    repeated = compare(pooled([found[runs[0]], *compiled[1:]]), in_ciw) if reference else {}
+    checks = [
+        Check(
             what, f"p-value of {len(ours[name]):,} observations here and {len(in_ciw[name]):,} in Ciw", "",
             (p_values[name],), "Kolmogorov–Smirnov", low=LOWEST_P, high=1.0, reference=repeated.get(name),
         )
         for name, what in WHAT.items()
     ]  # fmt: skip
-    return rows, draw(ours, in_ciw, p_values)
+    return checks, draw(ours, in_ciw, p_values)
 
 
-def samples_of(job: Job) -> Samples:
+def samples_of(run: NetworkRun) -> Samples:
     """One run's independent observations."""
-    if job.engine == CIW:
-        return samples_of_ciw(job.measured_s, job.seed)
-    return samples([job.seed], job.measured_s, engine=job.engine)
+    if run.engine == CIW:
+        return samples_of_ciw(run.measured_s, run.seed)
+    return samples([run.seed], run.measured_s, engine=run.engine)
 
 
 def pooled(parts: Sequence[Samples]) -> Samples:
@@ -106,14 +104,16 @@ def pooled(parts: Sequence[Samples]) -> Samples:
     return {name: np.concatenate([part[name] for part in parts]) for name in WHAT}
 
 
-def network(measured_s: float, service_time_of_b: str = EXPONENTIAL) -> Cell:
-    """The network in words of this project."""
+def network(measured_s: float, service_time_of_b: str = EXPONENTIAL) -> SmallSystem:
+    """The network as a system of this project."""
     services = (
-        desk("a", SERVERS[0]),
-        desk("b", SERVERS[1], time=service_time_of_b),
-        desk("c", SERVERS[2], time=f"{{mean_s: {MEAN_C_S}, cv: {CV_C}}}"),
+        pool("a", SERVERS[0]),
+        pool("b", SERVERS[1], time=service_time_of_b),
+        pool("c", SERVERS[2], time=f"{{mean_s: {MEAN_C_S}, cv: {CV_C}}}"),
     )
-    return Cell("".join(services), {way: (share * RATE_RPS, plan) for way, (share, plan) in WAYS.items()}, measured_s)
+    return SmallSystem(
+        "".join(services), {way: (share * RATE_RPS, plan) for way, (share, plan) in WAYS.items()}, measured_s
+    )
 
 
 def samples(
@@ -193,12 +193,7 @@ def compare(ours: Samples, theirs: Samples) -> dict[str, float]:
 
 def draw(ours: Samples, theirs: Samples, p_values: Mapping[str, float]) -> Figure:
     """Both empirical distribution functions of every quantity."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 6.5), layout="constrained")
+    figure = new_figure(10.0, 6.5)
     for axis, name in zip(figure.subplots(2, 2).flat, WHAT, strict=True):
         axis.ecdf(theirs[name], color=THEIRS, linewidth=3.0, alpha=0.5, label=f"Ciw, {len(theirs[name]):,}")
         axis.ecdf(ours[name], color=OURS, linewidth=1.0, label=f"streamflow_env, {len(ours[name]):,}")

@@ -1,4 +1,4 @@
-"""A section of the validation's page."""
+"""A section of the validation's page, and how it is measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.validation import cases, rows
+from studies.accounting.report import ACCOUNTING
+from studies.mutants.report import MUTANTS
+from studies.validation import cases, checks
+from studies.validation.plan import Scale, scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,12 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the page is measured; `kept` is the folder with the results of the longer campaigns."""
+    """How the page is measured. `accounting` and `mutants` are the files that those two studies keep."""
 
-    processes: int = 2
+    jobs: int = 2
     reference: bool = True
     progress: bool = False
-    kept: Path = Path("docs/validation")
+    scale: Scale = field(default_factory=scale)
+    accounting: Path = ACCOUNTING
+    mutants: Path = MUTANTS
 
 
 @dataclass(frozen=True)
@@ -33,22 +38,22 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """What one part of the validation came to.
+    """What one part of the validation found.
 
     Attributes:
         title: its heading.
-        text: Markdown before the tables: what is held against what, seeds, lengths, warm-up.
-        rows, cases: its tables.
+        text: Markdown before the tables: what is compared with what, seeds, lengths, warm-up.
+        checks, cases: its tables.
         more: Markdown after them.
         pictures: by file name.
-        files: by file name, what writes that file beside the page.
-        summary: a few words where there are neither rows nor cases.
-        num_wrong: of what is neither a row nor a case.
+        files: by file name, what writes that file among the study's data.
+        summary: a few words where there are neither checks nor cases.
+        num_wrong: of what is neither a check nor a case.
     """
 
     title: str
     text: str
-    rows: Sequence[rows.Row] = ()
+    checks: Sequence[checks.Check] = ()
     cases: Sequence[cases.Case] = ()
     more: str = ""
     pictures: Mapping[str, Picture] = field(default_factory=dict)
@@ -58,6 +63,7 @@ class Section:
 
     @property
     def passes(self) -> bool:
+        """Whether nothing of it is wrong."""
         return not self.num_wrong and all(self._verdicts)
 
     @property
@@ -66,17 +72,17 @@ class Section:
         each = self._verdicts
         if not each:
             return self.summary if self.passes else f"**{self.summary}**"
-        words = f"{sum(each)} of {len(each)} {'rows' if self.rows else 'cases'} are right"
+        words = f"{sum(each)} of {len(each)} {'rows' if self.checks else 'cases'} are right"
         return words if self.passes else f"**{words}**"
 
     @property
     def _verdicts(self) -> list[bool]:
-        return [row.passes for row in self.rows] + [case.passes for case in self.cases]
+        return [check.passes for check in self.checks] + [case.passes for case in self.cases]
 
     def tables(self) -> Iterator[str]:
         """The lines of its tables."""
-        if self.rows:
-            yield from rows.markdown(self.rows)
+        if self.checks:
+            yield from checks.markdown(self.checks)
             yield ""
         if self.cases:
             yield from cases.markdown(self.cases)
@@ -85,7 +91,7 @@ class Section:
             yield self.more
 
     def markdown(self, folder: str) -> Iterator[str]:
-        """Its lines; pictures lie in `folder`, relative to the page."""
+        """Its lines. The pictures lie in `folder`, relative to the page."""
         yield f"## {self.title}\n"
         yield self.text
         yield from self.tables()

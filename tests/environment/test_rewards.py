@@ -12,7 +12,7 @@ from streamflow_env.environment.rewards import LEAST_LOAD, REWARD_TERMS, RewardW
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import Cache, LlmEndpoint, load_system
-from studies.reference.tables import WEIGHT
+from studies.reference.report import WEIGHT
 from tests.environment.fake import empty_telemetry
 
 SYSTEM = load_system()

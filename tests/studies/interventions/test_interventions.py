@@ -18,17 +18,19 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import load_system
 from streamflow_env.system.schema import parse, read_yaml
-from studies.interventions import runs, singles, statics
+from studies.common.markdown import listed
+from studies.common.study import Outputs
+from studies.interventions import singles, statics, trials
 from studies.interventions.bases import BASES, DO_NOTHING, PLAYBOOK, base_actions, with_settings
 from studies.interventions.choices import Choice, choose, search_starts
-from studies.interventions.page import LEVERS_PNG, SWEEP_PNG, redraw
-from studies.interventions.plan import Plan, load_plan
+from studies.interventions.numbers import natural, signed
+from studies.interventions.plan import Plan, read_plan
+from studies.interventions.report import LLM_CONTROLS_PNG, SWEEP_PNG, redraw
 from studies.interventions.results import Results, read_results, write_results
-from studies.interventions.runs import FIGURES, PEAK, Outcome, Runner, Trial, run_trial
 from studies.interventions.search import Search
-from studies.interventions.study import ALWAYS, AUTOSCALED, BEST_OF, CROSS, DAY, NEVER, PEAK_SIZED, simulate
+from studies.interventions.simulation import ALWAYS, AUTOSCALED, BEST_OF, CROSS, DAY, NEVER, PEAK_SIZED, simulate
 from studies.interventions.sweep import SWEEP, Point, held, resolve, sweep_trials
-from studies.interventions.words import listed, natural, signed
+from studies.interventions.trials import FIGURES, PEAK, Outcome, Trial, TrialRunner, run_trial
 
 SYSTEM = load_system("streamflow")
 TABLE = SYSTEM.control_table
@@ -38,13 +40,13 @@ SCENARIOS = ("normal", "retry-storm")
 
 def plan(**changes: object) -> Plan:
     """The shipped plan, but small."""
-    content = load_plan().model_dump() | {"scenarios": SCENARIOS, "positions": (-1.0, 0.0, 1.0), "sweep_seeds": (0, 1)}
-    content |= {"num_fresh_seeds": 3, "num_days": 2, "lever_seeds": 1}
+    content = read_plan().model_dump() | {"scenarios": SCENARIOS, "positions": (-1.0, 0.0, 1.0), "sweep_seeds": (0, 1)}
+    content |= {"num_held_out_seeds": 3, "num_days": 2, "llm_control_seeds": 1}
     content["search"] |= {"generations": 4, "seeds": (5,)}
     return parse(Plan, content | changes, "plan")
 
 
-class FakeRunner(Runner):
+class FakeTrialRunner(TrialRunner):
     """Episodes by formula: the return is best with `llm_ask` at 0.5 and, in the retry storm, many Auth replicas."""
 
     def __init__(self) -> None:
@@ -68,10 +70,10 @@ class FakeRunner(Runner):
 
 
 def test_the_shipped_plan_names_what_there_is() -> None:
-    shipped = load_plan()
+    shipped = read_plan()
     shipped.check(SYSTEM)
     assert len(shipped.interventions) == 7
-    assert min(shipped.fresh_seeds) > max(*shipped.sweep_seeds, *shipped.search.seeds)
+    assert min(shipped.held_out_seeds) > max(*shipped.sweep_seeds, *shipped.search.seeds)
 
 
 @pytest.mark.parametrize("key", ["interventions", "companions"])
@@ -117,7 +119,7 @@ def test_the_search_finds_an_optimum_within_and_one_at_an_end() -> None:
 
 
 def test_results_come_back_from_their_files(tmp_path: Path) -> None:
-    outcomes, found = simulate(plan(), SYSTEM, FakeRunner())
+    outcomes, found = simulate(plan(), SYSTEM, FakeTrialRunner())
     write_results(tmp_path / "raw", outcomes, found, plan())
     results, again, ours = read_results(tmp_path / "raw")
     assert (again, ours) == (found, plan())
@@ -133,7 +135,7 @@ def test_results_come_back_from_their_files(tmp_path: Path) -> None:
 
 def test_the_story_from_sweep_to_page(tmp_path: Path) -> None:
     """The best of the made-up formula is found, and the page says so; drawn anew it is the same."""
-    runner, ours = FakeRunner(), plan()
+    runner, ours = FakeTrialRunner(), plan()
     outcomes, found = simulate(ours, SYSTEM, runner)
     ask, auth = (TABLE.names.index(name) for name in ("llm_ask", "auth_replicas"))
     assert abs(found.best["normal"][ask]) < 0.1
@@ -141,22 +143,22 @@ def test_the_story_from_sweep_to_page(tmp_path: Path) -> None:
     seeds = {part: {t.seed for t in runner.trials if t.part == part} for part in ("search", CROSS, DAY)}
     assert not seeds["search"] & seeds[CROSS]
     assert {t.setting for t in runner.trials if t.part == DAY} == {AUTOSCALED, PLAYBOOK, PEAK_SIZED}
-    path = tmp_path / "interventions.md"
-    write_results(tmp_path / "interventions", outcomes, dataclasses.replace(found, duration_s=120.0), ours)
-    redraw(path, SYSTEM)
-    text = path.read_text()
+    to = Outputs(tmp_path / "data", tmp_path / "interventions.md")
+    write_results(to.data, outcomes, dataclasses.replace(found, duration_s=120.0), ours)
+    redraw(to, SYSTEM)
+    text = to.page.read_text()
     assert "of the 7 help by themselves" in text
     assert "Neither shortcut wins anywhere." in text
     assert "each scenario's own setting is the best of them there" in text
-    assert "Every lever has a place within its axis that does as well as the ends" in text
-    assert (tmp_path / "interventions" / SWEEP_PNG).stat().st_size > 10_000
-    assert (tmp_path / "interventions" / LEVERS_PNG).stat().st_size > 10_000
-    redraw(path, SYSTEM)
-    assert path.read_text() == text
+    assert "Every control has a place within its axis that does as well as the ends" in text
+    assert (to.pictures / SWEEP_PNG).stat().st_size > 10_000
+    assert (to.pictures / LLM_CONTROLS_PNG).stat().st_size > 10_000
+    redraw(to, SYSTEM)
+    assert to.page.read_text() == text
 
 
 def test_what_the_sweep_chooses() -> None:
-    outcomes, _ = simulate(ours := plan(), SYSTEM, FakeRunner())
+    outcomes, _ = simulate(ours := plan(), SYSTEM, FakeTrialRunner())
     chosen = {c.intervention: c.point for c in choose(Results(outcomes), DO_NOTHING, ACTIONS, ours, TABLE)}
     assert chosen["timeouts and fallbacks for the LLM"] == Point(DO_NOTHING, "llm_ask", 0.0)
     starts = search_starts(Results(outcomes), ACTIONS, ours, TABLE, "retry-storm")
@@ -194,7 +196,7 @@ def test_a_shortcut_that_wins_is_called_one() -> None:
 
 
 def test_a_trial_is_the_episode_of_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "_ENVS", {})
+    monkeypatch.setattr(trials, "_ENVS", {})
     content = read_yaml(config_path("scenarios", "normal")) | {"name": "short", "horizon_s": 60}
     path = tmp_path / "short.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.mutants import ENGINES, PROJECT, Mutant, Patch, read_mutants
 from streamflow_env.errors import ConfigError
+from studies.common.study import ROOT
+from studies.mutants.mutants import ENGINES, Mutant, Patch, read_mutants
 
 MUTANTS = read_mutants()
 
@@ -19,10 +20,10 @@ def test_a_mutant_fits_the_code(mutant: Mutant, tmp_path: Path) -> None:
         there = tmp_path / ENGINES / patch.file
         there.parent.mkdir(parents=True, exist_ok=True)
         if not there.exists():
-            shutil.copy(PROJECT / ENGINES / patch.file, there)
+            shutil.copy(ROOT / ENGINES / patch.file, there)
         patch.apply(tmp_path)
         compile(there.read_text(encoding="utf-8"), str(there), "exec")
-    assert all((PROJECT / test).is_file() for test in mutant.tests)
+    assert all((ROOT / test).is_file() for test in mutant.tests)
 
 
 def test_there_are_enough_and_most_break_both_engines_alike() -> None:

@@ -11,19 +11,19 @@ import pytest
 from studies.validation import failures_cold_cache as cold
 from studies.validation import failures_collapse as collapse
 from studies.validation import failures_retry_storm as storm
-from studies.validation.experiments import Load, Measure, Override, Run, Trace, rows_of, simulate
-from studies.validation.failures import draw_failures, failure_measures, failure_rows
+from studies.validation.experiments import Load, Measure, Override, Run, Trace, checks_of, simulate
+from studies.validation.failures import draw_failures, failure_checks, failure_measures
 from tests.studies.validation.plain_models import plain_cold_cache, plain_storm
 
 SLOW_TO_RUN = ("λ = 24.5/s", "λ = 26/s", "λ = 30/s")
 
 
 def test_every_row_is_right_on_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but what takes 3000 s of a run; `make validate` has them."""
+    """All but what takes 3000 s of a run; the study has them."""
     quick = [m for m in failure_measures() if not m.measure.startswith(SLOW_TO_RUN)]
     monkeypatch.setattr("studies.validation.failures.failure_measures", lambda: quick)
 
-    rows = failure_rows([0], reference=False)
+    rows = failure_checks([0], reference=False)
 
     assert len(rows) == len(quick)
     assert {row.section for row in rows} == {collapse.SECTION, storm.SECTION, cold.SECTION}
@@ -52,7 +52,7 @@ def _broken(measure: Measure, *overrides: Override) -> Measure:
 def test_a_row_fails_where_the_system_is_another(name: str, override: Override) -> None:
     (measure,) = (m for m in failure_measures() if m.measure == name)
 
-    (row,) = rows_of([_broken(measure, override)], [0], reference=False, processes=1)
+    (row,) = checks_of([_broken(measure, override)], [0], reference=False, jobs=1)
 
     assert not row.passes, row
 
@@ -82,8 +82,10 @@ def _plain_trace(seed: int, drops_expired: bool, spike_s: float) -> Trace:
 
 def test_a_plain_model_recovers_as_late_where_expired_requests_are_dropped() -> None:
     """Standard deviations of 3 s: medians of 15 runs each differ by 1.4 s of chance."""
-    plain = [_plain_trace(seed, True, 10.0).whole_again_s for seed in range(15)]
-    ours = [simulate(replace(storm.variant("expired requests dropped"), seed=seed)).whole_again_s for seed in range(15)]
+    plain = [_plain_trace(seed, True, 10.0).recovery_time_s for seed in range(15)]
+    ours = [
+        simulate(replace(storm.variant("expired requests dropped"), seed=seed)).recovery_time_s for seed in range(15)
+    ]
 
     assert np.median(ours) == pytest.approx(np.median(plain), abs=4.2)
 
@@ -91,15 +93,15 @@ def test_a_plain_model_recovers_as_late_where_expired_requests_are_dropped() -> 
 @pytest.mark.parametrize(("spike_s", "low", "high"), [(0.6, 0.0, 0.1), (1.6, 0.8, 1.0)])
 def test_a_plain_model_is_stuck_after_the_same_spikes(spike_s: float, low: float, high: float) -> None:
     load = Load(70.0, 200.0, 30.0, spike_s)
-    plain = [_plain_trace(seed, False, spike_s).whole_again_s for seed in range(15)]
-    ours = [simulate(Run("retry_storm", (), load, 120, seed=seed)).whole_again_s for seed in range(15)]
+    plain = [_plain_trace(seed, False, spike_s).recovery_time_s for seed in range(15)]
+    ours = [simulate(Run("retry_storm", (), load, 120, seed=seed)).recovery_time_s for seed in range(15)]
 
     assert low <= np.mean(np.isinf(plain)) <= high
     assert low <= np.mean(np.isinf(ours)) <= high
 
 
 def _our_key(rng: np.random.Generator) -> int:
-    """docs/model.md's law of keys: p(k) ∝ ∫ x^-1.3 from k + 1 to k + 2, k < 10⁹."""
+    """docs/reference/model.md's distribution of keys: p(k) ∝ ∫ x^-1.3 from k + 1 to k + 2, k < 10⁹."""
     top = (1e9 + 1.0) ** -0.3
     return int((1.0 + rng.random() * (top - 1.0)) ** (-1.0 / 0.3)) - 1
 

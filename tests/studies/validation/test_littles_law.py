@@ -7,7 +7,7 @@ import pytest
 
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.system import Consumer, load_system
-from studies.validation.littles_law import Accounts, Job, accounts_of, littles_law_rows
+from studies.validation.littles_law import Accounts, EpisodeRun, accounts_of, littles_law_checks
 from studies.validation.littles_law_consumers import replay
 
 SYSTEM = load_system()
@@ -16,7 +16,7 @@ CHECKED = {name for name, service in SYSTEM.services.items() if service.kind != 
 
 def test_at_every_service_in_trouble() -> None:
     """An hour with a retry storm: full queues, deadlines, faults and retries; not a nanosecond is missing."""
-    accounts = accounts_of(SYSTEM, Job("retry-storm", 1, "compiled"))
+    accounts = accounts_of(SYSTEM, EpisodeRun("retry-storm", 1, "compiled"))
     assert accounts.differences() == dict.fromkeys(CHECKED, 0.0)
     checked = [name in CHECKED for name in SYSTEM.services]
     assert np.array_equal(accounts.of_visits[:, checked], accounts.of_telemetry[:, checked])
@@ -24,7 +24,7 @@ def test_at_every_service_in_trouble() -> None:
 
 
 def test_the_engines_agree() -> None:
-    whole, beginning = littles_law_rows(scenarios=("normal",), repeated_s=600.0)
+    whole, beginning = littles_law_checks(scenarios=("normal",), repeated_s=600.0)
     assert whole.passes
     assert whole.reference is None
     assert beginning.passes
@@ -41,7 +41,7 @@ def test_a_nanosecond_too_much_is_found(field: str, monkeypatch: pytest.MonkeyPa
         add(self, dataclasses.replace(telemetry, services=services))
 
     monkeypatch.setattr(Accounts, "add", add_wrongly)
-    differences = accounts_of(SYSTEM, Job("normal", 0, "compiled", end_s=60.0)).differences()
+    differences = accounts_of(SYSTEM, EpisodeRun("normal", 0, "compiled", end_s=60.0)).differences()
     assert {name for name, difference in differences.items() if difference > 0} == {"engine"}
 
 

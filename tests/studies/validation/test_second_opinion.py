@@ -63,9 +63,10 @@ def test_everything_is_imported_without_ciw_and_scipy() -> None:
     Numba looks for scipy by itself, so that it is among the modules says nothing; here nobody can import it.
     """
     code = (
-        "import sys, pkgutil, importlib, streamflow_env\n"
+        "import sys, pkgutil, importlib, streamflow_env, studies.validation\n"
         "sys.modules.update({'ciw': None, 'scipy': None})\n"
-        "names = [m.name for m in pkgutil.walk_packages(streamflow_env.__path__, 'streamflow_env.')]\n"
+        "packages = (streamflow_env, studies.validation)\n"
+        "names = [m.name for p in packages for m in pkgutil.walk_packages(p.__path__, p.__name__ + '.')]\n"
         "assert 'studies.validation.second_opinion' in names\n"
         "list(map(importlib.import_module, names))\n"
     )

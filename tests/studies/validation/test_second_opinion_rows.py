@@ -6,7 +6,7 @@ from studies.validation import second_opinion as opinion
 
 
 def test_a_row_for_every_quantity_and_the_reference_has_the_same_p_values() -> None:
-    rows, figure = opinion.second_opinion(range(2), range(1), measured_s=4000.0)
+    rows, figure = opinion.second_opinion(range(2), range(1), reference=True, jobs=1, measured_s=4000.0)
     assert [row.section for row in rows] == list(opinion.WHAT.values())
     assert all(row.passes and row.reference == row.seen[0] for row in rows)
     assert len(figure.axes) == 4

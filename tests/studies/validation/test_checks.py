@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from studies.validation.rows import Row, markdown
+from studies.validation.checks import Check, markdown
 
 
-def row(seen: tuple[float, ...], **more: float | None) -> Row:
-    return Row("M/M/1", "mean wait", "s", seen, "theory", **more)  # type: ignore[arg-type]
+def check(seen: tuple[float, ...], **more: float | None) -> Check:
+    return Check("M/M/1", "mean wait", "s", seen, "theory", **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -27,16 +27,18 @@ def row(seen: tuple[float, ...], **more: float | None) -> Row:
     ],
 )
 def test_what_passes(seen: tuple[float, ...], more: dict[str, float], passes: bool) -> None:
-    assert row(seen, **more).passes is passes
+    assert check(seen, **more).passes is passes
 
 
 def test_the_table() -> None:
-    lines = list(markdown([row((4.0, 4.1), low=3.9, reference=4.0), row((1.0,), low=0.0, high=0.5)]))
+    lines = list(markdown([check((4.0, 4.1), low=3.9, reference=4.0), check((1.0,), low=0.0, high=0.5)]))
     assert lines[2] == "| M/M/1 | mean wait | at least 3.9 s | theory | 4.05 (4 to 4.1) | 2 | 4 = 4 | right |"
     assert lines[3] == "| M/M/1 | mean wait | 0 to 0.5 s | theory | 1 | 1 | 1 – | **wrong** |"
 
 
 def test_the_table_of_what_never_happens() -> None:
-    lines = list(markdown([row((math.inf,) * 3, low=math.inf, high=math.inf), row((0.0, math.inf), low=0.0, high=0.0)]))
+    lines = list(
+        markdown([check((math.inf,) * 3, low=math.inf, high=math.inf), check((0.0, math.inf), low=0.0, high=0.0)])
+    )
     assert lines[2] == "| M/M/1 | mean wait | never | theory | never | 3 | never – | right |"
     assert lines[3] == "| M/M/1 | mean wait | 0 s | theory | never (0 to never) | 2 | 0 – | **wrong** |"

@@ -1,12 +1,9 @@
-"""Writes the tables of docs/environment.md from the code: `python -m studies.reference.tables [--check]`."""
+"""The tables of `docs/reference/environment.md`, generated from the code."""
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from streamflow_env import ENV_IDS, SCENARIOS
@@ -17,15 +14,17 @@ from streamflow_env.environment.observations import Field, ObservationTable
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.paths import config_path
 from streamflow_env.scenarios import load_scenario
-from streamflow_env.system import Control, System, load_system
+from streamflow_env.system import Control, System
+from studies.common import markdown
+from studies.common.study import ROOT
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "environment.md"
+PAGE: Final = ROOT / "docs" / "reference" / "environment.md"
 SECTION: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WEIGHT: Final = re.compile(r"^(\w+): *(\S+) *# *(.+)$", re.MULTILINE)
 
 
 def documented(page: str, system: System) -> str:
-    """`page` with each table between `<!-- table: NAME -->` and `<!-- end -->` as the code has it now."""
+    """`page`, with the tables between `<!-- table: NAME -->` and `<!-- end -->` written anew."""
     tables = {
         "ids": _ids(),
         "actions": _actions(system),
@@ -43,12 +42,12 @@ def _ids() -> str:
 
 
 def _actions(system: System) -> str:
-    found = system.control_table.default
+    default = system.control_table.default
     rows = [
         (c.name, c.unit, *_numbers(c.low, c.high), c.scale, *_numbers(value), c.meaning, *_takes(c, system))
-        for c, value in zip(system.controls, found, strict=True)
+        for c, value in zip(system.controls, default, strict=True)
     ]
-    head = ("control", "unit", "at -1", "at +1", "scale", "as found", "meaning", "takes effect", "costs")
+    head = ("control", "unit", "at -1", "at +1", "scale", "default", "meaning", "takes effect", "costs")
     return _table(head, rows)
 
 
@@ -75,7 +74,7 @@ def _rewards() -> str:
 
 
 def _metrics(system: System) -> str:
-    """One row a metric; metrics of services that differ in the service alone share one."""
+    """One row a metric. Metrics that differ only in their service share a row."""
     services: dict[tuple[str, str, str, str], list[str]] = {}
     for metric in MetricTable(system).metrics:
         stem, _, service = metric.name.partition(".")
@@ -93,29 +92,10 @@ def _scale(field: Field) -> str:
 
 
 def _short(formula: str) -> str:
-    """The formula as code, with the sums that come often under one name."""
+    """The formula as code, with a name for each frequent sum."""
     formula = formula.replace(" + ".join(ATTEMPT_ENDS), "ended").replace(" + ".join(FAILURES), "failed_…")
     return f"`{formula.replace('(ended)', 'ended').replace('(failed_…)', 'failed_…')}`"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
-
-
-def main() -> int:
-    """Write the page, or with `--check` only say whether it is up to date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is out of date")
-    arguments = parser.parse_args()
-    page = PAGE.read_text(encoding="utf-8")
-    new = documented(page, load_system())
-    if arguments.check:
-        print(f"{PAGE}: {'up to date' if new == page else 'out of date'}")
-        return int(new != page)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return "".join(f"{line}\n" for line in markdown.table(head, rows))

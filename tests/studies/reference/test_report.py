@@ -12,7 +12,7 @@ from streamflow_env.environment.levers import AT_ONCE, COSTS, cost_of, delay_of
 from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.system import load_system
 from streamflow_env.system.controls import Parameter
-from studies.reference.tables import PAGE, SECTION, documented
+from studies.reference.report import PAGE, SECTION, documented
 
 SYSTEM = load_system()
 PRICED = {"replicas", "read_replicas", "memory_entries"}
@@ -20,7 +20,7 @@ PRICED = {"replicas", "read_replicas", "memory_entries"}
 
 def test_the_page_is_up_to_date() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert documented(page, load_system()) == page, "run python -m studies.reference.tables"
+    assert documented(page, load_system()) == page, "run make study NAME=reference"
     assert [name for _, name, _ in SECTION.findall(page)] == ["actions", "observations", "rewards", "ids", "metrics"]
 
 

@@ -1,4 +1,4 @@
-"""Numbers as the page writes them."""
+"""Numbers and tables as the page writes them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from streamflow_agents.evaluation.statistics import Estimate
+from studies.common.markdown import table
 
 
 def signed(found: Estimate, factor: float = 1.0, decimals: int = 1) -> str:
@@ -21,15 +22,7 @@ def natural(value: float) -> str:
     return f"{round(value)}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Iterator[str]:
-    """A Markdown table, its first `left` columns flush left."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * left + "---:|" * (len(head) - left)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
+def figures(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Iterator[str]:
+    """A table of figures, of which only the first `left` columns are flush left, and an empty line."""
+    yield from table(head, rows, left)
     yield ""
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,13 +1,11 @@
-"""Small systems from YAML text, run for the validation: requests are Poisson at constant rates, all is logged."""
+"""Small systems from YAML text for the validation. Requests are Poisson at constant rates; every visit is logged."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import yaml
@@ -20,7 +18,7 @@ from streamflow_env.system import System, load_system
 
 NS_PER_S: Final = 1e9
 BIN_NS: Final = 1_000_000_000_000
-"""Of the traffic, whose one rate goes on after it."""
+"""Length of the traffic's one bin; its rate holds after it, too."""
 CELL: Final = """
 name: validation
 control_interval_s: {interval_s}
@@ -41,14 +39,14 @@ front:                            # lets everybody in at once
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A small system, what comes to it and for how long it is measured; times in s, rates in 1/s.
+class SmallSystem:
+    """A small system, its requests, and how long it is measured; times in s, rates in 1/s.
 
     Attributes:
-        services, calls: YAML of them; the entry, `front`, is there already and takes no time.
+        services, calls: YAML of them. The entry, `front`, is added to them and takes no time.
         plans: by class, the rate of its requests and the YAML of its plan.
         measured_s: length of what is measured, a whole number of intervals.
-        interval_s: no control ever moves, so it is only how often the log is collected; the warm-up is one of them.
+        interval_s: how often the log is collected, because no control changes; the warm-up is one interval.
         premium_fraction: share of the users, who are all different.
     """
 
@@ -74,7 +72,7 @@ class Cell:
         )
 
     def run(self, engine: str, seed: int) -> Log:
-        """What happens under `seed` after the warm-up, on the engine of this name."""
+        """The log of `seed` after the warm-up, on the engine of this name."""
         rates_rps = np.array([[rate_rps] for rate_rps, _ in self.plans.values()])
         simulation = make_engine(engine, self.system, log=True)
         simulation.reset(Episode("validation", seed, self.measured_s, 0.0, BIN_NS, rates_rps))
@@ -160,17 +158,3 @@ def quantile_s(durations_ns: NDArray[np.int64], fraction: float) -> float:
     """The duration of rank ⌈q · n⌉, in s."""
     rank = int(np.ceil(fraction * len(durations_ns)))
     return float(np.partition(durations_ns, rank - 1)[rank - 1] / NS_PER_S)
-
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-
-
-@contextmanager
-def in_processes(work: Callable[[Job], Result], jobs: Sequence[Job], processes: int) -> Iterator[Iterator[Result]]:
-    """The results of `work` on each job, in order, in so many processes (1: in this one)."""
-    if processes == 1:
-        yield map(work, jobs)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield pool.imap(work, jobs)

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from streamflow_env.errors import ConfigError
-from studies.benchmark import run as run_module
-from studies.benchmark.page import HEADINGS, page
+from studies.benchmark import parts
+from studies.benchmark.parts import PARTS, measure_parts
+from studies.benchmark.report import HEADINGS, page, write
 from studies.benchmark.results import (
+    RESULTS,
+    Measurement,
     Part,
     Results,
-    Row,
     Sample,
     Target,
     merged,
@@ -22,21 +24,21 @@ from studies.benchmark.results import (
     three_digits,
     to_json,
 )
-from studies.benchmark.run import PARTS, RESULTS, run, write
 from studies.benchmark.timing import Watch, in_turn, watching
+from studies.common.study import Outputs
 
 COST = "cost of an event"
 GROWTH = Part(
     "growth",
     tuple(
-        Row(f"{rate}/s, 1 x the cell, {load} load", {COST: Sample("ns", (110.0, 120.0, 135.0))})
+        Measurement(f"{rate}/s, 1 x the cell, {load} load", {COST: Sample("ns", (110.0, 120.0, 135.0))})
         for rate, load in (("30", "normal"), ("36,000", "3x"))
     ),
     (
         Target("cost grows", 2.5, False, Sample("x", (1.5, 1.7))),
         Target("times real time", 15.0, True, Sample("x", (9.0,))),
     ),
-    ("Said of it.",),
+    ("A note.",),
     "2026-11-25 03:00",
     0.25,
     61.0,
@@ -45,7 +47,7 @@ SHARES = ("simulation", "policy", "normalisation", "logging", "rest of collectin
 TRAINING = Part(
     "training",
     tuple(
-        Row(name, {"end to end": Sample("steps/s", (1600.0,)), "share": Sample("%", (share,))})
+        Measurement(name, {"end to end": Sample("steps/s", (1600.0,)), "share": Sample("%", (share,))})
         for name, share in zip(("all", *SHARES), (100.0, 60.0, 10.0, 5.0, 5.0, 5.0, 15.0), strict=True)
     ),
     (),
@@ -76,7 +78,7 @@ def test_a_target_is_met_or_not_and_the_page_hides_neither() -> None:
     assert "| times real time | ≥ 15 x | 9.00 | **not met** |" in text
     assert "| 30/s, 1 x the cell, normal load | 120 (110–135) |" in text
     assert "![Cost of an event as the system grows](performance/growth.png)" in text
-    assert "Said of it." in text
+    assert "A note." in text
     assert "0.2 to 1.5" in text
     assert "3.0 → 4.1" in text
     assert "| processor | a slow one |" in text
@@ -99,33 +101,33 @@ def test_a_part_measured_again_takes_the_earlier_one_s_place() -> None:
 
 
 def test_page_pictures_and_results_are_written(tmp_path: Path) -> None:
-    out = tmp_path / "docs" / "performance.md"
-    assert write(RESULTS_OF_BOTH, out) == RESULTS_OF_BOTH
+    to = Outputs(tmp_path / "data", tmp_path / "docs" / "performance.md")
+    assert write(RESULTS_OF_BOTH, to) == RESULTS_OF_BOTH
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == [
         "growth.png", "performance.md", RESULTS, "training.png",
     ]  # fmt: skip
-    assert all((out.parent / "performance" / name).stat().st_size > 5000 for name in ("growth.png", "training.png"))
+    assert all((to.pictures / name).stat().st_size > 5000 for name in ("growth.png", "training.png"))
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "performance.md"
-    write(RESULTS_OF_BOTH, out)
+    to = Outputs(tmp_path / "data", tmp_path / "performance.md")
+    write(RESULTS_OF_BOTH, to)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-    monkeypatch.setattr("studies.benchmark.page.page", lambda *_: 1 / 0)
+    monkeypatch.setattr("studies.benchmark.report.page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write(Results({}, True, (TRAINING,)), out)
+        write(Results({}, True, (TRAINING,)), to)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
 def test_parts_run_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "_measured", lambda name, _: Part(name, (), (), (), "", 0.0, 0.0))
-    said: list[str] = []
-    results = run(["training", "engines"], quick=True, log=said.append)
+    monkeypatch.setattr(parts, "_measured", lambda name, _: Part(name, (), (), (), "", 0.0, 0.0))
+    logged: list[str] = []
+    results = measure_parts(["training", "engines"], quick=True, log=logged.append)
     assert [part.name for part in results.parts] == ["engines", "training"]
-    assert said == ["engines: 0 s", "training: 0 s"]
+    assert logged == ["engines: 0 s", "training: 0 s"]
     assert results.machine["Python"]
     with pytest.raises(ConfigError, match="part 'speed': must be one of engines"):
-        run(["speed"], quick=True, log=said.append)
+        measure_parts(["speed"], quick=True, log=logged.append)
 
 
 def test_works_are_called_in_turn_and_compared_round_by_round() -> None:

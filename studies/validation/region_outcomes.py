@@ -1,4 +1,4 @@
-"""A point of the plane of load and trigger, its runs, and the region that they put it in: see `regions`."""
+"""The points of the plane of load and trigger: their runs, and the region of each. `regions` says what they mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 STUCK_FRACTION: Final = 0.5
-"""Below it, of the attempts, a system that is not whole is stuck."""
+"""A system that has not recovered is stuck where fewer of its attempts are answered."""
 
 
 class Region(Enum):
@@ -30,24 +30,24 @@ class Outcome:
 
     Attributes:
         duration_s: how long the trigger lasted; 0: there was none.
-        whole_again_s: from the first interval without the trigger on; infinite: not while it was watched.
-        answers_per_attempt: in the last minute; 1 where it is whole again.
+        recovery_time_s: from the first interval without the trigger on; infinite where it did not recover.
+        answers_per_attempt: in the last minute; 1 where it has recovered.
     """
 
     policy: str
     load: float
     duration_s: float
     seed: int
-    whole_again_s: float
+    recovery_time_s: float
     answers_per_attempt: float
 
     @property
-    def is_whole(self) -> bool:
-        return math.isfinite(self.whole_again_s)
+    def is_recovered(self) -> bool:
+        return math.isfinite(self.recovery_time_s)
 
     @property
     def is_stuck(self) -> bool:
-        return not self.is_whole and self.answers_per_attempt < STUCK_FRACTION
+        return not self.is_recovered and self.answers_per_attempt < STUCK_FRACTION
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Regions:
 
     def region(self, policy: str, load: float, duration_s: float) -> Region:
         runs, untriggered = self.runs(policy, load, duration_s), self.runs(policy, load, 0.0)
-        if untriggered and _most(not run.is_whole for run in untriggered):
+        if untriggered and _most(not run.is_recovered for run in untriggered):
             return Region.OVERLOADED
         if _most(run.is_stuck for run in runs):
             return Region.METASTABLE
-        return Region.STABLE if all(run.is_whole for run in self.runs(policy, load)) else Region.VULNERABLE
+        return Region.STABLE if all(run.is_recovered for run in self.runs(policy, load)) else Region.VULNERABLE
 
     def count(self, policy: str, region: Region) -> int:
         """Points of the grid in a region."""
@@ -108,5 +108,5 @@ def _most(flags: Iterable[bool]) -> bool:
 
 
 def _parsed(line: dict[str, str]) -> Outcome:
-    numbers = (float(line[name]) for name in ("whole_again_s", "answers_per_attempt"))
+    numbers = (float(line[name]) for name in ("recovery_time_s", "answers_per_attempt"))
     return Outcome(line["policy"], float(line["load"]), float(line["duration_s"]), int(line["seed"]), *numbers)

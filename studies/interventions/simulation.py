@@ -1,4 +1,4 @@
-"""The study as a story: sweep, confirm, search, compare, and the day of the over-provisioning."""
+"""The simulations of the study, in order: sweep, confirm, search, compare, and the day of over-provisioning."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from studies.interventions.bases import (
 from studies.interventions.choices import choose, search_starts
 from studies.interventions.plan import Plan
 from studies.interventions.results import Found, Results
-from studies.interventions.runs import PEAK, Action, Outcome, Runner, Trial
 from studies.interventions.search import search_statics
 from studies.interventions.sweep import sweep_trials
+from studies.interventions.trials import PEAK, Action, Outcome, Trial, TrialRunner
 
 CONFIRM: Final = "confirm"
 CROSS: Final = "cross"
@@ -40,8 +40,8 @@ REACTIVE: Final = (AUTOSCALED,)
 """Baselines that change their settings, beside the fixed ones in the cross table."""
 
 
-def simulate(plan: Plan, system: System, runner: Runner) -> tuple[list[Outcome], Found]:
-    """Run everything; what was measured, and what the search found. Raises ConfigError for a control unknown."""
+def simulate(plan: Plan, system: System, runner: TrialRunner) -> tuple[list[Outcome], Found]:
+    """Run everything. Returns the outcomes and the search's result. Raises ConfigError for an unknown control."""
     plan.check(system)
     began = time.monotonic()
     table, actions = system.control_table, base_actions(system)
@@ -52,7 +52,7 @@ def simulate(plan: Plan, system: System, runner: Runner) -> tuple[list[Outcome],
     starts = {s: [*search_starts(swept, actions, plan, table, s), *fixed] for s in plan.scenarios}
     searches = search_statics(runner, starts, table, plan.search)
     best = {scenario: search.best for scenario, search in searches.items()}
-    outcomes += runner.run(lever_sweeps(plan, table, best), "LLM levers")
+    outcomes += runner.run(llm_control_sweeps(plan, table, best), "LLM controls")
     outcomes += runner.run(crossings(plan, table, actions, best), "cross")
     outcomes += day(plan, table, actions[PLAYBOOK], runner)
     history = {scenario: search.history for scenario, search in searches.items()}
@@ -76,7 +76,7 @@ def sweeps(plan: Plan, table: ControlTable, actions: Mapping[str, Action]) -> li
 
 
 def confirmations(swept: Results, plan: Plan, table: ControlTable, actions: Mapping[str, Action]) -> list[Trial]:
-    """Part 1: what the sweeps chose for each intervention, in every scenario, on fresh episodes."""
+    """Part 1: what the sweeps chose for each intervention, in every scenario, on held-out episodes."""
     settings: dict[str, Action] = {}
     for base in BASES:
         for choice in choose(swept, base, actions, plan, table):
@@ -86,13 +86,13 @@ def confirmations(swept: Results, plan: Plan, table: ControlTable, actions: Mapp
     return _on(CONFIRM, settings, plan)
 
 
-def lever_sweeps(plan: Plan, table: ControlTable, best: Mapping[str, Action]) -> list[Trial]:
-    """Part 2: the LLM's levers about the best fixed setting of each scenario."""
-    seeds = plan.fresh_seeds[: plan.lever_seeds]
-    return sweep_trials(BEST, best, llm_levers(table), plan.positions, seeds, table)
+def llm_control_sweeps(plan: Plan, table: ControlTable, best: Mapping[str, Action]) -> list[Trial]:
+    """Part 2: the LLM's controls about the best fixed setting of each scenario."""
+    seeds = plan.held_out_seeds[: plan.llm_control_seeds]
+    return sweep_trials(BEST, best, llm_controls(table), plan.positions, seeds, table)
 
 
-def llm_levers(table: ControlTable) -> tuple[str, ...]:
+def llm_controls(table: ControlTable) -> tuple[str, ...]:
     """The controls of the LLM, in the table's order."""
     return tuple(name for name in table.names if name.startswith("llm_"))
 
@@ -106,11 +106,11 @@ def crossings(
     for name, settings in ((NEVER, NEVER_ASK), (ALWAYS, ALWAYS_ASK)):
         for scenario, action in best.items():
             changed = with_settings(action, settings, table)
-            trials += [Trial(CROSS, name, scenario, seed, changed) for seed in plan.fresh_seeds]
+            trials += [Trial(CROSS, name, scenario, seed, changed) for seed in plan.held_out_seeds]
     return trials
 
 
-def day(plan: Plan, table: ControlTable, playbook: Action, runner: Runner) -> list[Outcome]:
+def day(plan: Plan, table: ControlTable, playbook: Action, runner: TrialRunner) -> list[Outcome]:
     """Part 3: the day under the playbook, autoscaled, and held at the most that the autoscalers asked for in it."""
     seeds = evaluation_seeds(plan.num_days)
     trials = [Trial(DAY, AUTOSCALED, plan.day, seed, AUTOSCALED) for seed in seeds]
@@ -128,10 +128,10 @@ def peak_sizes(outcomes: list[Outcome], table: ControlTable) -> dict[str, float]
 
 
 def _on(part: str, settings: Mapping[str, Action | str], plan: Plan) -> list[Trial]:
-    """Every setting in every scenario on the fresh episodes."""
+    """Every setting in every scenario on the held-out episodes."""
     return [
         Trial(part, name, scenario, seed, policy)
         for name, policy in settings.items()
         for scenario in plan.scenarios
-        for seed in plan.fresh_seeds
+        for seed in plan.held_out_seeds
     ]
