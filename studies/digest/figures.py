@@ -1,7 +1,7 @@
 """Compare the figures of README and docs with those of an earlier commit: which numbers are new, which are gone.
 
 `python scripts/study.py digest --figures COMMIT`. A page is found by its file name, wherever it lies now. Numbers in
-code, links and HTML comments do not count, nor do the numbers of headings and list items.
+code, links and HTML comments do not count, nor do those that number headings, list items, rules and sections.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from streamflow_env.errors import ConfigError
 from studies.common.study import ROOT
 
 FOLDERS: Final = ("README.md", "docs")
-NOT_PROSE: Final = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)|<!--.*?-->|^#+ .*?$|^\s*[\d.]+\.?\s", re.S | re.M)
+NOT_PROSE: Final = re.compile(
+    r"```.*?```|`[^`\n]*`|\]\([^)]*\)|<!--.*?-->|^#+ .*?$|^\s*[\d.]+\.?\s"
+    r"|\*\*\d+\.\d+\*\*|\b(?:[Rr]ules?|[Ss]ections?) \d[\d., and]*|\(\d+(?:\.\d+)?\)",
+    re.S | re.M,
+)
 NUMBER: Final = re.compile(r"[-−+]?\d[\d,_]*(?:\.\d+)?")
 
 
@@ -60,9 +64,9 @@ def _pages_at(commit: str) -> list[str]:
 
 
 def _key(path: str) -> str:
-    """A page by its name; a `summary.md` by its folder's as well."""
+    """A page by its name; a `summary.md` or a folder's `README.md` by the folder's name as well."""
     parts = Path(path)
-    return f"{parts.parent.name}/{parts.name}" if parts.name == "summary.md" else parts.name
+    return f"{parts.parent.name}/{parts.name}" if parts.name in ("summary.md", "README.md") else parts.name
 
 
 def _git(*arguments: str) -> str:
