@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from streamflow_agents.commands.arguments import parse_arguments
+from streamflow_agents.arguments import parse_arguments
 from streamflow_env.errors import ConfigError
 from studies.common.study import header, program, study_names
 

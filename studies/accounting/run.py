@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.system.schema import Count, Frozen
 from studies.accounting.campaign import Summary, run_cases
 from studies.accounting.random_cases import Case, run_case

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.errors import ConfigError
 from studies.benchmark.parts import measure_parts
 from studies.benchmark.report import summary, write

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.system import load_system
 from streamflow_env.system.schema import Count, Frozen, Text
 from studies.calibration.measurement import calibrate

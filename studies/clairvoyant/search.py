@@ -32,8 +32,8 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.scenarios import Foreseen, Timeline, load_scenario
 from streamflow_env.system.schema import Count, Frozen, Positive, Text, load
-from studies.interventions.results import read_results
 from studies.common.policies import ConstantPolicy
+from studies.interventions.results import read_results
 
 BEST_FIXED: Final = "best_fixed"
 INTERVENTIONS: Final = Path("docs/interventions")

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import Frozen, Text, parse, read_yaml
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 import streamflow_env
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_agents.parallel import run_all
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.env import StreamFlowEnv

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamflow_agents.evaluation.timelines import COLOURS
+from streamflow_agents.evaluation.plots import COLOURS
 from streamflow_env.system.controls import ControlTable
 from studies.common.plots import new_figure
 from studies.interventions.bases import BEST

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_agents.parallel import run_all
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import Frozen, Text

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import parse
 from streamflow_env.traffic import TraceTraffic

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_env.errors import ConfigError
 from studies.common.study import StudyArguments, outputs
 from studies.validation.plan import NAME, scale

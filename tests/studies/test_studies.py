@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.study import print_list
-from streamflow_agents.commands.arguments import parse_arguments
+from streamflow_agents.arguments import parse_arguments
 from streamflow_env.errors import ConfigError
 from studies.common.study import ROOT, STUDIES, StudyArguments, header, outputs, program, study_names
 

@@ -1,1 +1,1 @@
-"""What can be run from a shell: `streamflow-train` and `streamflow-evaluate`; in a checkout also from `scripts`."""
+"""Console commands: `streamflow-train`, `streamflow-evaluate`, `streamflow-compare`; `scripts/` calls them as well."""

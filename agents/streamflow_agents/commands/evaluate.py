@@ -11,14 +11,14 @@ from pathlib import Path
 
 import yaml
 
-from streamflow_agents.commands.arguments import argument, parse_arguments
+from streamflow_agents.arguments import argument, parse_arguments
 from streamflow_agents.evaluation.episodes import Setting, evaluate
+from streamflow_agents.evaluation.kept_episodes import write_results
 from streamflow_agents.evaluation.tables import (
     free_folder,
     markdown,
     print_tables,
     summarise,
-    write_episodes_csv,
     write_summary_csv,
 )
 from streamflow_agents.evaluation.timelines import load_panels, write_timelines
@@ -36,7 +36,7 @@ class Arguments:
 
     policies: str = argument(
         "do_nothing,hpa,playbook,playbook_hpa",
-        "baselines, run folders or models, separated by commas; NAME=POLICY calls one by a name of your own",
+        "baselines, run folders or models, separated by commas; NAME=POLICY gives one another name",
     )
     scenarios: str = argument("", f"names or YAML files, separated by commas (without --trace: {SCENARIOS})")
     num_seeds: int = argument(5, "episodes of each scenario, the same for every policy")
@@ -47,12 +47,12 @@ class Arguments:
     reward: str = argument("default", "a name of configs/reward, or a YAML file")
     panels: str = argument("panels", "panels of the pictures: a name of configs/evaluation, or a YAML file")
     jobs: int = argument(os.cpu_count() or 1, "processes that share the work")
-    out: str | None = argument(None, "folder for the results, new or empty (by default one of its own in results/)")
+    out: str | None = argument(None, "folder for the results, new or empty (by default a new one in results/)")
     progress: bool = argument(True, "show a progress bar")
 
 
 def main() -> None:
-    """Evaluate as the command line says."""
+    """Evaluate with the options of the command line."""
     arguments = parse_arguments(Arguments)
     try:
         run(arguments, command_line(sys.argv))
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def run(arguments: Arguments, command: str) -> None:
-    """Evaluate, print and write; `command` is named in the summary."""
+    """Evaluate, print and write; the summary names `command`. Raises ConfigError."""
     panels = load_panels(arguments.panels)
     policies = name_policies(arguments.policies.split(","))
     scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS)
@@ -78,20 +78,20 @@ def run(arguments: Arguments, command: str) -> None:
         record_first=True,
         progress=arguments.progress,
     )
-    rows = summarise(results, arguments.reference)
-    print_tables(rows, arguments.reference)
+    summaries = summarise(results, arguments.reference)
+    print_tables(summaries, arguments.reference)
     folder.mkdir(parents=True, exist_ok=True)
     described = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), **asdict(arguments), "scenarios": scenarios}
     (folder / "config.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-    (folder / "summary.md").write_text(markdown(rows, arguments.reference, seeds, command), encoding="utf-8")
-    write_summary_csv(rows, folder / "summary.csv")
-    write_episodes_csv(results, folder / "episodes.csv")
+    (folder / "summary.md").write_text(markdown(summaries, arguments.reference, seeds, command), encoding="utf-8")
+    write_summary_csv(summaries, folder / "summary.csv")
+    write_results(folder / "episodes.csv", results, num_digits=None, overwrite=False)
     write_timelines(results, folder, panels)
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
 def command_line(argv: list[str]) -> str:
-    """How `argv` is typed: a file of Python with `python`, an installed command by its name."""
+    """The command to type for `argv`: a Python file with `python`, an installed command by its name."""
     program = Path(argv[0])
     start = ["python", argv[0]] if program.suffix == ".py" else [program.stem]
     return shlex.join([*start, *argv[1:]])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from streamflow_agents.commands.arguments import parse_given
+from streamflow_agents.arguments import parse_given
 from streamflow_agents.training.callbacks import log
 from streamflow_agents.training.run import TrainingArguments, run_training
 from streamflow_env.errors import ConfigError
 
 
 def main() -> None:
-    """Train as the command line says."""
+    """Train with the options of the command line."""
     given = parse_given(TrainingArguments)
     try:
         folder = run_training(given)

@@ -1,8 +1,8 @@
 """When a service is in a cascade, and when it has recovered: one definition for all policies.
 
 An interval is *in cascade* where a tenth of the users' attempts that end in it end in an error. A cascade begins with
-such an interval, and the service has *recovered* at the beginning of the first two minutes without one; what has not
-recovered when the episode ends counts to its end.
+such an interval. The service has *recovered* at the beginning of the first two minutes without one. A cascade that has
+not ended with the episode counts to the end of the episode.
 """
 
 from __future__ import annotations

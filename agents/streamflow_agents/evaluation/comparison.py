@@ -1,19 +1,19 @@
-"""A comparison of policies from an evaluation's kept episodes: statistics that convince, and a verdict in words.
+"""A comparison of policies from an evaluation's kept episodes: statistics, and a verdict in words.
 
 After "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (Agarwal et al., NeurIPS 2021): the
 interquartile mean with a bootstrap stratified by scenario, and the probability of improvement. A policy under several
-training seeds is one row: its figures are means over them, and its intervals are over runs as over episodes.
+training seeds is one row: its figures are means over them, and its intervals are over runs and episodes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_agents.evaluation.columns import COST, ERRORS, IN_CASCADE, QUALITY, RECOVERY, SLA, STALE
 from streamflow_agents.evaluation.episodes import RETURN, TERM
 from streamflow_agents.evaluation.kept_episodes import Episodes
 from streamflow_agents.evaluation.statistics import Estimate, estimate, interquartile_mean
@@ -23,42 +23,20 @@ from streamflow_env.errors import ConfigError
 ALL: Final = "all scenarios"
 
 
-@dataclass(frozen=True)
-class Column:
-    """A figure, its heading, a factor and its digits."""
-
-    figure: str
-    title: str
-    factor: float = 1.0
-    digits: int = 1
-
-    def show(self, values: NDArray[np.float64]) -> str:
-        """Their mean."""
-        return f"{self.factor * float(values.mean()):.{self.digits}f}"
-
-
-COLUMNS: Final = (
-    Column("sla_fraction", "SLA %", 100),
-    Column("error_fraction", "errors %", 100, 2),
-    Column("cost_per_hour", "cost /h"),
-    Column("quality", "quality", 1, 3),
-    Column("stale_fraction", "stale %", 100, 2),
-    Column("in_cascade_fraction", "in cascade %", 100),
-    Column("time_to_recover_s", "recovers in s", 1, 0),
-)
+COLUMNS: Final = (SLA, ERRORS, COST, QUALITY, STALE, IN_CASCADE, RECOVERY)
 
 
 def probability_of_improvement(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
-    """How probable it is that an episode under `mine` returns more than the same under `theirs`; a tie counts half.
+    """The probability that an episode returns more under `mine` than under `theirs`; a tie counts half.
 
-    Both of shape (num_runs, num_scenarios, num_seeds); any run of the one meets any of the other.
+    Both have shape (num_runs, num_scenarios, num_seeds); each run of one is compared with each run of the other.
     """
     more, as_much = mine[:, np.newaxis] > theirs, mine[:, np.newaxis] == theirs
     return float(np.mean(more + 0.5 * as_much))
 
 
 def verdict(difference: Estimate) -> str:
-    """`better`, `worse` or `no different`, by the paired difference's 95 % interval; of one episode there is none."""
+    """`better`, `worse` or `no different`, by the paired difference's 95 % interval; one episode has no interval."""
     if np.isnan(difference.low):
         return "one episode"
     return "no different" if not difference.excludes_zero else "better" if difference.value > 0 else "worse"
@@ -77,9 +55,9 @@ def comparison(episodes: Episodes, reference: str, source: str, picture: str) ->
 def tables(
     episodes: Episodes, reference: str, picture: str, scores: Mapping[str, Mapping[str, float]] | None = None
 ) -> Iterator[str]:
-    """What the words mean, the picture, a table of all scenarios and of each, in Markdown. Raises as `comparison`.
+    """The meaning of the words, the picture, a table of all scenarios and of each, in Markdown. Raises as `comparison`.
 
-    `scores`, by scenario (or `ALL`) and policy, are a column more.
+    `scores`, by scenario (or `ALL`) and policy, are an additional column.
     """
     if reference not in episodes.figures:
         raise ConfigError(f"reference {reference!r}: must be one of {', '.join(episodes.figures)}")
@@ -103,7 +81,7 @@ def tables(
 def table(
     episodes: Episodes, reference: str, rows: slice | int, scores: Mapping[str, float] | None = None
 ) -> Iterator[str]:
-    """Every policy in some scenarios, or in the one of that number, in Markdown; `scores` are a column more."""
+    """Every policy in some scenarios, or in the one of that number, in Markdown; `scores` are an additional column."""
     columns = [column for column in COLUMNS if column.figure in episodes.figures[reference]]
     heads = ["policy", *(column.title for column in columns), "return", "IQM", "Δ return", "P", f"than `{reference}`"]
     if scores is not None:
@@ -130,7 +108,7 @@ def table(
 
 
 def _terms(episodes: Episodes) -> Iterator[str]:
-    """What the return is made of, on average over all scenarios."""
+    """The terms of the return, on average over all scenarios."""
     terms = [name for name in next(iter(episodes.figures.values())) if name.startswith(TERM)]
     if not terms:
         return
@@ -146,7 +124,7 @@ def _terms(episodes: Episodes) -> Iterator[str]:
 
 
 def by_return(episodes: Episodes, rows: slice | int = slice(None)) -> list[str]:
-    """The policies, the highest mean return over those scenarios first."""
+    """The policies, ordered by their mean return over those scenarios, the highest first."""
     return sorted(episodes.figures, key=lambda policy: -float(episodes.of(policy, RETURN, rows).mean()))
 
 

@@ -8,28 +8,27 @@ import numpy as np
 
 from streamflow_agents.evaluation.comparison import by_return
 from streamflow_agents.evaluation.kept_episodes import Episodes
+from streamflow_agents.evaluation.plots import ALIKE, BETTER, WORSE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BETTER, WORSE, ALIKE = "#0072b2", "#d55e00", "#7f7f7f"
 LINEAR: Final = 10.0
-"""Differences up to this are drawn to scale, beyond it logarithmically: a collapse costs a hundred times as much."""
+"""Differences up to this are drawn linearly, larger ones logarithmically: a collapse costs a hundred times as much."""
 ROW_HEIGHT: Final = 0.30
 WIDTH: Final = 2.1
-"""Inches: of a policy's row, and of a scenario's panel."""
+"""Height of a policy's row and width of a scenario's panel, in inches."""
 
 
 def draw_comparison(episodes: Episodes, reference: str) -> Figure:
-    """A panel a scenario, a row a policy, the best on average on top; the bar is the 95 % interval."""
-    import matplotlib
+    """One panel per scenario, one row per policy, the best on average on top; a bar is a 95 % interval.
 
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
+    Raises:
+        KeyError: the reference was not evaluated.
+    """
     policies = [policy for policy in by_return(episodes) if policy != reference][::-1]
     num_panels = len(episodes.scenarios)
-    figure = Figure(figsize=(1.5 + WIDTH * num_panels, 1.6 + ROW_HEIGHT * len(policies)), layout="constrained")
+    figure = new_figure(1.5 + WIDTH * num_panels, 1.6 + ROW_HEIGHT * len(policies))
     axes = figure.subplots(1, num_panels, sharex=True, sharey=True, squeeze=False)[0]
     for index, (axis, scenario) in enumerate(zip(axes, episodes.scenarios, strict=True)):
         for row, policy in enumerate(policies):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from tqdm import tqdm
 
 from streamflow_agents.evaluation.cascades import in_cascade_fraction, time_to_recover_s
 from streamflow_agents.evaluation.statistics import mean
+from streamflow_agents.parallel import Workers
 from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.policies.protocol import Policy
 from streamflow_env.engines.telemetry import Telemetry
@@ -49,7 +47,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """What one policy came to in one episode: `figures` are `return`, the metrics and the reward terms, by name."""
+    """The result of one policy in one episode: `figures` are `return`, the metrics and the reward terms, by name."""
 
     policy: str
     scenario: str
@@ -59,8 +57,8 @@ class EpisodeResult:
 
 
 @dataclass(frozen=True)
-class Work:
-    """One episode to be run; `policy` is the label and `source` the name or path to load it by."""
+class EpisodeJob:
+    """One episode to run; `policy` is the label and `source` the name or path to load it by."""
 
     policy: str
     source: str
@@ -89,25 +87,19 @@ def evaluate(
         ConfigError: as `load_policy` and `StreamFlowEnv` do, before the first episode is run.
     """
     work = [
-        Work(label, source, scenario, seed, record_first and seed == seeds[0])
+        EpisodeJob(label, source, scenario, seed, record_first and seed == seeds[0])
         for scenario in dict.fromkeys(scenarios)
         for label, source in policies.items()
         for seed in dict.fromkeys(seeds)
     ]
     if not work:
         raise ConfigError("nothing to evaluate: needs at least one policy, one scenario and one seed")
-    if jobs < 1:
-        raise ConfigError(f"jobs {jobs}: must be at least 1")
-    bench = EpisodeRunner(setting)
-    for item in work:
-        bench.prepare(item.source, item.scenario)
-    results: dict[Work, EpisodeResult] = {}
-    with tqdm(total=len(work), unit=" episodes", disable=not progress, dynamic_ncols=True) as bar:
-        for item, result in _run_all(work, setting, bench, jobs):
-            results[item] = result
-            bar.set_postfix_str(f"{item.policy} on {item.scenario}")
-            bar.update()
-    return [results[item] for item in work]
+    runner = EpisodeRunner(setting)
+    for job in work:
+        runner.prepare(job.source, job.scenario)
+    here = jobs == 1
+    with Workers(jobs) if here else Workers(jobs, _open_runner, setting) as workers:
+        return workers.run(runner.run if here else _run_in_worker, work, progress=progress)
 
 
 def evaluate_policy(policy: Policy, env: StreamFlowEnv, seeds: Sequence[int]) -> dict[str, float]:
@@ -119,7 +111,7 @@ def evaluate_policy(policy: Policy, env: StreamFlowEnv, seeds: Sequence[int]) ->
 def run_episode(
     policy: Policy, env: StreamFlowEnv, seed: int, watch: Callable[[StreamFlowEnv, dict[str, Any]], None] | None = None
 ) -> dict[str, float]:
-    """One episode from its seed to its horizon, deterministic policy; its figures by name.
+    """Run one episode from its seed to its horizon with the deterministic policy; returns its figures by name.
 
     The metrics are those of the episode as one long interval. `watch` is called after each step with env and info.
     """
@@ -150,7 +142,7 @@ def run_episode(
 
 
 def record_episode(policy: Policy, env: StreamFlowEnv, seed: int) -> tuple[dict[str, float], Recording]:
-    """`run_episode`, and the episode interval by interval."""
+    """As `run_episode`, with the episode interval by interval as well."""
     recording = Recording()
 
     def watch(env: StreamFlowEnv, info: dict[str, Any]) -> None:
@@ -163,7 +155,7 @@ def record_episode(policy: Policy, env: StreamFlowEnv, seed: int) -> tuple[dict[
 
 
 def _rates(env: StreamFlowEnv, metrics: dict[str, float]) -> dict[str, float]:
-    """Rates that a picture shows better than the shares among the metrics; a hit rate only where there were lookups."""
+    """Rates for pictures, where they are clearer than shares; the hit rate is NaN where there were no lookups."""
     good = int(env.telemetry.classes["within_sla"][np.array(env.system.interactive)].sum())
     return {
         "within_sla_rps": good / env.telemetry.interval_s,
@@ -179,7 +171,7 @@ def _has_lookups(env: StreamFlowEnv) -> bool:
 
 
 class EpisodeRunner:
-    """Where one process runs its episodes: each environment and each policy is made once."""
+    """Runs the episodes of one process: it makes each environment and each policy once."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -187,6 +179,7 @@ class EpisodeRunner:
         self._policies: dict[tuple[str, str], Policy] = {}
 
     def prepare(self, source: str, scenario: str) -> tuple[Policy, StreamFlowEnv]:
+        """The policy `source` and the environment of `scenario`. Raises ConfigError as `evaluate` does."""
         if scenario not in self._envs:
             self._envs[scenario] = StreamFlowEnv(scenario, **asdict(self._setting))
         env = self._envs[scenario]
@@ -194,37 +187,22 @@ class EpisodeRunner:
             self._policies[source, scenario] = load_policy(source, env)
         return self._policies[source, scenario], env
 
-    def run(self, item: Work) -> EpisodeResult:
-        policy, env = self.prepare(item.source, item.scenario)
-        if not item.record:
-            return EpisodeResult(item.policy, item.scenario, item.seed, run_episode(policy, env, item.seed))
-        figures, recording = record_episode(policy, env, item.seed)
-        return EpisodeResult(item.policy, item.scenario, item.seed, figures, recording)
+    def run(self, job: EpisodeJob) -> EpisodeResult:
+        """Run one episode; record it if the job asks for it."""
+        policy, env = self.prepare(job.source, job.scenario)
+        if not job.record:
+            return EpisodeResult(job.policy, job.scenario, job.seed, run_episode(policy, env, job.seed))
+        figures, recording = record_episode(policy, env, job.seed)
+        return EpisodeResult(job.policy, job.scenario, job.seed, figures, recording)
 
 
-def _run_all(
-    work: list[Work], setting: Setting, bench: EpisodeRunner, jobs: int
-) -> Iterator[tuple[Work, EpisodeResult]]:
-    if jobs == 1:
-        yield from ((item, bench.run(item)) for item in work)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(work)), context, _open_bench, (setting,)) as pool:
-        futures = {pool.submit(_run_here, item): item for item in work}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+_RUNNERS: list[EpisodeRunner] = []
+"""The runner of a worker process: one, put there as the process starts."""
 
 
-_BENCHES: list[EpisodeRunner] = []
-"""The bench of a worker process: one, put there as the process starts."""
+def _open_runner(setting: Setting) -> None:
+    _RUNNERS.append(EpisodeRunner(setting))
 
 
-def _open_bench(setting: Setting) -> None:
-    _BENCHES.append(EpisodeRunner(setting))
-
-
-def _run_here(item: Work) -> EpisodeResult:
-    return _BENCHES[-1].run(item)
+def _run_in_worker(job: EpisodeJob) -> EpisodeResult:
+    return _RUNNERS[-1].run(job)

@@ -1,4 +1,4 @@
-"""Means over episodes with bootstrap intervals, differences of policies on the same episodes, interquartile means.
+"""Means over episodes with bootstrap intervals, paired differences of policies, interquartile means.
 
 The bootstrap over episodes (Efron 1979), its percentile interval expanded for small samples (Hesterberg 2015);
 stratified by scenario, over training runs where there are several, and with the interquartile mean, as "Deep
@@ -67,8 +67,8 @@ def estimate(
 
     Samples of several scenarios are resampled within each scenario; the estimate is then the mean over scenarios. All
     runs met the same episodes: runs are resampled as wholes, beside the episodes, so that the interval is one for
-    another training, too. It is rather too wide than too narrow: what run and episode have to do with each other counts
-    as luck of both.
+    another training, too. It is rather too wide than too narrow: the variance of run and episode together counts for
+    both.
 
     Args:
         samples: shape (num_episodes,), (num_scenarios, num_episodes) or (num_runs, num_scenarios, num_episodes).
@@ -89,7 +89,8 @@ def paired_difference(
 ) -> Estimate:
     """`estimate` of the mean of `samples` less that of `reference`: an element of each is the same episode.
 
-    Pairing takes the demand's own luck out of the interval. Each may be of several runs, resampled by themselves.
+    Pairing removes the variance that both share, such as that of the demand. Each may be of several runs, which are
+    resampled by themselves.
     Raises ConfigError where scenarios or episodes differ in number.
     """
     mine, theirs = _by_run(samples), _by_run(reference)
@@ -112,7 +113,7 @@ def _by_run(samples: ArrayLike) -> NDArray[np.float64]:
 def _estimate(
     parts: Sequence[NDArray[np.float64]], statistic: Statistic, confidence: float, num_resamples: int, seed: int
 ) -> Estimate:
-    """Of the sum of `parts`, each of shape (num_runs, num_scenarios, num_episodes), the same episodes."""
+    """The estimate of the sum of `parts`, each of shape (num_runs, num_scenarios, num_episodes), same episodes."""
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence {confidence}: must be between 0 and 1")
     found = float(sum(statistic(part).mean() for part in parts))
@@ -137,7 +138,7 @@ def _resampled(
 
 
 def expanded_tail(confidence: float, inflation: float, degrees_of_freedom: int) -> float:
-    """What share of the resamples lies beyond each end of the expanded percentile interval.
+    """The share of the resamples that lies beyond each end of the expanded percentile interval.
 
     The percentile interval of n values is too narrow: its variance lacks the factor `inflation`, n / (n - 1), for
     resamples vary about the sample's mean, and it is as a normal interval is where Student's is due.
@@ -152,7 +153,7 @@ def expanded_tail(confidence: float, inflation: float, degrees_of_freedom: int) 
 
 @cache
 def student_quantile(confidence: float, degrees_of_freedom: int) -> float:
-    """The t that Student's distribution lies within [-t, t] of with probability `confidence`, by bisection."""
+    """The t for which Student's distribution is in [-t, t] with probability `confidence`, by bisection."""
     low, high = 0.0, math.pi / 2
     for _ in range(50):
         angle = (low + high) / 2
@@ -172,7 +173,7 @@ def _within(angle: float, degrees_of_freedom: int) -> float:
 
 
 def _shortfall(parts: Sequence[NDArray[np.float64]]) -> tuple[float, int]:
-    """By what factor the resamples' variance is too small, and its degrees of freedom, rounded down.
+    """The factor by which the resamples' variance is too small, and its degrees of freedom, rounded down.
 
     The variance has an addend for the episodes of each scenario and one for the runs of each part (Welch 1947,
     Satterthwaite 1946).

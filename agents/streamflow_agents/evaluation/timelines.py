@@ -1,4 +1,4 @@
-"""Pictures: one episode of a scenario under each policy, panel below panel over the same time, incidents shaded."""
+"""Pictures of one episode of a scenario under each policy: panels over the same time axis, incidents shaded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from streamflow_agents.evaluation.episodes import EpisodeResult, Recording
+from streamflow_agents.evaluation.plots import COLOURS, new_figure
 from streamflow_env.episode import Mark
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import Frozen, Number, Text, load
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS: Final = ("#4d4d4d", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b")
-"""Told apart by the colour-blind too (Okabe and Ito 2008); the first for the first policy, and so on."""
 INCIDENT_COLOURS: Final = ("#f6d5c5", "#f9edc2", "#d9e6f5", "#e3dcef")
 BEHIND: Final = "#b8b8b8"
 OUTLINE: Final = "#222222"
@@ -30,16 +29,16 @@ MARK_HEIGHT: Final = 0.22
 WIDTH: Final = 12.0
 """Inches, as the heights."""
 MAX_POINTS: Final = 300
-"""A longer series is drawn as the means of as many stretches, so that lines stay lines."""
+"""The most points of a line; a longer series is drawn as the means of as many stretches."""
 SYMLOG_LINEAR_TO: Final = 10.0
-"""A symlog axis is linear up to here and reaches at least as far, so that next to nothing looks like it."""
+"""A symlog axis is linear up to here and reaches at least as far, so that very small values look small."""
 MINUTES: Final = (60.0, "minutes")
 HOURS: Final = (3600.0, "hours")
 HOURS_FROM_S: Final = 4 * 3600.0
 
 
 class Panel(Frozen):
-    """One panel: what it shows, on which axis; `limit` is a dashed line.
+    """One panel: its metric and its axis; `limit` is a dashed line.
 
     `behind` is a metric drawn once, the first policy's, as a grey area, and `outline` one as a thin dashed line; in
     their labels `{policy}` stands for that policy.
@@ -69,7 +68,7 @@ def load_panels(name: str = "panels") -> tuple[Panel, ...]:
 
 
 def write_timelines(results: Sequence[EpisodeResult], folder: Path, panels: Sequence[Panel]) -> list[Path]:
-    """One PNG for each scenario of which episodes were recorded; the files, in the scenarios' order."""
+    """Write one PNG for each scenario with recorded episodes; returns the files in the scenarios' order."""
     labels = list(dict.fromkeys(result.policy for result in results))
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(labels)}
     written: list[Path] = []
@@ -99,16 +98,11 @@ def draw_timeline(
     recordings: Mapping[str, Recording], panels: Sequence[Panel], colours: Mapping[str, str], title: str
 ) -> Figure:
     """The episode that all `recordings` (by policy) are of, one line for each policy in each panel."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     first = next(iter(recordings.values()))
     shown = [panel for panel in panels if values_of(first, panel.metric) is not None]
     marks_height = 0.3 + MARK_HEIGHT * max(1, len(first.marks))
     heights = [marks_height] + [PANEL_HEIGHT] * len(shown)
-    figure = Figure(figsize=(WIDTH, 1.6 + sum(heights)), layout="constrained")
+    figure = new_figure(WIDTH, 1.6 + sum(heights))
     axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     _draw_marks(axes[0], first)
     for axis, panel in zip(axes[1:], shown, strict=True):
@@ -128,7 +122,7 @@ def draw_timeline(
 
 
 def values_of(recording: Recording, metric: str) -> NDArray[np.float64] | None:
-    """The series of `metric`, of all that match it added up; None where there is none."""
+    """The series of `metric`; if several match it, their sum; None where none does."""
     matching = [np.asarray(values) for name, values in recording.series.items() if fnmatchcase(name, metric)]
     return np.asarray(np.sum(matching, axis=0), dtype=np.float64) if matching else None
 
@@ -198,7 +192,7 @@ def _shade(axis: Axes, recording: Recording) -> None:
 
 
 def _draw_marks(axis: Axes, recording: Recording) -> None:
-    """What happens to the system: one bar for each incident, with its name to the right, or left of a late one."""
+    """One bar for each incident, with its name to the right, or to the left of a late one."""
     marks = recording.marks
     unit_s, _ = time_unit(recording)
     for row, (mark, colour) in enumerate(zip(marks, _mark_colours(marks), strict=True)):

@@ -25,8 +25,9 @@ DESCRIPTION: Final = "config.yaml"
 def load_policy(name: str, env: StreamFlowEnv) -> Policy:
     """The policy called `name` for the system of `env`: a baseline's name, a run's folder, or the path of a model.
 
-    Beside a model, `config.yaml` says its algorithm (PPO if it is silent) and `vecnormalize.pkl` holds the statistics
-    its observations were normalised with, if any. Both are pickles of a kind: load only models that you trust.
+    Beside a model, `config.yaml` names its algorithm; without it the algorithm is PPO. `vecnormalize.pkl`, if there,
+    holds the statistics that the model's observations were normalised with. Loading either can run code: load only
+    files that you trust.
 
     Raises:
         ConfigError: no such baseline or file, not a model, or one trained on other observations or controls.
@@ -37,9 +38,9 @@ def load_policy(name: str, env: StreamFlowEnv) -> Policy:
 
 
 def name_policies(given: Sequence[str]) -> dict[str, str]:
-    """Policies by the label they are called by: each of `given` is `LABEL=POLICY`, or a policy labelled by itself.
+    """Policies by label: each of `given` is `LABEL=POLICY`, or a policy that is labelled by its own name.
 
-    What stands before the first `=` is a label unless it holds a `/`: then it is part of a path.
+    The text before the first `=` is a label unless it holds a `/`: then it is part of a path.
 
     Raises:
         ConfigError: two have the same label, or one is neither a baseline nor a model.
@@ -52,13 +53,13 @@ def name_policies(given: Sequence[str]) -> dict[str, str]:
         own_label = _label(source)
         label = label or own_label
         if label in policies:
-            raise ConfigError(f"policy {label!r}: given twice; call one by another name, NAME={source}")
+            raise ConfigError(f"policy {label!r}: given twice; give one another name, NAME={source}")
         policies[label] = source
     return policies
 
 
 def _label(source: str) -> str:
-    """The baseline's name, or the run's folder's, or the model's own."""
+    """The name of the baseline, of the run's folder, or of the model's file."""
     if is_baseline(source):
         return source
     path = _model_path(source)
@@ -74,7 +75,7 @@ def _model_path(name: str) -> Path:
 
 
 class TrainedPolicy:
-    """A Stable-Baselines3 model, with the normalisation of observations it was trained behind."""
+    """A Stable-Baselines3 model, with the normalisation of observations that it was trained with."""
 
     def __init__(self, path: Path, env: StreamFlowEnv) -> None:
         self._model = _load_model(path)
@@ -104,13 +105,13 @@ class TrainedPolicy:
 def _load_model(path: Path) -> Any:
     import torch
 
-    from streamflow_agents.training.algorithms import find_algorithm
+    from streamflow_agents.policies.models import find_model
 
     torch.set_num_threads(1)  # on a busy machine OpenMP's spinning threads cost far more than they give
     description = path.parent / DESCRIPTION
     name = _algorithm(description)
     try:
-        kind = find_algorithm(name).model
+        kind = find_model(name)
     except ConfigError as error:
         raise ConfigError(f"{description}: {error}") from None
     try:

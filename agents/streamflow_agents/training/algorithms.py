@@ -1,4 +1,4 @@
-"""The learning algorithms by name: their hyperparameters, the model they make, and how it starts as found."""
+"""The learning algorithms by name: their hyperparameters, the model they make, and its start at the default action."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from typing import Any, Final
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from sb3_contrib import TQC, RecurrentPPO
-from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
+from streamflow_agents.policies.models import MODELS, find_model
 from streamflow_agents.training.networks import DefaultStartPolicy, DefaultStartRecurrentPolicy
-from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Number, Positive, Size, load
 
 LARGEST_MEAN: Final = 0.97
-"""Where SAC and TQC start for a control that is found at an end of its axis: tanh never reaches 1."""
+"""Where SAC and TQC start for a control whose default is at an end of its axis: tanh never reaches 1."""
 CLIPPED_MEAN: Final = 2.5
-"""Of the actor of SAC and TQC, before the tanh; tanh(2.5) is 0.987."""
+"""The largest mean of the actor of SAC and TQC before the tanh; tanh(2.5) is 0.987."""
 
 
 class Settings(Frozen):
-    """What every algorithm has; `configs/training/*.yaml` say what each is."""
+    """What every algorithm has; `configs/training/*.yaml` say what each number means."""
 
     learning_rate: Positive
     final_learning_rate_fraction: Fraction
@@ -114,8 +112,7 @@ def load_settings(algorithm: str) -> Settings:
 
 def find_algorithm(name: str) -> Algorithm:
     """The algorithm called `name`. Raises ConfigError, which lists the names there are."""
-    if name not in ALGORITHMS:
-        raise ConfigError(f"algorithm {name!r}: must be one of {', '.join(ALGORITHMS)}")
+    find_model(name)
     return ALGORITHMS[name]
 
 
@@ -189,12 +186,12 @@ def _tqc_options(settings: TqcSettings, num_cells: int, start_action: tuple[floa
 
 
 def _start_ppo(model: Any, settings: Settings, start_action: tuple[float, ...], observations: torch.Tensor) -> None:
-    """The policy is built at its start action; the noise is left."""
+    """The policy is built at its start action; only the size of the noise is left to set."""
     model.policy.set_exploration(settings.start_std, observations)
 
 
 def _start_sac(model: Any, settings: Settings, start_action: tuple[float, ...], observations: torch.Tensor) -> None:
-    """The mean's layer gives the start action whatever it is given; the noise is of `start_std` before the tanh."""
+    """The mean's layer returns the start action for every input; the noise has the size `start_std` before the tanh."""
     actor = model.actor
     with torch.no_grad():
         actor.mu[0].weight.mul_(0.01)
@@ -206,10 +203,10 @@ def _start_sac(model: Any, settings: Settings, start_action: tuple[float, ...], 
 
 
 ALGORITHMS: Final[dict[str, Algorithm]] = {
-    "ppo": Algorithm(PpoSettings, PPO, DefaultStartPolicy, _ppo_options, _start_ppo),
+    "ppo": Algorithm(PpoSettings, MODELS["ppo"], DefaultStartPolicy, _ppo_options, _start_ppo),
     "recurrent_ppo": Algorithm(
-        RecurrentPpoSettings, RecurrentPPO, DefaultStartRecurrentPolicy, _recurrent_options, _start_ppo
+        RecurrentPpoSettings, MODELS["recurrent_ppo"], DefaultStartRecurrentPolicy, _recurrent_options, _start_ppo
     ),
-    "sac": Algorithm(SacSettings, SAC, "MlpPolicy", _sac_options, _start_sac),
-    "tqc": Algorithm(TqcSettings, TQC, "MlpPolicy", _tqc_options, _start_sac),
+    "sac": Algorithm(SacSettings, MODELS["sac"], "MlpPolicy", _sac_options, _start_sac),
+    "tqc": Algorithm(TqcSettings, MODELS["tqc"], "MlpPolicy", _tqc_options, _start_sac),
 }

@@ -1,4 +1,4 @@
-"""What is watched while an agent trains: TensorBoard's curves, evaluations against the baselines, a progress bar."""
+"""What is shown while an agent trains: TensorBoard's curves, evaluations against the baselines, a progress bar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def log(line: str) -> None:
 
 
 class Means:
-    """Running means of dictionaries with the same keys; values that are not finite are left out."""
+    """Running means over dictionaries with the same keys; values that are not finite are left out."""
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
@@ -54,9 +54,9 @@ class Means:
 
 
 class TrainingLog(BaseCallback):
-    """Logs the means over all cells of what the environment's info reports, the actions, and the learner's figures.
+    """Logs means over all cells of what the environment's info reports, of the actions, and the learner's figures.
 
-    It does so at the first update after `every_steps`, and at the end: some algorithms update too often, or finish
+    It logs at the first update after `every_steps`, and at the end: some algorithms update too often, or finish
     episodes too rarely, for a log of their own.
     """
 
@@ -106,10 +106,10 @@ class TrainingLog(BaseCallback):
 class EvaluationLog(BaseCallback):
     """Evaluates the deterministic policy before training, at its end and every `every_steps`; then calls `keep`.
 
-    It does so between two updates, when all that was seen has been learned from: what `keep` saves is what was judged.
-    The reference policies are scored once, and written at each evaluation under the same tags as runs of their own
-    (`baseline-NAME` in `folder`), so that TensorBoard draws them as lines into the same charts. `standing` is brought
-    up to date; a run that goes on brings the one it had.
+    It evaluates between two updates, so that what `keep` saves is what was judged. The reference policies are scored
+    once. Their scores are written at each evaluation under the same tags, as runs of their own (`baseline-NAME` in
+    `folder`): TensorBoard draws them as lines into the same charts. `progress` is
+    brought up to date; a resumed run brings the one it had.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class EvaluationLog(BaseCallback):
         reference_policies: dict[str, Policy],
         every_steps: int,
         folder: Path,
-        standing: TrainingProgress,
+        progress: TrainingProgress,
         keep: Callable[[], None],
     ) -> None:
         super().__init__()
@@ -126,12 +126,12 @@ class EvaluationLog(BaseCallback):
         self._reference_policies = reference_policies
         self._every_steps = every_steps
         self._folder = folder
-        self._standing = standing
+        self._progress = progress
         self._keep = keep
         self._lines: dict[str, Curves] = {}
 
     def _on_training_start(self) -> None:
-        levels = self._standing.levels
+        levels = self._progress.levels
         for name, policy in self._reference_policies.items():
             if name not in levels:
                 levels[name] = self._judge(policy)
@@ -141,27 +141,27 @@ class EvaluationLog(BaseCallback):
         log(f"return of the baselines on the evaluation's episodes: {shown or 'none given'}")
 
     def _on_rollout_start(self) -> None:
-        if self.model.num_timesteps // self._every_steps > self._standing.evaluated_at // self._every_steps:
+        if self.model.num_timesteps // self._every_steps > self._progress.evaluated_at // self._every_steps:
             self._evaluate()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_training_end(self) -> None:
-        if self._standing.evaluated_at != self.model.num_timesteps:
+        if self._progress.evaluated_at != self.model.num_timesteps:
             self._evaluate()
         for line in self._lines.values():
             line.close()
 
     def _evaluate(self) -> None:
-        figures, steps, standing = self._judge(self.model), self.model.num_timesteps, self._standing
-        standing.evaluated_at = steps
-        better = figures["return"] > standing.best_return
+        figures, steps, progress = self._judge(self.model), self.model.num_timesteps, self._progress
+        progress.evaluated_at = steps
+        better = figures["return"] > progress.best_return
         if better:
-            standing.best_return, standing.best_at = figures["return"], steps
+            progress.best_return, progress.best_at = figures["return"], steps
         write_evaluation(self.logger.output_formats, steps, figures)
         for name, line in self._lines.items():
-            write_evaluation([line], steps, standing.levels[name])
+            write_evaluation([line], steps, progress.levels[name])
         self._keep()
         log(
             f"step {steps:>9,}: return {figures['return']:.1f}"
@@ -170,7 +170,7 @@ class EvaluationLog(BaseCallback):
         )
 
 
-class Progress(BaseCallback):
+class ProgressBar(BaseCallback):
     """A progress bar with the time left, and the SLA share and the reward of a step over the last update."""
 
     def __init__(self, total_steps: int, *, first_step: int = 0, shown: bool) -> None:

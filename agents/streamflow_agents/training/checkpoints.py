@@ -1,7 +1,7 @@
-"""Checkpoints: all that a training run needs to go on, in one folder that is complete or not there at all.
+"""Checkpoints: all that a training run needs to go on, in one folder that is complete or does not exist.
 
 A checkpoint is written beside its place and renamed into it, and lists the digests of its files: a process killed at
-any moment, or a disk that lost the end of a file, leaves the one before to go on from.
+any moment, or a disk that lost the end of a file, leaves the checkpoint before to go on from.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ RANDOM: Final = "random.pkl"
 MANIFEST: Final = "complete.json"
 PARTIAL: Final = ".partial-"
 NUM_KEPT: Final = 3
-"""The newest so many checkpoints stay; with a replay memory one can take hundreds of megabytes."""
+"""How many of the newest checkpoints are kept; with a replay memory one can take hundreds of megabytes."""
 
 REPLAY_ARRAYS: Final = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 @dataclass
 class TrainingProgress:
-    """How the evaluations of a run stand; `levels` are the baselines' figures, by baseline and figure."""
+    """What the evaluations of a run have shown so far; `levels` are the baselines' figures, by baseline and figure."""
 
     evaluated_at: int = -1
     best_at: int = -1
@@ -53,11 +53,11 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete checkpoint: its folder, the control steps trained until then, and the evaluations' standing."""
+    """A complete checkpoint: its folder, the control steps trained until then, and the evaluations until then."""
 
     folder: Path
     steps: int
-    standing: TrainingProgress
+    progress: TrainingProgress
 
     def load_normalisation(self, cells: VecEnv) -> VecNormalize:
         """`cells` behind the normalisation as it was."""
@@ -75,12 +75,12 @@ class Checkpoint:
 
     def publish_best(self, run: Path) -> None:
         """Copy the model to where evaluation looks for it, if it is the best so far."""
-        if self.standing.best_at == self.steps:
+        if self.progress.best_at == self.steps:
             _replace(self.folder / NORMALISATION, run / NORMALISATION)
             _replace(self.folder / MODEL, run / BEST_MODEL)
 
 
-def save_checkpoint(run: Path, model: BaseAlgorithm, cells: SeededVecEnv, standing: TrainingProgress) -> Checkpoint:
+def save_checkpoint(run: Path, model: BaseAlgorithm, cells: SeededVecEnv, progress: TrainingProgress) -> Checkpoint:
     """Write a checkpoint of `model` into the folder `run`, and remove the oldest beyond `NUM_KEPT`."""
     normalised = model.get_vec_normalize_env()
     assert normalised is not None
@@ -93,7 +93,7 @@ def save_checkpoint(run: Path, model: BaseAlgorithm, cells: SeededVecEnv, standi
     if buffer is not None:
         _write(buffer, partial / REPLAY)
     files = {path.name: _digest(path) for path in partial.iterdir()}
-    manifest = {"steps": model.num_timesteps, "standing": asdict(standing), "files": files}
+    manifest = {"steps": model.num_timesteps, "progress": asdict(progress), "files": files}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     place = run / FOLDER / f"{model.num_timesteps:012d}"
     if place.exists():
@@ -101,14 +101,14 @@ def save_checkpoint(run: Path, model: BaseAlgorithm, cells: SeededVecEnv, standi
     partial.rename(place)
     for old in _folders(run)[NUM_KEPT:]:
         _discard(old)
-    return Checkpoint(place, model.num_timesteps, standing)
+    return Checkpoint(place, model.num_timesteps, progress)
 
 
 def newest_checkpoint(run: Path, log: Callable[[str], None]) -> Checkpoint:
-    """The newest complete checkpoint of the folder `run`; damaged and half-written ones are removed, and said so.
+    """The newest complete checkpoint of the folder `run`; damaged and half-written ones are removed and logged.
 
     Raises:
-        ConfigError: there is none; the message names what is wrong with those there are.
+        ConfigError: there is none; the message says what is wrong with each checkpoint.
     """
     for leftover in (run / FOLDER).glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover)
@@ -143,13 +143,13 @@ def _read(folder: Path) -> Checkpoint:
     manifest = folder / MANIFEST
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
-        steps, standing, files = content["steps"], TrainingProgress(**content["standing"]), content["files"]
+        steps, progress, files = content["steps"], TrainingProgress(**content["progress"]), content["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{manifest}: missing or damaged ({error})") from None
     for name, digest in files.items():
         if not (folder / name).is_file() or _digest(folder / name) != digest:
             raise ConfigError(f"{folder / name}: missing or damaged")
-    return Checkpoint(folder, steps, standing)
+    return Checkpoint(folder, steps, progress)
 
 
 def _digest(path: Path) -> str:
@@ -158,7 +158,7 @@ def _digest(path: Path) -> str:
 
 
 def _discard(folder: Path) -> None:
-    """Remove `folder`; killed halfway, what is left of it is no longer called a checkpoint."""
+    """Rename `folder`, then remove it: if the process is killed halfway, the rest is not taken for a checkpoint."""
     shutil.rmtree(folder.rename(folder.with_name(f"{PARTIAL}{uuid4().hex}")))
 
 
@@ -169,7 +169,7 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _write(buffer: ReplayBuffer, path: Path) -> None:
-    """The transitions that are in `buffer`, without the room for more."""
+    """Write the transitions that are in `buffer`, without its empty places."""
     arrays = {name: getattr(buffer, name)[: buffer.size()] for name in REPLAY_ARRAYS}
     np.savez(path, pos=buffer.pos, full=buffer.full, **arrays)
 

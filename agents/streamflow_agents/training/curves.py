@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class Curves(TensorBoardOutputFormat):
-    """An event file in `folder` of what follows the first `steps`; what earlier files say of it is no longer shown."""
+    """An event file in `folder` of what follows the first `steps`; later points of older files are not shown."""
 
     def __init__(self, folder: Path, steps: int) -> None:
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps + 1 if steps else None)

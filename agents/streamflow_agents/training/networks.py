@@ -1,4 +1,4 @@
-"""The policy networks that PPO trains, without and with a memory: they start by leaving the system as it was found."""
+"""The policy networks that PPO trains, without and with a memory: they start at the default action."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 SETTLING_STEPS: Final = 32
-"""After so many equal observations the memory's output is taken to be of its usual size."""
+"""The number of equal observations after which the memory's output is taken to have its usual size."""
 
 
 class DefaultStartPolicy(ActorCriticPolicy):
     """An actor whose mean action is `start_action` at first, whatever it observes, and never leaves [-1, 1].
 
-    Several controls are found at an end of their axis. A mean that may drift beyond the end would need many updates to
-    come back, and meanwhile every sample is clipped and nothing is learned: see `ToBox`.
+    Several controls have their default at an end of their axis. A mean that drifts beyond the end would need many
+    updates to come back, and meanwhile every sample is clipped and nothing is learned: see `ToBox`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class DefaultStartPolicy(ActorCriticPolicy):
     def set_exploration(self, std: float, observations: torch.Tensor) -> None:
         """Make the exploration noise's standard deviation `std` on average over `observations`, in actions' units.
 
-        With state-dependent exploration the noise grows with the features; that is divided out here.
+        With state-dependent exploration the noise grows with the size of the features, so it is divided by that size.
         """
         with torch.no_grad():
             size = 1.0
@@ -67,7 +67,7 @@ class DefaultStartRecurrentPolicy(DefaultStartPolicy, RecurrentActorCriticPolicy
 
 
 class ToBox(torch.nn.Module):
-    """Brings means into [-1, 1]; where a mean is at the end, only the gradient that leads back inside passes."""
+    """Clips means to [-1, 1]; where a mean is at an end, only the gradient that leads back inside passes."""
 
     def forward(self, means: torch.Tensor) -> torch.Tensor:
         return _Projection.apply(means)  # type: ignore[no-any-return,no-untyped-call]

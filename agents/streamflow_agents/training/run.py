@@ -1,10 +1,10 @@
-"""Training: an algorithm on many cells at once, starting at the as-found action, and going on where it was killed.
+"""Training: an algorithm on many cells at once. It starts at the default action, and can go on after it was killed.
 
-What a resumed run has as it was: networks, optimisers, replay memory, normalisation, counters and schedules, the
-streams of episode seeds and of noise, the best model and its score, the baselines' levels. What it has not, so that it
-is not bit by bit the run that was never killed: the simulators' state (each cell starts its next episode), a recurrent
-policy's memory (which starts with the episodes), and what happened since the checkpoint. Where more `total_steps` are
-asked for, the learning rate falls over all of them, from the value it has there.
+A resumed run has these as they were: networks, optimisers, replay memory, normalisation, counters and schedules, the
+streams of episode seeds and of noise, the best model and its score, the baselines' scores. It does not have the
+simulators' state (each cell starts its next episode), a recurrent policy's memory (it starts with the episodes), and
+what happened since the checkpoint; so it is not, bit by bit, the run that was never killed. If more `total_steps` are
+asked for, the learning rate falls over all of them, from its value at the checkpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import platform
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,26 +25,25 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
-from streamflow_agents.commands.arguments import argument
+from streamflow_agents.arguments import argument
 from streamflow_agents.policies.loading import DESCRIPTION
 from streamflow_agents.training.algorithms import ALGORITHMS, Settings, build_model, find_algorithm, load_settings
-from streamflow_agents.training.callbacks import EvaluationLog, Progress, TrainingLog, log
+from streamflow_agents.training.callbacks import EvaluationLog, ProgressBar, TrainingLog, log
 from streamflow_agents.training.checkpoints import TrainingProgress, newest_checkpoint, save_checkpoint, save_model
 from streamflow_agents.training.curves import open_curves
-from streamflow_agents.training.native_vec_env import Cut, NativeVecEnv
-from streamflow_agents.training.task import CutShort, Task, streamflow_task
-from streamflow_agents.training.vec_env import Cell, SeededVecEnv, ThreadedVecEnv
+from streamflow_agents.training.task import Task, streamflow_task
+from streamflow_agents.training.vec_env import Cut, SeededVecEnv
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import parse, read_yaml
 
 LOG_STEPS = 32
-"""Of each cell, at least, between two points of TensorBoard's curves."""
+"""The least steps of each cell between two points of TensorBoard's curves."""
 
 
 @dataclass(frozen=True)
 class TrainingArguments:
-    """Train an agent; TensorBoard shows how it goes, and the folder printed at the end holds all that came of it."""
+    """Train an agent; TensorBoard shows its curves, and the folder printed at the end holds all its files."""
 
     algorithm: str = argument(
         "ppo", "learning algorithm; its hyperparameters are configs/training/ALGORITHM.yaml", tuple(ALGORITHMS)
@@ -75,7 +73,7 @@ class TrainingArguments:
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its folder, what it was started with, and all of that as `config.yaml` has it, the task resolved."""
+    """A run: its folder, its arguments and hyperparameters, and all of that and the task as `config.yaml` has it."""
 
     folder: Path
     arguments: TrainingArguments
@@ -84,7 +82,7 @@ class Run:
 
 
 def run_training(given: dict[str, Any]) -> Path:
-    """Train, or go on, as the options `given` say; the run's folder.
+    """Train, or go on, with the options `given`; returns the run's folder.
 
     Raises:
         ConfigError: an option, a file or a checkpoint cannot be used; the message names it.
@@ -100,7 +98,9 @@ def run_training(given: dict[str, Any]) -> Path:
 
 
 def train(arguments: TrainingArguments, task: Task, settings: Settings | None = None) -> Path:
-    """Train on `task`; the run's folder, with `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
+    """Train on `task`; returns the run's folder.
+
+    The folder holds `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
 
     An interrupt (Ctrl-C) ends the training early and keeps what was learned.
     """
@@ -132,10 +132,10 @@ def read_run(folder: Path, total_steps: int | None = None) -> Run:
 
 
 def resume(run: Run, task: Task) -> Path:
-    """Go on with `run` from its newest complete checkpoint until its `total_steps`; its folder.
+    """Go on with `run` from its newest complete checkpoint until its `total_steps`; returns its folder.
 
     Raises:
-        ConfigError: there is no complete checkpoint, or nothing left to do.
+        ConfigError: there is no complete checkpoint, or the run has its `total_steps`.
     """
     torch.set_num_threads(1)
     checkpoint = newest_checkpoint(run.folder, log)
@@ -151,7 +151,7 @@ def resume(run: Run, task: Task) -> Path:
     normalised = checkpoint.load_normalisation(VecMonitor(cells))
     with closing(normalised):
         kind = find_algorithm(run.arguments.algorithm).model
-        _learn(run, task, checkpoint.load_model(kind, normalised, cells), cells, checkpoint.standing)
+        _learn(run, task, checkpoint.load_model(kind, normalised, cells), cells, checkpoint.progress)
     return run.folder
 
 
@@ -196,31 +196,24 @@ def _task(arguments: TrainingArguments, sources: dict[str, Any]) -> Task:
 
 def _make_cells(run: Run, task: Task) -> SeededVecEnv:
     arguments, settings = run.arguments, run.settings
-    seeds = {"seed": arguments.seed, "seed_limit": task.seed_limit}
     first_steps = 1 + np.arange(arguments.num_cells) * settings.stagger_steps // arguments.num_cells
-    if task.make_cells is not None:
-        cut = Cut(settings.collapse_below, settings.collapse_steps, first_steps)
-        return NativeVecEnv(task.make_cells(arguments.num_cells), **seeds, cut=cut)
-
-    def make_cell(steps: int) -> Cell:
-        return CutShort(task.make_cell(), settings.collapse_below, settings.collapse_steps, steps)
-
-    makers = [partial(make_cell, steps) for steps in first_steps.tolist()]
-    return ThreadedVecEnv(makers, num_threads=arguments.num_threads, **seeds)
+    cut = Cut(settings.collapse_below, settings.collapse_steps, first_steps)
+    cells = task.make_cells(arguments.num_cells)
+    return SeededVecEnv(cells, seed=arguments.seed, seed_limit=task.seed_limit, cut=cut)
 
 
-def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: SeededVecEnv, standing: TrainingProgress) -> None:
+def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: SeededVecEnv, progress: TrainingProgress) -> None:
     arguments, steps = run.arguments, model.num_timesteps
-    progress = Progress(arguments.total_steps, first_step=steps, shown=arguments.progress)
+    bar = ProgressBar(arguments.total_steps, first_step=steps, shown=arguments.progress)
 
     def keep() -> None:
-        save_checkpoint(run.folder, model, cells, standing).publish_best(run.folder)
+        save_checkpoint(run.folder, model, cells, progress).publish_best(run.folder)
 
     callbacks = CallbackList(
         [
-            progress,
+            bar,
             TrainingLog(LOG_STEPS * arguments.num_cells),
-            EvaluationLog(task.judge, task.reference_policies, arguments.evaluate_every, run.folder, standing, keep),
+            EvaluationLog(task.judge, task.reference_policies, arguments.evaluate_every, run.folder, progress, keep),
         ]
     )
     model.set_logger(open_curves(run.folder, run.configuration, steps))
@@ -229,6 +222,6 @@ def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: SeededVecEnv, stan
     except KeyboardInterrupt:
         log("interrupted: what was learned is kept")
     finally:
-        progress.close()
+        bar.close()
         model.logger.close()
     save_model(model, run.folder / "final_model.zip")

@@ -1,4 +1,4 @@
-"""What an agent is trained on: cells of a scenario, the action it starts from, and the judge of what it has learned."""
+"""The training task: cells of a scenario, the action a policy starts from, and the judge of what it has learned."""
 
 from __future__ import annotations
 
@@ -7,88 +7,52 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Timer
-from typing import Any, Final, SupportsFloat
+from typing import Any, Final
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
 
 from streamflow_agents.policies.baselines import make_baseline
 from streamflow_agents.policies.protocol import Policy
-from streamflow_agents.seeds import FIRST_EVALUATION_SEED
-from streamflow_agents.training.native_vec_env import NativeVecEnv
-from streamflow_agents.training.vec_env import Cell
+from streamflow_agents.seeds import TRAINING, VALIDATION
+from streamflow_agents.training.vec_env import Cells, SeededVecEnv
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.vector_env import StreamFlowVectorEnv
 from streamflow_env.scenarios import Mixture
-
-FIRST_VALIDATION_SEED: Final = FIRST_EVALUATION_SEED // 2
-"""Training draws its episode seeds below this number. From here up to the evaluation's seeds lie the episodes that
-choose the best model of a run: neither trained on, nor the ones it is compared on in the end."""
 
 COMPILE_NOTICE_S: Final = 2.0
 COMPILE_NOTICE: Final = "compiling the engine, once on this machine: about half a minute ..."
 
 SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "llm_use_fraction", "quality")
 LEVELS: Final = ("cost_per_hour", "llm_requests_per_min", "replicas.")
-"""Metrics whose name begins so are averaged over time."""
+"""Metrics whose names begin so are averaged over time."""
 
 REFERENCES: Final = ("do_nothing", "playbook_hpa", "expert", "tuned_static", "tuned_expert")
-"""The baselines whose levels TensorBoard shows; all of them are judged before the first step."""
+"""The baselines whose scores TensorBoard shows; all of them are judged before the first step."""
 
-Observation = NDArray[np.float32]
-Action = NDArray[np.float32]
 Judge = Callable[[Any], dict[str, float]]
 """Scores a `Policy` or an SB3 model: named figures, `return` among them."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Cells to train on, the policy's first action, shape (num_controls,), and how what it learns is judged.
+    """What an agent is trained on, and how what it has learned is judged.
 
-    No training episode's seed reaches `seed_limit`. `reference_policies` are the baselines it is compared with;
-    `description` is what the run's folder says of the task. `make_cells`, given the number of cells, makes them as one
-    environment that steps them together; without it they are made one by one.
+    Attributes:
+        make_cells: makes so many cells as one vector environment that steps them together.
+        start_action: the policy's first action, shape (num_controls,), in [-1, 1].
+        judge: scores what was learned.
+        reference_policies: the baselines it is compared with, by name.
+        seed_limit: no training episode has a seed of this or more.
+        description: the task's part of the run's `config.yaml`.
     """
 
-    make_cell: Callable[[], Cell]
+    make_cells: Callable[[int], Cells]
     start_action: tuple[float, ...]
     judge: Judge
     reference_policies: dict[str, Policy]
     seed_limit: int
     description: dict[str, Any]
-    make_cells: Callable[[int], StreamFlowVectorEnv] | None = None
-
-
-class CutShort(gym.Wrapper[Observation, Action, Observation, Action]):
-    """Truncates an episode whose system has collapsed: `sla_fraction` below `below` for `patience_steps` steps on end.
-
-    A collapse lasts for good unless one acts, costs several times the computing of a healthy system, and teaches the
-    same at each step. The first episode also ends after `first_steps`: with another number in each cell, the cells are
-    soon at different times of their episodes. For training only: the learner goes on from the value of the last state.
-    """
-
-    def __init__(self, env: Cell, below: float, patience_steps: int, first_steps: int) -> None:
-        super().__init__(env)
-        self._below = below
-        self._patience_steps = patience_steps
-        self._collapsed_steps = 0
-        self._first_steps_left = first_steps
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        self._collapsed_steps = 0
-        return super().reset(seed=seed, options=options)
-
-    def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = super().step(action)
-        collapsed = info["metrics"]["sla_fraction"] < self._below
-        self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
-        self._first_steps_left -= 1
-        cut = self._collapsed_steps >= self._patience_steps or self._first_steps_left == 0
-        return observation, reward, terminated, truncated or cut, info
 
 
 def streamflow_task(
@@ -118,12 +82,11 @@ def streamflow_task(
     _compile(env, log)
     seeds = validation_seeds(env, num_episodes)
     return Task(
-        make_cell=partial(StreamFlowEnv, **settings),
         make_cells=make_cells,
         start_action=tuple(env.default_action.tolist()),
         judge=partial(judge, make_cells=make_cells, seeds=seeds),
         reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in REFERENCES},
-        seed_limit=FIRST_VALIDATION_SEED,
+        seed_limit=TRAINING.end,
         description={
             "scenario": env.scenario.model_dump(mode="json"),
             "reward": env.weights.model_dump(mode="json"),
@@ -138,7 +101,7 @@ def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
     at_most = -(-num_episodes // num_members)
     seeds: list[int] = []
     times_drawn: Counter[str] = Counter()
-    for seed in range(FIRST_VALIDATION_SEED, FIRST_EVALUATION_SEED):
+    for seed in range(VALIDATION.first, VALIDATION.end):
         name = env.scenario.episode(env.system, seed).scenario
         if len(seeds) == num_episodes:
             break
@@ -148,12 +111,12 @@ def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
     return seeds
 
 
-def judge(policy: Any, *, make_cells: Callable[[int], StreamFlowVectorEnv], seeds: Sequence[int]) -> dict[str, float]:
+def judge(policy: Any, *, make_cells: Callable[[int], Cells], seeds: Sequence[int]) -> dict[str, float]:
     """Mean return of the deterministic `policy` over the episodes `seeds`, run side by side, and other figures.
 
     `SHARES` are the intervals' values weighed by their attempts; `LEVELS` are means over the intervals.
     """
-    cells = NativeVecEnv(make_cells(len(seeds)), seed_limit=FIRST_VALIDATION_SEED)
+    cells = SeededVecEnv(make_cells(len(seeds)), seed_limit=TRAINING.end)
     cells.set_options([{"episode_seed": seed} for seed in seeds])
     observations, state = cells.reset(), None
     starts, running = np.ones(len(seeds), dtype=bool), np.ones(len(seeds), dtype=bool)
@@ -182,7 +145,7 @@ def judge(policy: Any, *, make_cells: Callable[[int], StreamFlowVectorEnv], seed
 
 
 def _compile(env: StreamFlowEnv, log: Callable[[str], None]) -> None:
-    """Run `env` for a step, so that the engine is compiled before threads use it; says so where that takes time."""
+    """Run `env` for a step, so that the engine is compiled before threads use it; logs a line if that takes time."""
     notice = Timer(COMPILE_NOTICE_S, log, [COMPILE_NOTICE])
     notice.start()
     try:

@@ -62,9 +62,9 @@ def test_the_page_pairs_episodes_and_pools_training_seeds(tmp_path: Path) -> Non
     rows = []
     for scenario in ("a", "b"):
         for seed in range(6):
-            luck = 10.0 * seed
-            rows += [f"rule,{scenario},{seed},{-100 + luck},0.5", f"ppo#0,{scenario},{seed},{-96 + luck},0.6"]
-            rows += [f"ppo#1,{scenario},{seed},{-98 + luck},0.6", f"bad,{scenario},{seed},{-150 + luck},0.1"]
+            noise = 10.0 * seed
+            rows += [f"rule,{scenario},{seed},{-100 + noise},0.5", f"ppo#0,{scenario},{seed},{-96 + noise},0.6"]
+            rows += [f"ppo#1,{scenario},{seed},{-98 + noise},0.6", f"bad,{scenario},{seed},{-150 + noise},0.1"]
     episodes = read_episodes(write(tmp_path / "episodes.csv", rows))
     text = comparison(episodes, "rule", "episodes.csv", "picture.png")
     draw_comparison(episodes, "rule").savefig(tmp_path / "picture.png")

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from streamflow_agents.evaluation.comparison import ALL
 from streamflow_agents.evaluation.episodes import (
     RETURN,
     EpisodeResult,
@@ -22,14 +23,13 @@ from streamflow_agents.evaluation.episodes import (
     record_episode,
     run_episode,
 )
+from streamflow_agents.evaluation.kept_episodes import write_results
 from streamflow_agents.evaluation.tables import (
-    ALL,
     COLUMNS,
     free_folder,
     markdown,
     print_tables,
     summarise,
-    write_episodes_csv,
     write_summary_csv,
 )
 from streamflow_agents.evaluation.timelines import Panel, draw_timeline, load_panels, values_of, write_timelines
@@ -114,12 +114,12 @@ def test_a_recording_holds_every_interval(env: StreamFlowEnv) -> None:
 
 def made_up(num_seeds: int = 4) -> list[EpisodeResult]:
     """Two policies in two scenarios; `better` is better by exactly 10 + seed in return."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     results = []
     for scenario in ("calm", "storm"):
         for seed in range(num_seeds):
-            base = {column.figure: float(luck.uniform(0, 1)) for column in COLUMNS}
-            base[RETURN] = float(luck.uniform(-500, -100))
+            base = {column.figure: float(rng.uniform(0, 1)) for column in COLUMNS}
+            base[RETURN] = float(rng.uniform(-500, -100))
             results.append(EpisodeResult("do_nothing", scenario, seed, base))
             results.append(EpisodeResult("better", scenario, seed, base | {RETURN: base[RETURN] + 10 + seed}))
     return results
@@ -161,11 +161,11 @@ def test_tables_are_written_and_printed(tmp_path: Path) -> None:
     write_summary_csv(rows, tmp_path / "summary.csv")
     lines = list(csv.DictReader((tmp_path / "summary.csv").read_text(encoding="utf-8").splitlines()))
     assert {line["statistic"] for line in lines} == {"mean", "mean paired difference", "interquartile mean"}
-    write_episodes_csv(results, tmp_path / "episodes.csv")
+    write_results(tmp_path / "episodes.csv", results, num_digits=None, overwrite=False)
     raw = list(csv.DictReader((tmp_path / "episodes.csv").read_text(encoding="utf-8").splitlines()))
     assert [float(line["return"]) for line in raw] == [result.figures[RETURN] for result in results]
     with pytest.raises(FileExistsError):
-        write_episodes_csv(results, tmp_path / "episodes.csv")
+        write_results(tmp_path / "episodes.csv", results, overwrite=False)
 
 
 def test_one_episode_has_no_interval() -> None:
@@ -179,9 +179,9 @@ def test_one_episode_has_no_interval() -> None:
 
 
 def test_all_scenarios_weigh_the_same_and_their_distance_does_not_widen_the_interval() -> None:
-    luck = np.random.default_rng(6)
+    rng = np.random.default_rng(6)
     results = [
-        EpisodeResult("do_nothing", scenario, seed, {c.figure: centre + luck.uniform(-1, 1) for c in COLUMNS})
+        EpisodeResult("do_nothing", scenario, seed, {c.figure: centre + rng.uniform(-1, 1) for c in COLUMNS})
         for scenario, centre in (("calm", 0.0), ("storm", -900.0))
         for seed in range(10)
     ]

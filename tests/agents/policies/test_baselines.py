@@ -25,7 +25,7 @@ def table(system: System) -> ObservationTable:
 
 
 def observe(table: ObservationTable, system: System, **values: float) -> NDArray[np.float32]:
-    """An observation of the system as found and idle, with some readings (`.` written `__`) set."""
+    """An observation of the idle system with default controls, with some readings (`.` written `__`) set."""
     default = {f"{name}__ready_replicas": float(pool.replicas) for name, pool in system.pools()}
     observation = np.zeros(table.size, dtype=np.float32)
     observation[-len(system.control_table) :] = system.control_table.action(system.control_table.default)
@@ -78,7 +78,7 @@ def test_the_state_is_all_there_is(name: str, system: System, table: Observation
     np.testing.assert_array_equal(again[0], expected[0][0])
 
 
-def test_as_found_changes_nothing(system: System, table: ObservationTable) -> None:
+def test_do_nothing_changes_nothing(system: System, table: ObservationTable) -> None:
     action, _ = make_baseline("do_nothing", system, table).predict(observe(table, system))
     np.testing.assert_allclose(system.control_table.natural(action), system.control_table.default)
 
@@ -106,7 +106,7 @@ def test_the_hpa_scales_each_pool_by_its_larger_utilisation(system: System, tabl
     action, state = policy.predict(busy)
     assert setting(system, action, "engine_replicas") == 9  # 6 × 0.9 / 0.6
     assert setting(system, action, "auth_replicas") == 8  # 5 × 0.9 / 0.6, rounded up
-    assert setting(system, action, "content_pipeline_replicas") == 1  # idle, but as found is the least
+    assert setting(system, action, "content_pipeline_replicas") == 1  # idle, but the default is the least
     starting = observe(table, system, engine__cpu_utilisation=0.9, engine__pending_replicas=3)
     action, state = policy.predict(starting, state=state)
     assert setting(system, action, "engine_replicas") == 9  # with the pending ones at 0 it is just enough
@@ -130,7 +130,7 @@ def test_playbook_hpa_is_the_playbook_but_for_the_replicas(system: System, table
     for control, ours, theirs in zip(system.controls, both, playbook, strict=True):
         if control.parameter != "replicas":
             assert ours == theirs
-    assert setting(system, both, "engine_replicas") == 6  # as found, until the window of its scaling down is over
+    assert setting(system, both, "engine_replicas") == 6  # the default, until the window of its scaling down is over
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_pool_settings_override(system: System, table: ObservationTable) -> None
     }
     action, _ = HpaBaseline(system, table, load(HpaSettings, settings)).predict(observe(table, system))
     assert setting(system, action, "engine_replicas") == 7
-    assert setting(system, action, "auth_replicas") == 5  # no settings of its own: as found is the least
+    assert setting(system, action, "auth_replicas") == 5  # no settings of its own: the default is the least
 
 
 def test_wrong_shapes_and_names_are_errors(system: System, table: ObservationTable) -> None:

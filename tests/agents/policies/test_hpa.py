@@ -1,4 +1,4 @@
-"""The autoscaler against upstream's own examples, as listed in agents/validation, and over time."""
+"""The autoscaler against upstream's own examples, as listed in studies/validation, and over time."""
 
 from __future__ import annotations
 

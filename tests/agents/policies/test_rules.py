@@ -1,4 +1,4 @@
-"""The parts that stronger opponents are made of, each by hand; that they win is for `scripts/compare.py` to say."""
+"""The parts of the stronger baselines, each by hand; `scripts/compare.py` shows how strong they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every algorithm by name: it starts as found, trains on the fake cell, goes on, and is loaded and evaluated."""
+"""Every algorithm by name: it starts at the default action, trains, goes on, and is loaded and evaluated."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.training.algorithms import ALGORITHMS, Settings, build_model, find_algorithm, load_settings
-from streamflow_agents.training.run import TrainingArguments, read_run, resume, train
-from streamflow_agents.training.vec_env import ThreadedVecEnv
+from streamflow_agents.training.run import read_run, resume, train
+from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.system.schema import load, read_yaml
-from tests.agents.training.fake_cell import DO_NOTHING, FakeCell
-from tests.agents.training.fake_task import TASK, judge
+from tests.agents.training.fake_cells import DO_NOTHING, FakeCell, FakeCells
+from tests.agents.training.fake_task import TASK, fake_arguments, judge
 
 SMALL: dict[str, dict[str, Any]] = {
-    "ppo": {"num_steps": 32, "batch_size": 64},
+    "ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2},
     "recurrent_ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2, "memory_size": 8},
     "sac": {"num_steps": 8, "num_updates": 4, "batch_size": 32, "first_update_at": 64, "hidden_layers": [32]},
     "tqc": {"num_steps": 8, "num_updates": 4, "batch_size": 32, "first_update_at": 64, "hidden_layers": [32]},
@@ -34,16 +34,7 @@ def small(name: str, **changes: Any) -> Settings:
 
 
 def start(name: str, out: Path, total_steps: int = 256) -> Path:
-    arguments = TrainingArguments(
-        algorithm=name,
-        total_steps=total_steps,
-        num_cells=4,
-        evaluate_every=128,
-        out=str(out),
-        progress=False,
-        scenario="fake",
-    )
-    return train(arguments, TASK, small(name))
+    return train(fake_arguments(out, name, total_steps, evaluate_every=128), TASK, small(name))
 
 
 def test_each_has_its_hyperparameters_in_a_file() -> None:
@@ -59,8 +50,8 @@ def test_an_unknown_key_is_an_error(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_it_starts_as_found_with_a_little_noise(name: str) -> None:
-    cells = VecNormalize(ThreadedVecEnv([FakeCell] * 64, seed_limit=1_000_000), norm_obs=False)
+def test_it_starts_at_the_default_action_with_a_little_noise(name: str) -> None:
+    cells = VecNormalize(SeededVecEnv(FakeCells(64), seed_limit=1_000_000), norm_obs=False)
     model = build_model(name, small(name, start_std=0.1), cells, DO_NOTHING, seed=0)
     observations = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
     chosen, _ = model.predict(observations, deterministic=True)

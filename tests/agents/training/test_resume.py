@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +22,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from streamflow_agents.training import run as training
 from streamflow_agents.training.checkpoints import Checkpoint, newest_checkpoint
-from streamflow_agents.training.run import TrainingArguments, read_run, resume, run_training, train
+from streamflow_agents.training.run import read_run, resume, run_training, train
 from streamflow_env.errors import ConfigError
-from tests.agents.training.fake_cell import FakeCell
-from tests.agents.training.fake_task import TASK, judge
+from tests.agents.training.fake_cells import FakeCells
+from tests.agents.training.fake_task import TASK, fake_arguments, judge
 from tests.agents.training.test_algorithms import small
 
 
@@ -32,48 +33,51 @@ class Killed(BaseException):
     """Ends a training run on the spot."""
 
 
-class Mortal(FakeCell):
+class Mortal(FakeCells):
     """Dies at the step number `dies_at` of its life."""
 
-    def __init__(self, dies_at: int) -> None:
-        super().__init__()
+    def __init__(self, num_envs: int, dies_at: int) -> None:
+        super().__init__(num_envs)
         self.steps_left = dies_at
 
-    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         self.steps_left -= 1
         if not self.steps_left:
             self.die()
-        return super().step(action)
+        return super().step(actions)
 
     def die(self) -> None:
         raise Killed
 
 
 class Killing(Mortal):
-    """Takes its process along."""
+    """Ends its whole process."""
 
     def die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arguments(out: Path, name: str = "ppo", total_steps: int = 768) -> TrainingArguments:
-    return TrainingArguments(
-        algorithm=name,
-        total_steps=total_steps,
-        num_cells=4,
-        evaluate_every=256,
-        out=str(out),
-        progress=False,
-        scenario="fake",
-    )
-
-
 def killed(out: Path, name: str = "ppo", steps: int = 600) -> Path:
     """The folder of a run killed at about `steps`, after its checkpoints at 0, 256 and 512."""
     with pytest.raises(Killed):
-        train(arguments(out, name), replace(TASK, make_cell=lambda: Mortal(steps // 4)), small(name))
+        train(
+            fake_arguments(out, name, 768), replace(TASK, make_cells=lambda num: Mortal(num, steps // num)), small(name)
+        )
     (folder,) = out.iterdir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def killed_ppo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return killed(tmp_path_factory.mktemp("killed"))
+
+
+@pytest.fixture
+def folder(killed_ppo: Path, tmp_path: Path) -> Path:
+    """A copy of a run of PPO that was killed after its checkpoint at 512."""
+    return Path(shutil.copytree(killed_ppo, tmp_path / "copies" / killed_ppo.name))
 
 
 def read_curves(folder: Path) -> EventAccumulator:
@@ -97,8 +101,7 @@ def loaded_at_the_start(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = killed(tmp_path)
+def test_a_killed_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (folder / "final_model.zip").exists()
     checkpoint = newest_checkpoint(folder, print)
     assert checkpoint.steps == 512
@@ -129,17 +132,16 @@ def test_curves_go_on_without_overlap(tmp_path: Path) -> None:
     assert [event.step for event in log.Scalars("metrics/sla_fraction")] == list(range(128, 1025, 128))
 
 
-def test_the_best_model_and_its_score_stay(tmp_path: Path) -> None:
-    folder = killed(tmp_path)
+def test_the_best_model_and_its_score_stay(folder: Path) -> None:
     best = PPO.load(folder / "best_model.zip", device="cpu").policy.state_dict()
-    standing = newest_checkpoint(folder, print).standing
+    progress = newest_checkpoint(folder, print).progress
     shown = [event.value for event in read_curves(folder).Scalars("eval/return")]
-    assert standing.best_return == pytest.approx(max(shown))
+    assert progress.best_return == pytest.approx(max(shown))
     worse = replace(TASK, judge=lambda _: {"return": -1e9})
     resume(read_run(folder), worse)
     kept = PPO.load(folder / "best_model.zip", device="cpu").policy.state_dict()
     assert all(torch.equal(best[name], kept[name]) for name in best)
-    assert newest_checkpoint(folder, print).standing.best_return == standing.best_return
+    assert newest_checkpoint(folder, print).progress.best_return == progress.best_return
 
 
 def test_the_replay_memory_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,8 +154,7 @@ def test_the_replay_memory_comes_back(tmp_path: Path, monkeypatch: pytest.Monkey
     assert seen[1] == 512 // 4
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    folder = killed(tmp_path)
+def test_a_damaged_checkpoint_is_passed_over(folder: Path) -> None:
     newest = folder / "checkpoints" / "000000000512"
     model = newest / "model.zip"
     model.write_bytes(model.read_bytes()[:1000])
@@ -181,8 +182,9 @@ def test_without_a_complete_checkpoint_the_damaged_file_is_named(tmp_path: Path)
 def test_a_process_killed_outright_goes_on(tmp_path: Path) -> None:
     program = (
         "from dataclasses import replace; from pathlib import Path; import sys\n"
-        "from tests.agents.training.test_resume import TASK, Killing, arguments, small, train\n"
-        "train(arguments(Path(sys.argv[1])), replace(TASK, make_cell=lambda: Killing(150)), small('ppo'))"
+        "from tests.agents.training.test_resume import TASK, Killing, fake_arguments, small, train\n"
+        "task = replace(TASK, make_cells=lambda num: Killing(num, 150))\n"
+        "train(fake_arguments(Path(sys.argv[1]), total_steps=768), task, small('ppo'))"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
@@ -193,7 +195,7 @@ def test_a_process_killed_outright_goes_on(tmp_path: Path) -> None:
 
 
 def test_what_may_be_given_beside_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = train(arguments(tmp_path, total_steps=128), TASK, small("ppo"))
+    folder = train(fake_arguments(tmp_path, total_steps=128), TASK, small("ppo"))
     monkeypatch.setattr(training, "_task", lambda *_: TASK)
     with pytest.raises(ConfigError, match="--num-cells: beside --resume only --total-steps"):
         run_training({"resume": str(folder), "num_cells": 8})

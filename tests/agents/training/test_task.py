@@ -13,13 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from streamflow_agents.evaluation.episodes import evaluate_policy
 from streamflow_agents.policies.baselines import BASELINE_NAMES, make_baseline
 from streamflow_agents.policies.loading import load_policy
-from streamflow_agents.seeds import FIRST_EVALUATION_SEED
+from streamflow_agents.seeds import TRAINING, VALIDATION
 from streamflow_agents.training.algorithms import load_settings
 from streamflow_agents.training.run import TrainingArguments, run_training, train
-from streamflow_agents.training.task import FIRST_VALIDATION_SEED, CutShort, Task, streamflow_task, validation_seeds
+from streamflow_agents.training.task import Task, streamflow_task, validation_seeds
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
-from tests.agents.training.fake_cell import DO_NOTHING, FakeCell
 
 SCENARIO = {
     "name": "short",
@@ -49,15 +48,14 @@ def test_judge_agrees_with_the_evaluation(scenario: str) -> None:
     task, env = make_task(scenario, []), StreamFlowEnv(scenario)
     for name in BASELINE_NAMES:
         policy = make_baseline(name, env.system, env.observation_table)
-        expected = evaluate_policy(policy, env, range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + 3))
+        expected = evaluate_policy(policy, env, VALIDATION.seeds(3))
         judged = task.judge(policy)
         assert judged["return"] == pytest.approx(expected["return"], rel=1e-5)
         assert judged["sla_fraction"] == pytest.approx(expected["sla_fraction"], abs=0.02)
 
 
 def test_seeds_of_training_validation_and_evaluation_are_apart(scenario: str) -> None:
-    assert make_task(scenario, []).seed_limit == FIRST_VALIDATION_SEED
-    assert FIRST_VALIDATION_SEED + 10_000 < FIRST_EVALUATION_SEED
+    assert make_task(scenario, []).seed_limit == TRAINING.end
 
 
 def test_each_member_of_a_mixture_is_validated_equally_often() -> None:
@@ -66,7 +64,7 @@ def test_each_member_of_a_mixture_is_validated_equally_often() -> None:
     names = [env.scenario.episode(env.system, seed).scenario for seed in seeds]
     assert len(set(seeds)) == 14
     assert {names.count(name) for name in names} == {2}
-    assert all(FIRST_VALIDATION_SEED <= seed < FIRST_EVALUATION_SEED for seed in seeds)
+    assert all(seed in VALIDATION for seed in seeds)
 
 
 def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path) -> None:
@@ -96,14 +94,3 @@ def test_training_on_the_simulator_from_end_to_end(scenario: str, tmp_path: Path
 def test_a_wrong_scenario_is_named() -> None:
     with pytest.raises(ConfigError, match="mixd"):
         make_task("mixd", [])
-
-
-def test_collapsed_episodes_and_the_first_are_cut_short() -> None:
-    healthy, awful = np.array(DO_NOTHING, dtype=np.float32), np.array([-1, -1, 1], dtype=np.float32)
-    cell = CutShort(FakeCell(horizon=100), below=0.5, patience_steps=3, first_steps=5)
-    cell.reset(seed=0)
-    assert [cell.step(healthy)[3] for _ in range(5)] == [False, False, False, False, True]
-    cell.reset(seed=0)
-    assert [cell.step(action)[3] for action in (awful, awful, healthy, awful, awful, awful)] == [False] * 5 + [True]
-    cell.reset(seed=0)
-    assert not any(cell.step(action)[3] for action in [awful, awful, healthy] * 10)

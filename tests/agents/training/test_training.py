@@ -1,4 +1,4 @@
-"""Training on a cell without a simulator: where the policy starts, what a run leaves, what wrong settings say."""
+"""Training without a simulator: the policy's start, the files of a run, the errors of wrong settings."""
 
 from __future__ import annotations
 
@@ -17,18 +17,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from streamflow_agents.training.algorithms import PpoSettings, build_model, load_settings
 from streamflow_agents.training.networks import DefaultStartPolicy, ToBox
 from streamflow_agents.training.run import TrainingArguments, make_run_folder, train
-from streamflow_agents.training.vec_env import ThreadedVecEnv
+from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import load, read_yaml
-from tests.agents.training.fake_cell import CONTROLS, DO_NOTHING, FakeCell
-from tests.agents.training.fake_task import TASK, Constant, judge
-
-
-def arguments(out: Path, total_steps: int = 512) -> TrainingArguments:
-    return TrainingArguments(
-        total_steps=total_steps, num_cells=4, evaluate_every=256, out=str(out), progress=False, scenario="fake"
-    )
+from tests.agents.training.fake_cells import CONTROLS, DO_NOTHING, FakeCell, FakeCells
+from tests.agents.training.fake_task import TASK, Constant, fake_arguments, judge
 
 
 def settings(**changes: Any) -> PpoSettings:
@@ -37,14 +31,20 @@ def settings(**changes: Any) -> PpoSettings:
     )
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, which no test changes."""
+    return train(fake_arguments(tmp_path_factory.mktemp("runs")), TASK, settings())
+
+
 def untrained(std: float = 0.1) -> PPO:
-    cells = ThreadedVecEnv([FakeCell] * 64, seed_limit=1_000_000)
+    cells = SeededVecEnv(FakeCells(64), seed_limit=1_000_000)
     model = build_model("ppo", settings(start_std=std), VecNormalize(cells, norm_obs=False), DO_NOTHING, seed=0)
     assert isinstance(model, PPO)
     return model
 
 
-def test_untrained_policy_leaves_the_system_do_nothing() -> None:
+def test_an_untrained_policy_takes_the_default_action() -> None:
     model = untrained()
     observations = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
     chosen, _ = model.predict(observations, deterministic=True)
@@ -78,25 +78,23 @@ def test_means_at_an_end_of_the_axis_can_come_back_but_not_leave() -> None:
     assert means.grad.tolist() == [1.0, 0.0, 0.0, -1.0, 1.0, -1.0]
 
 
-def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
-    folder = train(arguments(tmp_path), TASK, settings())
+def test_a_run_leaves_everything_behind(run: Path) -> None:
     assert {"best_model.zip", "final_model.zip", "checkpoints", "config.yaml", "versions.txt"} <= {
-        path.name for path in folder.iterdir()
+        path.name for path in run.iterdir()
     }
-    assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == [f"{n:012d}" for n in (0, 256, 512)]
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == [f"{n:012d}" for n in (0, 256, 512)]
+    config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["arguments"]["total_steps"] == 512
     assert config["hyperparameters"]["num_steps"] == 32
     assert config["system"] == {"name": "fake"}
-    assert "torch==" in (folder / "versions.txt").read_text()
-    model = PPO.load(folder / "best_model.zip", device="cpu")
+    assert "torch==" in (run / "versions.txt").read_text()
+    model = PPO.load(run / "best_model.zip", device="cpu")
     assert isinstance(model.policy, DefaultStartPolicy)
     assert model.predict(np.zeros(4, dtype=np.float32))[0].shape == (len(CONTROLS),)
 
 
-def test_tensorboard_shows_the_run(tmp_path: Path) -> None:
-    folder = train(arguments(tmp_path), TASK, settings())
-    log = EventAccumulator(str(folder))
+def test_tensorboard_shows_the_run(run: Path) -> None:
+    log = EventAccumulator(str(run))
     log.Reload()
     tags = set(log.Tags()["scalars"])
     expected = {
@@ -115,27 +113,28 @@ def test_tensorboard_shows_the_run(tmp_path: Path) -> None:
     assert "metrics/response_p95_s" not in tags  # never finite here
     assert [event.step for event in log.Scalars("eval/return")] == [0, 256, 512]
     assert {"configuration/arguments/text_summary", "configuration/system/text_summary"} <= set(log.Tags()["tensors"])
-    line = EventAccumulator(str(folder / "baseline-do_nothing"))
+    line = EventAccumulator(str(run / "baseline-do_nothing"))
     line.Reload()
     assert [event.step for event in line.Scalars("eval/return")] == [0, 256, 512]
     assert len({event.value for event in line.Scalars("eval/return")}) == 1
 
 
 def test_training_learns(tmp_path: Path) -> None:
-    folder = train(arguments(tmp_path, 12_000), TASK, settings(learning_rate=3e-3, start_std=0.2, discount=0.9))
+    quick = settings(learning_rate=6e-3, num_epochs=5, start_std=0.2, discount=0.9)
+    folder = train(fake_arguments(tmp_path, total_steps=4_000, evaluate_every=1_000), TASK, quick)
     trained = judge(PPO.load(folder / "best_model.zip", device="cpu"))["return"]
-    assert trained > judge(Constant())["return"] + 0.5
+    assert trained > judge(Constant())["return"] + 2.0
 
 
-def test_same_seed_same_policy(tmp_path: Path) -> None:
-    folders = [train(arguments(tmp_path), TASK, settings()) for _ in range(2)]
+def test_same_seed_same_policy(run: Path, tmp_path: Path) -> None:
+    folders = run, train(fake_arguments(tmp_path), TASK, settings())
     first, second = (PPO.load(folder / "final_model.zip", device="cpu").policy.state_dict() for folder in folders)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_two_runs_at_once_do_not_collide(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(make_run_folder, [arguments(tmp_path)] * 16))
+        folders = list(pool.map(make_run_folder, [fake_arguments(tmp_path)] * 16))
     assert len(set(folders)) == 16
     assert all(folder.is_dir() for folder in folders)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from streamflow_agents.commands.arguments import parse_arguments
+from streamflow_agents.arguments import parse_arguments
 from streamflow_env.errors import ConfigError
 from studies.accounting.report import accounting_text
 from studies.common.study import Outputs, outputs

@@ -46,7 +46,7 @@ def _playbook(system: System, table: ObservationTable) -> Baseline[Any]:
 
 
 def _playbook_hpa(system: System, table: ObservationTable) -> Baseline[Any]:
-    """The playbook's settings, but the replicas are the autoscalers'."""
+    """The playbook's settings, but autoscalers set the replicas."""
     return HpaBaseline(system, table, _hpa_settings(), _playbook_settings())
 
 
@@ -55,13 +55,13 @@ def _keda(system: System, table: ObservationTable) -> Baseline[Any]:
 
 
 def _predictive(system: System, table: ObservationTable) -> Baseline[Any]:
-    """The playbook, its replicas sized ahead."""
+    """The playbook, with replicas sized ahead."""
     ahead = Predictive(system, load(PredictiveSettings, config_path("baselines", "predictive")))
     return Composite(system, table, [Fixed(system, _playbook_settings()), ahead])
 
 
 def _aimd(system: System, table: ObservationTable) -> Baseline[Any]:
-    """The playbook with autoscalers, its rate limit found by how long requests queue."""
+    """The playbook with autoscalers; the rate limit follows how long requests queue."""
     admission = Admission(system, table, load(AdmissionSettings, config_path("baselines", "aimd")))
     scalers = Autoscalers(HpaBaseline(system, table, _hpa_settings()))
     return Composite(system, table, [Fixed(system, _playbook_settings()), scalers, admission])
@@ -107,13 +107,13 @@ _EXPERTS: Final = ("expert", "tuned_expert")
 
 
 def is_baseline(name: str) -> bool:
-    """Whether `name` is a baseline's, or an expert's without one of its parts: `expert~hpa`."""
+    """Whether `name` names a baseline, or an expert without one of its parts: `expert~hpa`."""
     base, mark, _ = name.partition(WITHOUT)
     return base in _MAKERS and (not mark or base in _EXPERTS)
 
 
 def each_without(name: str) -> tuple[str, ...]:
-    """The names of an expert without one of its parts, for each of them. Raises ConfigError for what is no expert."""
+    """For each part of an expert, the name of the expert without it. Raises ConfigError for another policy."""
     if name not in _EXPERTS:
         raise ConfigError(f"baseline {name!r}: must be one of {', '.join(_EXPERTS)} to have parts")
     return tuple(f"{name}{WITHOUT}{part}" for part in load(ExpertSettings, config_path("baselines", name)).names)

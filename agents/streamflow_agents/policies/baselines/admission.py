@@ -2,7 +2,7 @@
 
 After WeChat's DAGOR (Zhou et al., "Overload Control for Scaling WeChat Microservices", SoCC 2018): a service whose
 requests queue too long is overloaded, and the share that is let in is cut by a factor; else it grows slowly. The mean
-wait is read by Little's law, as what waits over what comes.
+wait is estimated by Little's law: queue length over arrival rate.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class AdmissionSettings(Frozen):
 
 
 class Admission(Part[float]):
-    """One rate limit, in requests a second; what it remembers is the limit in force."""
+    """Sets one rate limit, in requests a second; it remembers the limit in force."""
 
     def __init__(self, system: System, table: ObservationTable, config: AdmissionSettings) -> None:
         names = {control.name: control for control in system.controls if control.parameter == "rate_limit_rps"}
         if config.control not in names:
             raise ConfigError(
-                f"control {config.control!r}: must be a rate limit: {', '.join(names) or 'there is none'}"
+                f"control {config.control!r}: must be a rate limit: {', '.join(names) or 'the system has none'}"
             )
         self._config = config
         self._control = names[config.control]

@@ -1,7 +1,7 @@
-"""What every baseline is: a policy that speaks Stable-Baselines3's `predict`, written in natural units.
+"""The base class of baselines: policies with Stable-Baselines3's `predict`, written in natural units.
 
-A baseline object holds no state. What it must remember of an episode travels in `state`, as the hidden state of a
-recurrent policy does: a tuple with one memory per environment.
+A baseline object holds no state. What it must remember of an episode is in `state`, like the hidden state of a
+recurrent policy: a tuple with one memory per environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Memory = TypeVar("Memory")
 
 
 class Baseline(ABC, Generic[Memory]):
-    """A policy for one system; what it reads is decoded by that system's observation table."""
+    """A policy for one system; that system's observation table decodes its readings."""
 
     def __init__(self, system: System, table: ObservationTable) -> None:
         self.system = system
@@ -30,7 +30,7 @@ class Baseline(ABC, Generic[Memory]):
 
     @abstractmethod
     def decide(self, readings: Mapping[str, float], memory: Memory | None) -> tuple[NDArray[np.float64], Memory]:
-        """The settings, natural units, shape (num_controls,), and what to remember.
+        """The settings in natural units, shape (num_controls,), and what to remember.
 
         `readings` are the observation's natural values by name; `memory` is None at the start of an episode.
         """

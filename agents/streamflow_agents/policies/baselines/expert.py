@@ -1,6 +1,6 @@
 """The combined expert: settings for calm hours, a fleet sized ahead and scaled, admission, and a runbook.
 
-What it does is in its file (configs/baselines/expert.yaml), which is to be read as a runbook. It sees telemetry alone.
+Its file, configs/baselines/expert.yaml, says what it does and can be read as a runbook. It sees telemetry alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streamflow_env.system.schema import Frozen, Number, Text
 
 
 class ExpertSettings(Frozen):
-    """Its parts, in the order in which they have their say; one that is not given is left out."""
+    """Its parts, in the order in which they act; a part that is not given is left out."""
 
     settings: dict[Text, Number | int] = Field(default_factory=dict)
     predictive: PredictiveSettings | None = None
@@ -32,12 +32,12 @@ class ExpertSettings(Frozen):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its parts and rules, as they stand in its file."""
+        """The names of its parts and rules, in the order of its file."""
         parts = tuple(name for name in PARTS if getattr(self, name) is not None)
         return (*parts, *(rule.name for rule in self.rules))
 
     def without(self, names: Collection[str]) -> ExpertSettings:
-        """A copy without the parts or rules of these names. Raises ConfigError where there is none such."""
+        """A copy without the parts or rules of these names. Raises ConfigError for an unknown name."""
         for name in names:
             if name not in self.names:
                 raise ConfigError(f"part {name!r}: must be one of {', '.join(self.names)}")
@@ -50,7 +50,7 @@ PARTS = ("predictive", "hpa", "admission")
 
 
 def make_expert(system: System, table: ObservationTable, settings: ExpertSettings) -> Composite:
-    """The policy. Of the predicted fleet and the autoscalers' each pool has the larger."""
+    """The policy. Each pool has the larger of the predicted size and the autoscaler's."""
     parts: list[Part[Any]] = [Fixed(system, settings.settings)]
     if settings.predictive is not None:
         parts.append(Predictive(system, settings.predictive))

@@ -1,9 +1,8 @@
-"""Autoscaling as it is found in the field: one Kubernetes HPA per worker pool, over fixed settings of all else."""
+"""Autoscaling as is usual in practice: one Kubernetes HPA per worker pool; all other controls are fixed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from pydantic import Field
 
 from streamflow_agents.policies.baselines.baseline import Baseline
 from streamflow_agents.policies.baselines.kubernetes import (
+    AutoscalerMemory,
     Behavior,
     History,
     HpaSpec,
@@ -27,7 +27,8 @@ Targets = dict[Text, Fraction]
 
 
 class PoolSettings(Frozen):
-    """One pool's own: bounds (default: as found to the top of the control's range) and targets (default: common)."""
+    """Settings of one pool. By default its bounds are its default replicas and the top of the control's range, and its
+    targets are the common ones."""
 
     min_replicas: Count | None = None
     max_replicas: Count | None = None
@@ -35,7 +36,7 @@ class PoolSettings(Frozen):
 
 
 class HpaSettings(Frozen):
-    """`targets` by what the pool shows in the observation, such as `utilisation`; the rest as in Kubernetes."""
+    """`targets` by the name of a pool's reading, such as `utilisation`; the rest is as in Kubernetes."""
 
     targets: Targets = Field(min_length=1)
     tolerance_fraction: NonNegative = 0.1
@@ -44,19 +45,13 @@ class HpaSettings(Frozen):
     pools: dict[Text, PoolSettings] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class HpaMemory:
-    """What the autoscalers of one episode remember: passes so far, and by pool the size set and the history."""
-
-    passes: int = 0
-    current: Mapping[str, int] = field(default_factory=dict)
-    histories: Mapping[str, History] = field(default_factory=dict)
-
-
-class HpaBaseline(Baseline[HpaMemory]):
-    """Every replicas control by an HPA of its pool; the other controls at `settings`, or as found.
+class HpaBaseline(Baseline[AutoscalerMemory]):
+    """An HPA sets the replicas of each pool; the other controls are at `settings`, or at their defaults.
 
     Each ready replica reports its pool's mean, as the observation gives it; a pending replica is a pod that starts up.
+
+    Raises:
+        ConfigError: a setting is of a control or a pool that the system lacks, or no target is observed of a pool.
     """
 
     def __init__(
@@ -68,7 +63,7 @@ class HpaBaseline(Baseline[HpaMemory]):
         for pool in hpa.pools:
             if pool not in self.replica_controls:
                 known = ", ".join(self.replica_controls)
-                raise ConfigError(f"pools.{pool}: no replicas control is of this pool; those that have one: {known}")
+                raise ConfigError(f"pools.{pool}: this pool has no replicas control; these have one: {known}")
         self.specs = {pool: self._spec(pool, control, hpa) for pool, control in self.replica_controls.items()}
 
     def _spec(self, pool: str, control: Control, hpa: HpaSettings) -> HpaSpec:
@@ -76,7 +71,7 @@ class HpaBaseline(Baseline[HpaMemory]):
         targets = own.targets or hpa.targets
         names = [name for name in targets if f"{pool}.{name}" in self.table.names]
         if not names:
-            raise ConfigError(f"targets {', '.join(targets)}: the observation shows none of them of {pool}")
+            raise ConfigError(f"targets {', '.join(targets)}: the observation has none of them for {pool}")
         index = self.controls.names.index(control.name)
         smallest = own.min_replicas or int(self.controls.default[index])
         return HpaSpec(
@@ -88,8 +83,10 @@ class HpaBaseline(Baseline[HpaMemory]):
             behavior=hpa.behavior,
         )
 
-    def decide(self, readings: Mapping[str, float], memory: HpaMemory | None) -> tuple[NDArray[np.float64], HpaMemory]:
-        past = memory or HpaMemory()
+    def decide(
+        self, readings: Mapping[str, float], memory: AutoscalerMemory | None
+    ) -> tuple[NDArray[np.float64], AutoscalerMemory]:
+        past = memory or AutoscalerMemory()
         time_s = past.passes * self.system.control_interval_s
         current, histories, settings = {}, {}, self.settings.copy()
         for pool, spec in self.specs.items():
@@ -98,7 +95,7 @@ class HpaBaseline(Baseline[HpaMemory]):
             now, history = past.current.get(pool, ready + pending), past.histories.get(pool, History())
             current[pool], histories[pool] = desired_replicas(spec, now, metrics, history, time_s)
             settings[self.controls.names.index(self.replica_controls[pool].name)] = current[pool]
-        return settings, HpaMemory(past.passes + 1, current, histories)
+        return settings, AutoscalerMemory(past.passes + 1, current, histories)
 
 
 def _pods(reading: float, ready: int, pending: int) -> tuple[Pod, ...]:

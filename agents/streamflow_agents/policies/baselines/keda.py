@@ -1,21 +1,27 @@
-"""Scaling on what waits and what is under way, as KEDA does it: an HPA on external metrics, polled every 30 s.
+"""Scaling on the requests in a pool, waiting or served, as KEDA does it: an HPA on external metrics, polled every 30 s.
 
-KEDA (kedacore/keda-docs, `scaledobject-spec.md`) hands the HPA one number of the whole pool, of which a replica is to
-hold `target_in_flight_fraction` of its workers' worth; the HPA then scales by `total_average_value`. CPU lags behind
-a queue; concurrency does not.
+KEDA (kedacore/keda-docs, `scaledobject-spec.md`) hands the HPA one number for the whole pool. The HPA then scales by
+`total_average_value`, so that each replica has `target_in_flight_fraction` requests per worker. CPU use lags behind a
+queue; the number of requests does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from streamflow_agents.policies.baselines.baseline import Baseline
-from streamflow_agents.policies.baselines.kubernetes import History, HpaSpec, MetricSpec, Total, desired_replicas
+from streamflow_agents.policies.baselines.kubernetes import (
+    AutoscalerMemory,
+    History,
+    HpaSpec,
+    MetricSpec,
+    Total,
+    desired_replicas,
+)
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.system import System, WorkerPool
 from streamflow_env.system.schema import Count, Frozen, Positive, Text
@@ -33,17 +39,8 @@ class KedaSettings(Frozen):
     min_replicas: dict[Text, Count] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class KedaMemory:
-    """Passes so far, and by pool the size set and the HPA's history."""
-
-    passes: int = 0
-    current: Mapping[str, int] = field(default_factory=dict)
-    histories: Mapping[str, History] = field(default_factory=dict)
-
-
-class KedaBaseline(Baseline[KedaMemory]):
-    """Every replicas control of a worker pool by a ScaledObject; the other controls at `settings`, or as found."""
+class KedaBaseline(Baseline[AutoscalerMemory]):
+    """A ScaledObject sets the replicas of each worker pool; other controls are at `settings`, or at their defaults."""
 
     def __init__(
         self, system: System, table: ObservationTable, keda: KedaSettings, settings: Mapping[str, float] | None = None
@@ -66,9 +63,9 @@ class KedaBaseline(Baseline[KedaMemory]):
                 self._pools[control.of] = index, pool.workers_per_replica, spec
 
     def decide(
-        self, readings: Mapping[str, float], memory: KedaMemory | None
-    ) -> tuple[NDArray[np.float64], KedaMemory]:
-        past = memory or KedaMemory()
+        self, readings: Mapping[str, float], memory: AutoscalerMemory | None
+    ) -> tuple[NDArray[np.float64], AutoscalerMemory]:
+        past = memory or AutoscalerMemory()
         settings, current, histories = self.settings.copy(), dict(past.current), dict(past.histories)
         time_s = past.passes * self.system.control_interval_s
         for pool, (index, workers, spec) in self._pools.items():
@@ -80,4 +77,4 @@ class KedaBaseline(Baseline[KedaMemory]):
                 now, histories[pool] = desired_replicas(spec, now, report, histories.get(pool, History()), time_s)
             current[pool] = now
             settings[index] = now
-        return settings, KedaMemory(past.passes + 1, current, histories)
+        return settings, AutoscalerMemory(past.passes + 1, current, histories)

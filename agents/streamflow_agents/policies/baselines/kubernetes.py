@@ -1,15 +1,16 @@
 """The Kubernetes Horizontal Pod Autoscaler, version 2, as pure functions.
 
-Written after kubernetes/kubernetes `pkg/controller/podautoscaler` (`horizontal.go` here, `replica_calculator.go` in
-the module of that name), whose names are kept where the project has no word of its own; its unit tests are repeated in
-`agents/validation/hpa_cases.py`. docs/controllers.md has an example and says what is left out.
+It follows `pkg/controller/podautoscaler` of kubernetes/kubernetes: `horizontal.go` here, `replica_calculator.go` in
+the module of that name. Upstream's names are kept where the project has no word of its own. Upstream's unit tests are
+repeated in `studies/validation/hpa_limit_cases.py` and `hpa_metric_cases.py`. `docs/guide/controllers.md` has an
+example and lists what is left out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -26,6 +27,7 @@ from streamflow_agents.policies.baselines.replica_calculator import (
 from streamflow_env.system.schema import Count, Frozen, NonNegative, Positive
 
 __all__ = [
+    "AutoscalerMemory",
     "Behavior",
     "History",
     "HpaSpec",
@@ -59,7 +61,7 @@ class ScalingPolicy(Frozen):
 
 
 class ScalingRules(Frozen):
-    """What limits scaling in one direction: of several policies the one that `select_policy` says."""
+    """What limits scaling in one direction; `select_policy` chooses among several policies."""
 
     policies: Annotated[tuple[ScalingPolicy, ...], Field(min_length=1)]
     select_policy: Literal["Max", "Min", "Disabled"] = "Max"
@@ -67,7 +69,7 @@ class ScalingRules(Frozen):
 
 
 class ScaleUpRules(ScalingRules):
-    """`behavior.scaleUp`; what is not given is Kubernetes' default. A null tolerance: the HPA's own."""
+    """`behavior.scaleUp` with Kubernetes' defaults. Without a tolerance of its own the HPA's tolerance holds."""
 
     policies: Annotated[tuple[ScalingPolicy, ...], Field(min_length=1)] = (
         ScalingPolicy(type="Pods", value=4, period_s=15.0),
@@ -77,7 +79,7 @@ class ScaleUpRules(ScalingRules):
 
 
 class ScaleDownRules(ScalingRules):
-    """`behavior.scaleDown`, likewise. A null window: the HPA's `downscale_stabilization_s`."""
+    """`behavior.scaleDown`, likewise. Without a window of its own the HPA's `downscale_stabilization_s` holds."""
 
     policies: Annotated[tuple[ScalingPolicy, ...], Field(min_length=1)] = (
         ScalingPolicy(type="Percent", value=100, period_s=15.0),
@@ -93,7 +95,7 @@ class Behavior(Frozen):
 
 
 class HpaSpec(Frozen):
-    """One autoscaler. Without `behavior`, the downscale window and the doubling rule of old hold."""
+    """One autoscaler. Without `behavior`, the older rules hold: the downscale window, and at most doubling."""
 
     min_replicas: Count
     max_replicas: Count
@@ -110,7 +112,7 @@ class HpaSpec(Frozen):
 
     @property
     def tolerances(self) -> Tolerances:
-        """`tolerance_fraction`, or what the behavior of a direction says."""
+        """`tolerance_fraction`, unless the behavior of a direction has its own."""
         both = (None, None) if self.behavior is None else (self.behavior.scale_down, self.behavior.scale_up)
         own = (None if rules is None else rules.tolerance_fraction for rules in both)
         return Tolerances(*(self.tolerance_fraction if fraction is None else fraction for fraction in own))
@@ -134,6 +136,15 @@ class History:
     scale_events: tuple[tuple[float, int], ...] = ()
 
 
+@dataclass(frozen=True)
+class AutoscalerMemory:
+    """What the autoscalers of one episode remember: passes so far, and by pool the size set and the history."""
+
+    passes: int = 0
+    current: Mapping[str, int] = field(default_factory=dict)
+    histories: Mapping[str, History] = field(default_factory=dict)
+
+
 def desired_replicas(
     spec: HpaSpec, current: int, metrics: Mapping[str, Report], history: History, time_s: float
 ) -> tuple[int, History]:
@@ -155,7 +166,10 @@ def desired_replicas(
 
 
 def replicas_for_metrics(spec: HpaSpec, current: int, metrics: Mapping[str, Report]) -> int | None:
-    """The largest of the metrics' proposals; None (do nothing) where all are invalid, or some and it would be down."""
+    """The largest of the metrics' proposals.
+
+    None, which means no change, where all are invalid, or where some are and the others would scale down.
+    """
     reports = [(metric, metrics.get(metric.name)) for metric in spec.metrics]
     proposals = [
         None if report is None else replicas_for_metric(metric, spec.tolerances, current, report)
@@ -211,7 +225,7 @@ def rate_limit(rules: ScalingRules, current: int, history: History, time_s: floa
 
 
 def _remember(spec: HpaSpec, past: History, proposal: int | None, change: int, time_s: float) -> History:
-    """`past` with this pass added, and what no window or period reaches any more dropped."""
+    """`past` with this pass added, and without what is older than every window or period."""
     recommendations, events = past.recommendations, past.scale_events
     if proposal is not None:
         window_s = max(spec.windows_s)

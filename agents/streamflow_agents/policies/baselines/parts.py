@@ -1,4 +1,4 @@
-"""Policies that are put together: each part changes some of the settings, in turn, and the last one has its way."""
+"""Policies made of parts: each part changes some of the settings, in turn; a later part overrides an earlier one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Settings = dict[str, float]
 
 
 class Part(ABC, Generic[Memory]):
-    """A share of a policy. It holds no state: what it must remember of an episode is handed back to it."""
+    """A part of a policy. It holds no state: it returns what it must remember, and receives it at the next step."""
 
     @abstractmethod
     def adjust(self, settings: Settings, readings: Mapping[str, float], memory: Memory | None) -> Memory:
@@ -28,7 +28,7 @@ class Part(ABC, Generic[Memory]):
 
 
 class Composite(Baseline[tuple[Any, ...]]):
-    """The controls as found, adjusted by `parts` one after the other, each control kept within its range."""
+    """The default settings, adjusted by `parts` one after the other; each control is kept within its range."""
 
     def __init__(self, system: System, table: ObservationTable, parts: Sequence[Part[Any]]) -> None:
         super().__init__(system, table)
@@ -47,7 +47,7 @@ class Composite(Baseline[tuple[Any, ...]]):
 
 
 class Fixed(Part[None]):
-    """`settings`, always. Raises ConfigError for a control that the system lacks, or a value out of its range."""
+    """Always `settings`. Raises ConfigError for a control that the system lacks, or a value out of its range."""
 
     def __init__(self, system: System, settings: Mapping[str, float]) -> None:
         system.control_table.with_values(**settings)
@@ -58,7 +58,7 @@ class Fixed(Part[None]):
 
 
 class Autoscalers(Part[Any]):
-    """The replicas that another policy would set; of `largest`, only where they are more than what is set already."""
+    """The replicas that another policy would set; with `largest`, only where they are more than those already set."""
 
     def __init__(self, policy: Baseline[Any], *, largest: bool = False) -> None:
         self._policy = policy
@@ -75,7 +75,7 @@ class Autoscalers(Part[Any]):
 
 
 def check_readings(table: ObservationTable, names: Sequence[str], where: str) -> None:
-    """Raises ConfigError where the observation has no such reading."""
+    """Raises ConfigError where the observation lacks one of the readings `names`; `where` begins the message."""
     for name in names:
         if name not in table.names:
             raise ConfigError(f"{where}: the observation has no reading {name!r}")

@@ -1,8 +1,8 @@
-"""A fleet sized ahead: the load that is expected when a replica ordered now will serve, and room for its chance.
+"""A fleet sized ahead: for the load expected when a replica ordered now will serve, with room for random variation.
 
-Offered load a (workers in use, in Erlang) grows as first attempts do: along the daily curve, along the last minutes'
-trend, and by the campaign that is announced. Square-root staffing then asks for a + β √a workers (Erlang 1924; Halfin
-and Whitt 1981): the spread of a Poisson load is the square root of its mean.
+Offered load a (workers in use, in Erlang) is taken to grow as first attempts do: along the daily curve, along the trend
+of the last minutes, and by the announced campaign. Square-root staffing then asks for a + β √a workers (Erlang 1924;
+Halfin and Whitt 1981): the spread of a Poisson load is the square root of its mean.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class PredictiveSettings(Frozen):
 
 @dataclass(frozen=True)
 class PredictiveMemory:
-    """First attempts a second in the last intervals, and by pool and resource what was in use in them; oldest first."""
+    """First attempts a second in the last intervals, and what each pool used of each resource in them; oldest first."""
 
     rates: tuple[float, ...] = ()
     loads: tuple[tuple[float, ...], ...] = ()
 
 
 class Predictive(Part[PredictiveMemory]):
-    """Every replicas control at what square-root staffing asks for `lead_s` ahead."""
+    """Sets each pool to the replicas that square-root staffing asks for `lead_s` ahead."""
 
     def __init__(self, system: System, config: PredictiveSettings) -> None:
         self._config = config

@@ -51,10 +51,10 @@ class MetricSpec(Frozen):
 
 @dataclass(frozen=True)
 class Pod:
-    """What one pod reports of one metric: `value` in the metric's unit, None where the report is missing.
+    """The report of one pod of one metric: `value` in the metric's unit, None where the report is missing.
 
-    A `pending` pod has no place to run yet; an `ignored` one failed, or is being deleted. `request` is what a
-    utilization is a share of; one pod without it makes the metric invalid.
+    A `pending` pod has no place to run yet; an `ignored` one failed, or is being deleted. A utilization is a share of
+    `request`; one pod without it makes the metric invalid.
     """
 
     value: float | None
@@ -114,7 +114,7 @@ def cpu_state(
 
 
 def replicas_for_metric(metric: MetricSpec, tolerances: Tolerances, current: int, report: Report) -> int | None:
-    """What one metric asks for; None where it is invalid: no ready pod reports it, or nobody does."""
+    """The replicas that one metric asks for; None where it is invalid: no ready pod reports it."""
     if isinstance(report, Total) != metric.type.startswith("total"):
         raise ValueError(f"metric {metric.name!r}: a {metric.type} is reported by {_reporters(metric)}")
     if isinstance(report, Total):
@@ -176,7 +176,7 @@ def _group(pod: Pod, sets_unready_aside: bool) -> str:
 
 
 def _assumed(metric: MetricSpec, pod: Pod) -> float:
-    """The report of a pod that makes none, on the way down: all that it requests, or the target if that is more."""
+    """The report assumed of a pod that makes none, when scaling down: its request, or the target if that is more."""
     if metric.type == "average_value":
         return metric.target
     return _milli(pod.request) * max(100, round(100 * metric.target)) // 100 / MILLI

@@ -1,4 +1,4 @@
-"""A runbook: what to set while a sign of an incident is seen, and for how long after it was seen last."""
+"""A runbook: what to set while a sign of an incident is seen, and for how long after it was last seen."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from streamflow_env.system import System
 from streamflow_env.system.schema import Frozen, NonNegative, Number, Positive, Text
 
 USUAL = 0.02
-"""What is usual is a mean that forgets so much of itself an interval: of about the last 12 minutes. Assumed."""
+"""The weight of the newest value in the mean that is a reading's usual value: of about 12 minutes. Assumed."""
 
 
 class Sign(Frozen):
-    """A reading above or below a bound, or above so many times what is usual of it."""
+    """A reading above or below a bound, or above so many times its usual value."""
 
     reading: Text
     above: Number | int | None = None
@@ -32,7 +32,7 @@ class Sign(Frozen):
         return self
 
     def seen(self, value: float, usual: float) -> bool:
-        """Whether the reading shows it."""
+        """Whether the value of the reading shows the sign; `usual` is its usual value."""
         if self.above is not None:
             return value > self.above
         if self.below is not None:
@@ -41,7 +41,7 @@ class Sign(Frozen):
 
 
 class Rule(Frozen):
-    """While any of the signs is seen, and `hold_s` longer: these settings, or at least or at most these."""
+    """While any of the signs is seen, and `hold_s` longer: set controls, or keep them at least or at most so high."""
 
     name: Text
     signs: tuple[Sign, ...] = Field(min_length=1)
@@ -53,14 +53,14 @@ class Rule(Frozen):
 
 @dataclass(frozen=True)
 class RunbookMemory:
-    """By rule, the seconds since a sign was seen last; by reading, what is usual of it."""
+    """The seconds since a sign was last seen, by rule, and the usual values, by reading."""
 
     since_s: Mapping[str, float] = field(default_factory=dict)
     usual: Mapping[str, float] = field(default_factory=dict)
 
 
 class Runbook(Part[RunbookMemory]):
-    """The rules, in their order: where two set the same control, the later one has its way."""
+    """The rules in their order: where two set the same control, the later one overrides."""
 
     def __init__(self, system: System, table: ObservationTable, rules: tuple[Rule, ...]) -> None:
         self._rules = rules

@@ -1,4 +1,4 @@
-"""Settings that never change: the system as found, and the playbook an engineer would set by hand."""
+"""Settings that never change: the default configuration, and the playbook an engineer would set by hand."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from streamflow_env.system.schema import Frozen, Number, Text
 
 
 class Playbook(Frozen):
-    """Settings by control name, in natural units; a control that is not named stays as found."""
+    """Settings by control name, in natural units; a control that is not named keeps its default."""
 
     settings: dict[Text, Number | int]
 
 
 class StaticBaseline(Baseline[None]):
-    """`settings` from the first step on, the other controls as found. Raises ConfigError for a control it lacks."""
+    """`settings` from the first step on, the other controls at their defaults.
+
+    Raises:
+        ConfigError: the system lacks a control, or a value is out of its range.
+    """
 
     def __init__(self, system: System, table: ObservationTable, settings: Mapping[str, float]) -> None:
         super().__init__(system, table)

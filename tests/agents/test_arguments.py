@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from streamflow_agents.commands.arguments import argument, parse_arguments, parse_given
+from streamflow_agents.arguments import argument, parse_arguments, parse_given
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,20 @@ Arguments = TypeVar("Arguments")
 
 
 def argument(default: Any, help_text: str, choices: Sequence[str] | None = None) -> Any:
-    """A dataclass field with `help_text` for the command line, and the values allowed where they are few."""
+    """A dataclass field with `help_text` for the command line, and `choices`, the values allowed (None: all)."""
     return field(default=default, metadata={"help": help_text, "choices": choices})
 
 
 def parse_arguments(kind: type[Arguments], argv: Sequence[str] | None = None) -> Arguments:
-    """A `kind`, a dataclass of scalars, filled from `argv` (the process's own when None)."""
+    """An instance of the dataclass `kind`, its fields filled from `argv` (None: the process's own).
+
+    A wrong option ends the process with a message.
+    """
     return kind(**parse_given(kind, argv))
 
 
 def parse_given(kind: type[Any], argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """By field, what `argv` says for a `kind`: only the options that are there, without the defaults of the others."""
+    """The options in `argv` by field of `kind`, without the defaults of those that are not given."""
     summary = (kind.__doc__ or "").strip().splitlines()[0]
     parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     hints = get_type_hints(kind)
