@@ -1,9 +1,11 @@
-"""What the studies' pictures share: figures that need no display, and how they are saved."""
+"""What the studies' pictures share: how a figure is made and saved."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from streamflow_agents.evaluation import plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,13 +14,8 @@ DPI: Final = 110
 
 
 def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
-    """An empty figure of this size in inches. matplotlib is imported here, so that a study without pictures needs none.
-
-    A `Figure` that pyplot did not make needs no display.
-    """
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout=layout)
+    """An empty figure of this size in inches, drawn without a display."""
+    return plots.new_figure(width, height, layout=layout)
 
 
 def save(figure: Figure, path: Path, dpi: int = DPI) -> None:

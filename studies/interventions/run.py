@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamflow_agents.arguments import argument
+from streamflow_agents.parallel import Workers
 from streamflow_env.system import load_system
 from studies.common.study import StudyArguments, outputs
 from studies.interventions.plan import NAME, read_plan
@@ -30,7 +31,8 @@ def run(arguments: Arguments) -> int:
     to, system = outputs(NAME, arguments.quick), load_system("streamflow")
     if not arguments.redraw:
         plan = read_plan(arguments.quick)
-        outcomes, found = simulate(plan, system, TrialRunner(arguments.jobs, arguments.progress))
+        with Workers(arguments.jobs) as workers:
+            outcomes, found = simulate(plan, system, TrialRunner(workers, arguments.progress))
         write_results(to.data, outcomes, found, plan)
     redraw(to, system)
     print(to.page)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from streamflow_agents.evaluation.episodes import RETURN, TERM, run_episode
-from streamflow_agents.parallel import run_all
+from streamflow_agents.parallel import Workers
 from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.policies.protocol import Policy
 from streamflow_env.environment.env import StreamFlowEnv
@@ -46,17 +46,15 @@ class Outcome:
 
 
 class TrialRunner:
-    """Runs trials in `jobs` processes. The outcomes do not depend on `jobs`."""
+    """Runs trials in processes that stay open between calls, and keep their environments."""
 
-    def __init__(self, jobs: int, progress: bool = False) -> None:
-        self._jobs = jobs
+    def __init__(self, workers: Workers, progress: bool = False) -> None:
+        self._workers = workers
         self._progress = progress
 
     def run(self, trials: Sequence[Trial], title: str = "") -> list[Outcome]:
-        """The outcomes, in the order of `trials`; `title` is printed above the progress bar."""
-        if self._progress and title:
-            print(title)
-        return run_all(run_trial, trials, self._jobs, self._progress)
+        """The outcomes, in the order of `trials`; `title` names the progress bar."""
+        return self._workers.run(run_trial, trials, title, progress=self._progress)
 
 
 _ENVS: Final[dict[str, StreamFlowEnv]] = {}

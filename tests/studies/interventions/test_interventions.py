@@ -12,6 +12,7 @@ import yaml
 
 from streamflow_agents.evaluation.episodes import RETURN, TERM, run_episode
 from streamflow_agents.evaluation.statistics import Estimate
+from streamflow_agents.parallel import Workers
 from streamflow_agents.policies.baselines import make_baseline
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
@@ -50,7 +51,7 @@ class FakeTrialRunner(TrialRunner):
     """Episodes by formula: the return is best with `llm_ask` at 0.5 and, in the retry storm, many Auth replicas."""
 
     def __init__(self) -> None:
-        super().__init__(jobs=1)
+        super().__init__(Workers(jobs=1))
         self.trials: list[Trial] = []
 
     def run(self, trials: Sequence[Trial], title: str = "") -> list[Outcome]:
