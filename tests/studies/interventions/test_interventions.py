@@ -158,6 +158,15 @@ def test_the_story_from_sweep_to_page(tmp_path: Path) -> None:
     assert to.page.read_text() == text
 
 
+def test_a_page_can_be_written_from_the_quick_plan(tmp_path: Path) -> None:
+    quick = read_plan(quick=True)
+    outcomes, found = simulate(quick, SYSTEM, FakeTrialRunner())
+    to = Outputs(tmp_path / "data", tmp_path / "interventions.md")
+    write_results(to.data, outcomes, found, quick)
+    redraw(to, SYSTEM)
+    assert all(f"| best of {scenario} |" in to.page.read_text() for scenario in quick.scenarios)
+
+
 def test_what_the_sweep_chooses() -> None:
     outcomes, _ = simulate(ours := plan(), SYSTEM, FakeTrialRunner())
     chosen = {c.intervention: c.point for c in choose(Results(outcomes), DO_NOTHING, ACTIONS, ours, TABLE)}
