@@ -246,7 +246,7 @@ def settings(system: System, kind: str) -> list[np.ndarray]:
     table = system.control_table
     rng = np.random.default_rng(5)
     return {
-        "as found": [table.action(table.default)] * NUM_INTERVALS,
+        "default": [table.action(table.default)] * NUM_INTERVALS,
         "low": [np.full(len(table), -1.0)] * NUM_INTERVALS,
         "high": [np.full(len(table), 1.0)] * NUM_INTERVALS,
         "random": [rng.uniform(-1.0, 1.0, len(table)) for _ in range(NUM_INTERVALS)],
@@ -254,7 +254,7 @@ def settings(system: System, kind: str) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("level", [1.0, 2.5])
-@pytest.mark.parametrize("kind", ["as found", "low", "high", "random"])
+@pytest.mark.parametrize("kind", ["default", "low", "high", "random"])
 def test_the_engines_are_equal_on_another_system(system: System, kind: str, level: float) -> None:
     for seed in range(2):
         episode = episode_of(system, seed, level)
@@ -272,7 +272,7 @@ def test_the_engines_are_equal_on_another_system(system: System, kind: str, leve
 
 def test_another_system_is_not_an_idle_one(system: System) -> None:
     """What could differ did happen: every outcome the system can have is there."""
-    kinds = ("as found", "low", "high", "random")
+    kinds = ("default", "low", "high", "random")
     runs = [trajectory("compiled", system, episode_of(system, 0, 2.5), settings(system, kind)) for kind in kinds]
     total = {name: sum(int(t.calls[name].sum()) for run in runs for t in run) for name in CALL_FIELDS}
     total |= {name: sum(int(t.services[name].sum()) for run in runs for t in run) for name in SERVICE_FIELDS}
@@ -286,7 +286,7 @@ def test_a_stadium_s_breaker_refuses_and_its_budget_runs_dry(tmp_path: Path) -> 
     endless = system.model_copy(update={"users": system.users.model_copy(update={"retry_budget_fraction": None})})
     attempts = {}
     for name, of in (("tight", system), ("endless", endless)):
-        run = trajectory("compiled", of, episode_of(of, 0, 2.5), settings(of, "as found"))
+        run = trajectory("compiled", of, episode_of(of, 0, 2.5), settings(of, "default"))
         assert sum(int((t.answers["outcome"] == BREAKER_OPEN).sum()) for t in run) > 100
         attempts[name] = sum(len(t.answers) for t in run)
     assert attempts["endless"] > 1.1 * attempts["tight"]
