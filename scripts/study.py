@@ -35,7 +35,7 @@ def print_list() -> None:
     for name in study_names():
         study = header(name)
         print(f"{name}: {study.about}")
-        for label, paths in (("reads", study.reads), ("writes", study.writes)):
+        for label, paths in (("reads", study.reads), ("may use", study.optional), ("writes", study.writes)):
             if paths:
                 print(f"    {label:7} {', '.join(paths)}")
         print(f"    takes   {study.takes}; quick: {study.quick_takes}")

@@ -261,8 +261,8 @@ def test_another_system_from_a_dictionary() -> None:
                 "restock": {"kind": "background", "normal_rate_rps": 0.5, "plan": [{"call": "till"}]},
                 "buy": {"kind": "interactive", "normal_rate_rps": 4.0, "plan": [{"call": "till"}]},
             },
-            "controls": [{"name": "tills", "of": "till", "parameter": "replicas", "unit": "replicas", "low": 1,
-                          "high": 4, "meaning": "tills"}],
+            "controls": [{"name": "tills", "of": "till", "parameter": "replicas", "low": 1, "high": 4,
+                           "meaning": "tills"}],
         }
     )  # fmt: skip
     slow = {"kind": "slowdown", "service": "till", "start_s": 60, "duration_s": 60, "factor": 3}

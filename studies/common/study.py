@@ -33,6 +33,8 @@ class Header(Frozen):
 
     about: Text
     reads: tuple[Text, ...] = ()
+    optional: tuple[Text, ...] = ()
+    """What is read where it is there: what another study has left in `runs/`."""
     writes: tuple[Text, ...] = ()
     takes: Text
     quick_takes: Text

@@ -13,10 +13,10 @@ TWENTY_MINUTES = 80  # control intervals of 15 s
 SYSTEM = load_system()
 
 
-@pytest.mark.parametrize("mode", ["near", "random"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("mode", "seed"), [("near", 0), ("random", 1)])
 @pytest.mark.parametrize("name", scenario_names())
 def test_engines_are_equal(name: str, seed: int, mode: ActionMode) -> None:
+    """One seed for each kind of actions. The study `equivalence` compares 20 seeds, for an hour each."""
     content = read_yaml(config_path("scenarios", name))
     if name in {"evening-peak", "whole-day"}:
         content["traffic"]["start_hour"] = 19.8  # so that the peak falls into the twenty minutes
@@ -30,7 +30,7 @@ def test_engines_are_equal(name: str, seed: int, mode: ActionMode) -> None:
 
 def test_twenty_minutes_contain_the_incident() -> None:
     for name in ("llm-rate-limit", "invalidation-storm", "retry-storm", "compound"):
-        for seed in range(3):
+        for seed in (0, 1):
             episode = load_scenario(name).episode(SYSTEM, seed)
             assert any(0 < mark.start_s < 960 for mark in episode.marks), (name, seed)
 
