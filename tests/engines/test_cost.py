@@ -26,7 +26,7 @@ ROOT: Final = Path(__file__).parents[2]
 SEED: Final = 1
 NUM_STEPS: Final = 40
 EVENTS: Final = {"normal": 134773, "evening-peak": 238536}
-"""Of the first `NUM_STEPS` control steps of episode `SEED`, with the default controls. More: the model changed, or waste."""
+"""Of the first `NUM_STEPS` control steps of episode `SEED`, with the default controls. More is a change, or waste."""
 INSTRUCTIONS_PER_EVENT: Final = 956.0
 """On 25 November 2026, generic x86-64."""
 MOST: Final = 1.3 * INSTRUCTIONS_PER_EVENT
