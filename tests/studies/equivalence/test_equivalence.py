@@ -10,6 +10,8 @@ from streamflow_env.system.schema import read_yaml
 from studies.equivalence.comparison import ActionMode, actions, compare_engines
 
 TWENTY_MINUTES = 80  # control intervals of 15 s
+PEAK = ("evening-peak", "whole-day")
+"""They have three times the load and no incident: ten minutes of the peak will do."""
 SYSTEM = load_system()
 INCIDENTS = ("llm-rate-limit", "invalidation-storm", "retry-storm", "compound")
 MODES: tuple[tuple[ActionMode, int], ...] = (("near", 0), ("random", 1))
@@ -26,12 +28,13 @@ EPISODES = [
 def test_engines_are_equal(name: str, mode: ActionMode, seed: int) -> None:
     """The study `equivalence` compares 20 seeds, for an hour each."""
     content = read_yaml(config_path("scenarios", name))
-    if name in {"evening-peak", "whole-day"}:
-        content["traffic"]["start_hour"] = 19.8  # so that the peak falls into the twenty minutes
+    if name in PEAK:
+        content["traffic"]["start_hour"] = 19.8  # so that the peak falls into the ten minutes
     episode = load_scenario(content).episode(SYSTEM, seed)
-    comparison = compare_engines(SYSTEM, episode, mode, TWENTY_MINUTES)
+    num_intervals = TWENTY_MINUTES // 2 if name in PEAK else TWENTY_MINUTES
+    comparison = compare_engines(SYSTEM, episode, mode, num_intervals)
     assert comparison.differences == ()
-    assert comparison.num_intervals == TWENTY_MINUTES
+    assert comparison.num_intervals == num_intervals
     assert comparison.num_attempts > 15_000
     assert comparison.num_failed > 0
 
