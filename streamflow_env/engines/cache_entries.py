@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from streamflow_env.engines.compiling import kernel
-from streamflow_env.engines.draws.hashing import EVICTED, draw_index, uniform
+from streamflow_env.engines.draws.hashing import uniform
 
 ENTRY: Final = np.dtype(
     [("written_ns", "i8"), ("expires_ns", "i8"), ("used_ns", "i8"), ("key", "i4"), ("quality_milli", "i4")]
@@ -77,14 +77,14 @@ def remove(entries: Any, entries_at: int, index: Any, index_at: int, bits: int, 
 
 
 @kernel
-def victim(entries: Any, entries_at: int, used: int, samples: int, key: Any, attempt: int, step: int, now: int) -> int:
+def victim(entries: Any, entries_at: int, used: int, samples: int, key: Any, first: int, stride: int, now: int) -> int:
     """The position of the entry that gives way: of the sampled ones the first expired, else the least recently used.
 
-    `key` is that of the request's draws; `used` is the number of entries.
+    Sample j is drawn by number `first` + j · `stride` of `key`; `used` is the number of entries.
     """
     chosen = -1
     for j in range(samples):
-        position = int(uniform(key, draw_index(EVICTED, attempt, step, j)) * used)
+        position = int(uniform(key, first + j * stride) * used)
         if entries[entries_at + position].expires_ns <= now:
             return position
         if chosen < 0 or entries[entries_at + position].used_ns < entries[entries_at + chosen].used_ns:

@@ -18,7 +18,16 @@ from streamflow_env.engines.cache_entries import ENTRY, FREE, INVALID, find, ind
 from streamflow_env.engines.compiling import kernel
 from streamflow_env.engines.draws.arrivals import SECOND_NS, Arrivals
 from streamflow_env.engines.draws.distributions import popular_key
-from streamflow_env.engines.draws.hashing import ITEM, REQUESTS, TTL, draw_index, stream_key, uniform
+from streamflow_env.engines.draws.hashing import (
+    EVICTED,
+    ITEM,
+    NUM_PURPOSES,
+    REQUESTS,
+    TTL,
+    draw_index,
+    stream_key,
+    uniform,
+)
 from streamflow_env.system import Cache, CallStep, LookupStep, Step, System
 
 __all__ = ["ENTRY", "INVALID", "WarmState", "ttl_ns", "warm_state"]
@@ -180,7 +189,9 @@ def _remember(
                     position = used
                     used += 1
                 else:
-                    position = victim(table, 0, used, samples, request, 0, number, now)
+                    position = victim(
+                        table, 0, used, samples, request, draw_index(EVICTED, 0, number, 0), NUM_PURPOSES, now
+                    )
                     remove(table, 0, index, 0, bits, table[position].key)
                 table[position].key = key
                 insert(index, 0, bits, key, position)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import pytest
 
 from streamflow_env.engines import ENGINE_NAMES
-from streamflow_env.engines.draws.hashing import EVICTED
+from streamflow_env.engines.draws.hashing import EVICTED, MEMORY
 from streamflow_env.episode import Change
+from streamflow_env.system import System
 from tests.engines.tiny import (
     MS,
     Drawn,
     cache,
     control,
+    draw,
     front,
     items_are,
     llm,
@@ -162,34 +164,55 @@ def test_an_expired_entry_gives_way_first(engine: str) -> None:
     assert (result.service("cache", "evicted"), result.service("cache", "entries")) == ([0], [2])
 
 
-def test_less_memory_gives_up_the_last_slots(engine: str) -> None:
-    """Three entries, in the order a, b, c. At 1 s there is room for one, a's; then b takes it. At 2 s there is more."""
-    memory = control("memory", "cache", "memory_entries", 1, 3)
-    services = {"cache": cache(memory_entries=3)}
-    system = tiny_system(services, [USERS_KEY], users={"num_users": 3}, controls=[memory], interval_s=1.0)
-    episode, _ = schedule(system, {100: 3, 1100: 1, 1300: 1, 2100: 1}, where=users_are("abcaba"))
+def resized(memory_entries: int, samples: int, **service: float) -> System:
+    """A cache whose memory is a control from 1 to `memory_entries`, set every second."""
+    memory = control("memory", "cache", "memory_entries", 1, memory_entries)
+    services = {"cache": cache(memory_entries=memory_entries, eviction_samples=samples, **service)}
+    return tiny_system(services, [USERS_KEY], users={"num_users": 3}, controls=[memory], interval_s=1.0)
+
+
+def test_less_memory_evicts_the_least_recently_used(engine: str) -> None:
+    """Three entries, used in the order a, c, b. At 1 s there is room for one, and b's stays. At 2 s there is more."""
+    system = resized(3, samples=64)
+    episode, _ = schedule(system, {100: 3, 500: 1, 1100: 1, 2100: 1}, where=users_are("abcbba"))
 
     result = run(engine, system, episode, [{}, {"memory": 1}, {}])
 
-    outcomes = ["miss", "miss", "miss", "ok", "miss", "miss"]
+    outcomes = ["miss", "miss", "miss", "ok", "ok", "miss"]
     assert [row[6] for row in result.of("cache") if row[1] == 1] == outcomes
-    assert result.service("cache", "evicted") == [0, 3, 0]
+    assert result.service("cache", "evicted") == [0, 2, 0]
     assert result.service("cache", "entries") == [3, 1, 2]
     assert result.service("cache", "memory_ns") == [3000 * MS, 1000 * MS, 3000 * MS]
 
 
-def test_only_valid_entries_count_as_given_up(engine: str) -> None:
-    """Entries live for 0.5 s. At 1 s the slots of b, expired, and of c, valid, are given up; a's, expired, is kept."""
-    memory = control("memory", "cache", "memory_entries", 1, 3)
-    services = {"cache": cache(memory_entries=3, ttl_s=0.5)}
-    system = tiny_system(services, [USERS_KEY], users={"num_users": 3}, controls=[memory], interval_s=1.0)
-    episode, _ = schedule(system, {100: 1, 300: 1, 700: 1, 1100: 1}, where=users_are("abca"))
+@pytest.mark.parametrize(("second_draw", "stays"), [(0, "b"), (1, "c")])
+def test_less_memory_evicts_what_is_sampled(engine: str, second_draw: int, stays: str) -> None:
+    """Draw 0 samples the first of a, b, c; so c takes a's place. Draw 1 samples the first of c, b, or the second."""
+    system = resized(3, samples=1)
+    cache_row = system.service_names.index("cache")
+
+    def wanted(drawn: Drawn) -> bool:
+        first, second = (draw(drawn.seed, MEMORY, cache_row, n) for n in (0, 1))
+        return first < 1 / 3 and int(second * 2) == second_draw and users_are(f"abc{stays}")(drawn)
+
+    episode, _ = schedule(system, {100: 3, 1100: 1}, where=wanted)
 
     result = run(engine, system, episode, [{}, {"memory": 1}])
 
-    assert [row[6] for row in result.of("cache") if row[1] == 1] == ["miss"] * 4
-    assert (result.service("cache", "evicted"), result.service("cache", "entries")) == ([0, 1], [3, 1])
-    assert result.service("cache", "duplicate_fills") == [0, 0]
+    assert [row[6] for row in result.of("cache") if row[1] == 1] == ["miss", "miss", "miss", "ok"]
+    assert (result.service("cache", "evicted"), result.service("cache", "entries")) == ([0, 2], [3, 1])
+
+
+def test_less_memory_evicts_expired_entries_first(engine: str) -> None:
+    """Entries live for 0.5 s: a's from 0.135 s, b's from 0.575 s. At 1 s a's has expired, though it was used later, at
+    0.625 s: b's stays. What has expired does not count as evicted."""
+    system = resized(2, samples=64, ttl_s=0.5)
+    episode, _ = schedule(system, {100: 1, 540: 1, 600: 1, 1040: 1}, where=users_are("abab"))
+
+    result = run(engine, system, episode, [{}, {"memory": 1}])
+
+    assert [row[6] for row in result.of("cache") if row[1] == 1] == ["miss", "miss", "ok", "ok"]
+    assert (result.service("cache", "evicted"), result.service("cache", "entries")) == ([0, 0], [2, 1])
 
 
 def test_a_ttl_holds_for_the_entries_written_under_it(engine: str) -> None:

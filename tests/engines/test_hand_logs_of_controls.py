@@ -219,7 +219,7 @@ def test_a_full_cache_evicts(engine: str) -> None:
 
     result = run(engine, system, episode, [{}, {"memory_entries": 2}, {"memory_entries": 1}])
 
-    # The item drove the user out; then both are there, the user in the last slot, which is given up; and so on.
+    # The item drove the user out; then both are there, the user used last; the item gives way; and so on.
     assert result.service("cache", "evicted") == [1, 0, 1 + 2]
     assert result.service("cache", "fills") == [2, 1, 2]
     assert result.service("cache", "entries") == [1, 2, 1]

@@ -128,6 +128,6 @@ def _set(state: State, control: Any, off: bool, value: float) -> None:
     elif setter == BACKGROUND_SHARE:
         set_background_share(w.now, services[of], value)
     elif setter == MEMORY:
-        set_memory(state, services[of], w.now, int(value))
+        set_memory(state, services[of], of, int(value))
     elif setter == RETRY_BUDGET:
         set_budget(calls[of], off, value)

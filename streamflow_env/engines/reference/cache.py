@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from streamflow_env.engines.draws.hashing import EVICTED, INVALIDATED_KEY, SERVICE_TIME, TTL
+from streamflow_env.engines.draws.hashing import (
+    EVICTED,
+    INVALIDATED_KEY,
+    MEMORY,
+    SERVICE_TIME,
+    TTL,
+    stream_key,
+    uniform,
+)
 from streamflow_env.engines.reference.eviction import Entry, Memory
 from streamflow_env.engines.reference.invalidation import Sweep, invalidate_keys
 from streamflow_env.engines.reference.protocols import KeyOf, Request
@@ -36,6 +45,7 @@ class Cache(UnlimitedService):
         self._lookup_time = DurationDraw.of(config.lookup_time)
         self._memory = Memory(config.memory_entries, config.eviction_samples, entries)
         self._room = Level(sim, config.memory_entries)
+        self._memory_key = np.uint64(stream_key(sim.seed, MEMORY, index))
         self._sweep = Sweep(num_users, config.invalidation_rate_keys_per_s)
 
     # Steps
@@ -154,8 +164,9 @@ class Cache(UnlimitedService):
         self._advance_sweep()
 
     def set_memory(self, num_entries: int) -> None:
-        """From now on there is room for so many entries; those that find no room any more are evicted."""
-        self.counts["evicted"] += self._memory.resize(num_entries, self.sim.now)
+        """From now on there is room for so many entries; what finds no room any more is evicted."""
+        evicted = self._memory.resize(num_entries, self.sim.now, lambda n: uniform(self._memory_key, n))
+        self.counts["evicted"] += evicted
         self._room.add(num_entries - self._room.value)
 
     def measure(self) -> dict[str, int]:

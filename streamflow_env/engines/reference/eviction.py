@@ -31,6 +31,7 @@ class Memory:
     def __init__(self, limit: int, num_samples: int, entries: NDArray[Any]) -> None:
         self._limit = limit
         self._num_samples = num_samples
+        self._num_evictions = 0
         self.entries = [Entry(*fields) for fields in entries[FIELDS].tolist()]
         self._position_of = {entry.key: position for position, entry in enumerate(self.entries)}
 
@@ -62,11 +63,25 @@ class Memory:
         expired = (position for position in sampled if self.entries[position].expires_ns <= now_ns)
         return next(expired, min(sampled, key=lambda position: self.entries[position].used_ns))
 
-    def resize(self, limit: int, now_ns: int) -> int:
-        """Set the limit. Entries beyond it are dropped from the end; the number of valid ones among them."""
+    def resize(self, limit: int, now_ns: int, draw: Callable[[int], float]) -> int:
+        """Set the limit. While there are more entries, one is evicted; the number of valid ones among them.
+
+        `draw(n)` is draw n of the memory's own: those of eviction number i begin at i · `num_samples`.
+        """
         self._limit = limit
-        dropped = self.entries[limit:]
-        del self.entries[limit:]
-        for entry in dropped:
-            del self._position_of[entry.key]
-        return sum(entry.expires_ns > now_ns for entry in dropped)
+        num_valid = 0
+        while len(self.entries) > limit:
+            first = self._num_evictions * self._num_samples
+            self._num_evictions += 1
+            position = self._victim(now_ns, lambda j, first=first: draw(first + j))  # type: ignore[misc]
+            num_valid += self.entries[position].expires_ns > now_ns
+            self._take_out(position)
+        return num_valid
+
+    def _take_out(self, position: int) -> None:
+        """Take the entry at `position` out. The last entry takes its place."""
+        del self._position_of[self.entries[position].key]
+        last = self.entries.pop()
+        if position < len(self.entries):
+            self.entries[position] = last
+            self._position_of[last.key] = position
