@@ -52,6 +52,7 @@ SERVICE_FIELDS: Final = {
     "item_hits": "of those, answered",
     "query_hits": "queries answered from the query cache",
     "age_ns": "sum over all these hits of the entry's age",
+    "excess_age_ns": "of a cache, sum over its hits of the entry's age beyond `fresh_s`",
     "fills": "cache entries written",
     "duplicate_fills": "of those, over one written since the writer's lookup missed: concurrent misses of one key",
     "evicted": "valid cache entries that gave way because memory was full",

@@ -71,7 +71,7 @@ INTENSIVE: Final[dict[type[Frozen], tuple[str, ...]]] = {
     ),
     # `keys_per_item` stays: there are more items, and each affects as many keys
     Cache: (
-        "kind", "lookup_time", "ttl_s", "ttl_jitter_fraction", "keys_per_item", "eviction_samples",
+        "kind", "lookup_time", "ttl_s", "ttl_jitter_fraction", "fresh_s", "keys_per_item", "eviction_samples",
         "price_per_1000_entries_hour",
     ),
     Consumer: ("kind", "batch_time"),

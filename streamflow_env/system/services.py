@@ -133,13 +133,14 @@ class Cache(Frozen):
 
     Where there is no room for a new entry, one of `eviction_samples` sampled entries is evicted: an expired one, or
     else the least recently used (Redis: maxmemory-samples). A bulk invalidation sweeps the users' keys at
-    `invalidation_rate_keys_per_s`; with null it invalidates all at once.
+    `invalidation_rate_keys_per_s`; with null it invalidates all at once. An entry up to `fresh_s` old is as good as new.
     """
 
     kind: Literal["cache"]
     lookup_time: Duration
     ttl_s: Positive
     ttl_jitter_fraction: Fraction = 0.0
+    fresh_s: NonNegative = 0.0
     keys_per_item: Annotated[Size, Field(le=1024)] = 0
     invalidation_rate_keys_per_s: Count | None = None
     memory_entries: Annotated[Count, Field(le=100_000_000)] = 100_000

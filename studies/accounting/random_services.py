@@ -118,6 +118,7 @@ def cache(rng: random.Random) -> Data:
         "lookup_time": duration(rng, 0.005),
         "ttl_s": some(rng, 0.05, 30.0),
         "ttl_jitter_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
+        "fresh_s": some(rng, 0.05, 10.0, 0.0),
         "keys_per_item": rng.choice([0, 1, 20]),
         "memory_entries": rng.choice([1, 2, 20, 300]),
         "eviction_samples": rng.choice([1, 5, 64]),

@@ -40,7 +40,7 @@ services:
      serves_abandoned: false}
   desk:
     {kind: cache, lookup_time: {mean_s: 0.001, cv: 0.5}, ttl_s: 3.0, ttl_jitter_fraction: 0.5, keys_per_item: 4,
-     memory_entries: 25, eviction_samples: 3}
+     fresh_s: 1.0, memory_entries: 25, eviction_samples: 3}
   attic: {kind: cache, lookup_time: {mean_s: 0.002, cv: 0.5}, ttl_s: 2.0, memory_entries: 12, eviction_samples: 1}
   ledger:
     {kind: database, connections: 1, queue_limit: 5, service_time: {mean_s: 0.03, cv: 1.0}, read_replicas: 1,
@@ -140,7 +140,7 @@ ATTEMPT_ENDS = (
     "within_sla", "late", "failed_deadline", "failed_queue_full", "failed_fault", "failed_dependency", "failed_shed",
 )  # fmt: skip
 NEW = {
-    "services": "shed memory_ns lookups item_lookups item_hits query_hits duplicate_fills evicted enriched stale_reads"
+    "services": "shed memory_ns excess_age_ns lookups item_lookups item_hits query_hits duplicate_fills evicted enriched stale_reads"
     " lost abandoned entries replica_ns stale_hits",
     "classes": "failed_shed personalised",
     "calls": "retries_refused deferred exhausted not_asked",

@@ -229,6 +229,18 @@ def test_a_ttl_holds_for_the_entries_written_under_it(engine: str) -> None:
     assert (result.service("cache", "fills"), result.service("cache", "entries")) == ([1, 1, 1], [1, 2, 2])
 
 
+def test_the_age_beyond_what_is_fresh_is_counted(engine: str) -> None:
+    """An entry is written at 0.135 s and fresh for 0.2 s. It is found at 0.225 s, when it is, and at 0.525 s."""
+    system = tiny_system({"cache": cache(fresh_s=0.2)}, [USERS_KEY], users={"num_users": 1})
+    episode, (a, b, c) = schedule(system, {100: 1, 200: 1, 500: 1})
+
+    result = run(engine, system, episode)
+
+    written = a + 35 * MS
+    assert result.service("cache", "excess_age_ns") == [c + 25 * MS - written - 200 * MS]
+    assert result.service("cache", "age_ns") == [b + c + 2 * 25 * MS - 2 * written]
+
+
 @pytest.mark.parametrize("swept", [False, True])
 def test_concurrent_misses_of_one_key_fill_it_twice(engine: str, swept: bool) -> None:
     """Both look up before either fills; between their fills a sweep may make the entry invalid, which is no matter."""

@@ -14,7 +14,7 @@ from streamflow_env.engines.compiled.requests import draw, item_of
 from streamflow_env.engines.compiled.service import complete, log_visit, set_duration, touch
 from streamflow_env.engines.compiled.state import State
 from streamflow_env.engines.compiling import inlined
-from streamflow_env.engines.draws.distributions import duration_ns
+from streamflow_env.engines.draws.distributions import duration_ns, to_ns
 from streamflow_env.engines.draws.hashing import SERVICE_TIME, TTL
 from streamflow_env.engines.draws.sweeps import sweep_multiplier, sweep_position
 from streamflow_env.engines.telemetry import MISS, OK
@@ -33,6 +33,7 @@ def lay_out_cache(record: Any, cache: Cache, num_users: int) -> None:
     record["sweep_rate"] = int(cache.invalidation_rate_keys_per_s or 0)
     record["ttl_s"] = cache.ttl_s
     record["ttl_jitter"] = cache.ttl_jitter_fraction
+    record["fresh_ns"] = to_ns(cache.fresh_s)
     set_duration(record, cache.lookup_time)
 
 
@@ -103,7 +104,9 @@ def look_up(state: State, s: Any, r: Any, is_item: int) -> bool:
         s.hits += 1
         if entry.written_ns < s.sweep_start and sweep_position(entry.key, s.multiplier, w.num_users) < s.sweep_limit:
             s.stale_hits += 1
-    s.age_ns += w.now - entry.written_ns
+    age_ns = w.now - entry.written_ns
+    s.age_ns += age_ns
+    s.excess_age_ns += max(0, age_ns - s.fresh_ns)
     entry.used_ns = w.now
     r.quality_milli = r.quality_milli * entry.quality_milli // 1000
     r.potential_milli = r.potential_milli * entry.quality_milli // 1000

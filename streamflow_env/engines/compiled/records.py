@@ -89,7 +89,7 @@ SERVICE_STATE: Final = _record(
     " cohorts_at num_cohorts desired_at num_desired family"
     " quota quota_now burst_units token_units kept_burst kept_units tokens_at rejection_ns latencies_at num_latencies"
     " queries_at query_entries query_ttl_ns to ring_at ring_head cells_at is_polling poll_ns job_number"
-    " entries_at memory_entries samples eviction_number index_at index_bits multiplier keys_per_item"
+    " entries_at memory_entries samples eviction_number index_at index_bits multiplier keys_per_item fresh_ns"
     " sweep_start sweep_limit sweep_units sweep_at sweep_rate sweep_counted"
     " batch_size batch_length batch_number",
     "mean a b fault_fraction cpu_pressure slowdown base_s span_s knee per_query_s floor_s retry_after_s"

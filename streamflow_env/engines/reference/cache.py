@@ -45,6 +45,7 @@ class Cache(UnlimitedService):
         self._lookup_time = DurationDraw.of(config.lookup_time)
         self._memory = Memory(config.memory_entries, config.eviction_samples, entries)
         self._room = Level(sim, config.memory_entries)
+        self._fresh_ns = int(to_ns(config.fresh_s))
         self._memory_key = np.uint64(stream_key(sim.seed, MEMORY, index))
         self._sweep = Sweep(num_users, config.invalidation_rate_keys_per_s)
 
@@ -110,7 +111,9 @@ class Cache(UnlimitedService):
 
     def _count_hit(self, entry: Entry, of: KeyOf) -> None:
         self.counts[HITS[of]] += 1
-        self.counts["age_ns"] += self.sim.now - entry.written_ns
+        age_ns = self.sim.now - entry.written_ns
+        self.counts["age_ns"] += age_ns
+        self.counts["excess_age_ns"] += max(0, age_ns - self._fresh_ns)
         self.counts["stale_hits"] += self._sweep.will_invalidate(entry.key, entry.written_ns)
 
     def _is_duplicate(self, attempt: Request, of: KeyOf) -> bool:
