@@ -2,7 +2,7 @@
 
 Levels are in thousandths, as in upstream's tests; a pod is `ready`, `unready`, `pending` or `ignored`. Sources are the
 tests of `replica_calculator_test.go` by name, `docs` (the website's page "Horizontal Pod Autoscaling"), and lines of
-`replica_calculator.go` where neither says it.
+`replica_calculator.go` and apimachinery's `quantity.go` where neither says it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from streamflow_agents.policies.baselines.replica_calculator import (
 
 LETTERS: Final[dict[str, PodState]] = {"R": "ready", "U": "unready", "P": "pending", "X": "ignored"}
 CALCULATOR: Final = "replica_calculator.go"
+QUANTITY: Final = "quantity.go: MilliValue"
 TESTS: Final = "replica_calculator_test.go: TestReplicaCalc"
 DOCS: Final = "docs"
 
@@ -49,7 +50,7 @@ class StateCase(NamedTuple):
 
 
 def pods(
-    levels: Sequence[int | None], letters: str = "", requests: Sequence[float | None] | None = None
+    levels: Sequence[float | None], letters: str = "", requests: Sequence[float | None] | None = None
 ) -> tuple[Pod, ...]:
     """Pods from their levels in thousandths; `letters` says each one's state, all ready where it is left out."""
     values = [None if level is None else level / 1000 for level in levels]
@@ -61,15 +62,15 @@ def cpu(percent: int) -> MetricSpec:
     return MetricSpec(name="cpu", target=percent / 100)
 
 
-def qps(target: int) -> MetricSpec:
+def qps(target: float) -> MetricSpec:
     return MetricSpec(name="qps", type="average_value", target=target / 1000)
 
 
-def whole(target: int) -> MetricSpec:
+def whole(target: float) -> MetricSpec:
     return MetricSpec(name="qps", type="total_value", target=target / 1000)
 
 
-def per_pod(target: int) -> MetricSpec:
+def per_pod(target: float) -> MetricSpec:
     return MetricSpec(name="qps", type="total_average_value", target=target / 1000)
 
 
@@ -163,6 +164,17 @@ METRIC_CASES: Final[tuple[MetricCase, ...]] = (
                pods([669] * 10), 10),
     MetricCase("an average is cut to whole thousandths", "metrics/utilization.go", qps(1), 3,
                pods([1, 2, 2]), 3),
+    MetricCase("11.0001 counts as 11.001, which is beyond the tolerance", QUANTITY, per_pod(1000), 10,
+               Total(11.0001, 10), 12),
+    MetricCase("11 is within it", QUANTITY, per_pod(1000), 10, Total(11.0, 10), 10),
+    MetricCase("one number for all is rounded up too", QUANTITY, whole(1000), 10, Total(1.1001, 10), 12),
+    MetricCase("a target of 0.0011 counts as 0.002", QUANTITY, per_pod(1.1), 1, Total(0.01, 1), 5),
+    MetricCase("a target of a billionth counts as a thousandth", QUANTITY, per_pod(1e-6), 1, Total(0.007, 1), 7),
+    MetricCase("each pod's report is rounded up: 1.1 thousandths are 2", QUANTITY, qps(1), 3, pods([1.1] * 3), 6),
+    MetricCase("before a utilization is cut to whole per cent: 66.91 is 67", QUANTITY, cpu(60), 10,
+               pods([669.1] * 10), 12),
+    MetricCase("a request is rounded up: 2 of 1.1 thousandths is 100 %", QUANTITY, cpu(50), 2,
+               pods([2, 2], requests=[0.0011] * 2), 4),
     MetricCase("one number that cannot be had is invalid", DOCS, whole(1000), 3, Total(None, 3), None),
 )  # fmt: skip
 

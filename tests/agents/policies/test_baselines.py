@@ -139,6 +139,7 @@ def test_playbook_hpa_is_the_playbook_but_for_the_replicas(system: System, table
         ({"targets": {"utilisation": 0.6}, "pools": {"nosuch": {}}}, "nosuch"),
         ({"targets": {"temperature": 0.6}}, "temperature"),
         ({"targets": {"utilisation": 1.6}}, "targets.utilisation"),
+        ({"targets": {"utilisation": 0.0}}, r"^configuration: targets.utilisation = 0.0: must be .* equal to 0.01$"),
         ({"targets": {"utilisation": 0.6}, "typo": 1}, "typo"),
         ({"targets": {}}, "targets"),
     ],

@@ -20,7 +20,9 @@ from streamflow_agents.policies.baselines.kubernetes import (
     limit,
     replicas_for_metric,
 )
-from streamflow_agents.policies.baselines.replica_calculator import PodClock, Tolerances
+from streamflow_agents.policies.baselines.replica_calculator import LARGEST, PodClock, Tolerances, thousandths
+from streamflow_env.errors import ConfigError
+from streamflow_env.system.schema import load
 from studies.validation.controllers import run_limit, run_metric, run_pass, run_state
 from studies.validation.hpa_limit_cases import LIMIT_CASES, PASS_CASES, LimitCase, PassCase
 from studies.validation.hpa_metric_cases import METRIC_CASES, STATE_CASES, MetricCase, StateCase, pods
@@ -117,6 +119,7 @@ def test_a_report_of_the_wrong_kind_is_an_error() -> None:
     "change",
     [
         {"min_replicas": 5, "max_replicas": 4}, {"metrics": ()}, {"typo": 1},
+        {"metrics": ({"name": "cpu", "target": 0.009},)},
         {"behavior": {"scale_up": {"policies": ({"type": "Pods", "value": 1, "period_s": 1801.0},)}}},
         {"behavior": {"scale_down": {"stabilization_window_s": 3601.0}}},
     ],
@@ -125,3 +128,43 @@ def test_a_wrong_spec_is_an_error(change: dict[str, object]) -> None:
     good = {"min_replicas": 1, "max_replicas": 4, "metrics": ({"name": "cpu", "target": 0.5},)}
     with pytest.raises(ValidationError):
         HpaSpec.model_validate(good | change)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "counted"),
+    [
+        (0.0, 0), (0.5, 500), (0.5001, 501), (1e-9, 1), (11.0, 11_000), (11.0001, 11_001), (11.000000001, 11_001),
+        (11.000000000000002, 11_000), (10.999999999999998, 11_000), (0.1 + 0.2, 300), (123456789.1, 123_456_789_100),
+        (1e17, LARGEST), (1.7e308, LARGEST), (float("inf"), LARGEST),
+    ],
+)  # fmt: skip
+def test_a_quantity_is_rounded_up_to_thousandths_but_for_the_noise_of_floats(quantity: float, counted: int) -> None:
+    assert thousandths(quantity) == counted
+
+
+def test_the_noise_of_floats_starts_no_replica() -> None:
+    metric = MetricSpec(name="queue", type="total_average_value", target=1.0)
+    asked = [replicas_for_metric(metric, Tolerances(), 10, Total(total, 10)) for total in (11.000000000000002, 11.0001)]
+    assert asked == [10, 12]
+
+
+@pytest.mark.parametrize("target", [1e-9, 1e-300])
+@pytest.mark.parametrize("kind", ["average_value", "total_value", "total_average_value"])
+def test_a_tiny_target_is_a_thousandth(kind: str, target: float) -> None:
+    metric = MetricSpec.model_validate({"name": "queue", "type": kind, "target": target})
+    report = (Pod(0.005), Pod(0.005)) if kind == "average_value" else Total(0.005, 2)
+    assert replicas_for_metric(metric, Tolerances(), 2, report) == (5 if kind == "total_average_value" else 10)
+    endless = (Pod(1e300), Pod(None)) if kind == "average_value" else Total(1e300, 2)
+    up = HpaSpec(min_replicas=1, max_replicas=20, metrics=(metric,), behavior=Behavior())
+    assert desired_replicas(up, 2, {"queue": endless}, History(), 0.0)[0] == 6
+    idle = (Pod(0.0), Pod(None)) if kind == "average_value" else Total(0.0, 2)
+    assert desired_replicas(up, 2, {"queue": idle}, History(), 0.0)[0] == 2
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("kind", ["utilization", "average_value", "total_value", "total_average_value"])
+def test_a_target_that_is_no_number_above_0_is_one_error(kind: str, target: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(MetricSpec, {"name": "queue", "type": kind, "target": target})
+    expected = "greater than 0" if target <= 0 else "a finite number"
+    assert str(caught.value) == f"configuration: target = {target}: must be {expected}"

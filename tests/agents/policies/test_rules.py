@@ -10,7 +10,6 @@ import pytest
 from streamflow_agents.policies.baselines import each_without, is_baseline, make_baseline
 from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
 from streamflow_agents.policies.baselines.expert import ExpertSettings, make_expert
-from streamflow_agents.policies.baselines.keda import KedaBaseline, KedaSettings
 from streamflow_agents.policies.baselines.parts import Composite, Fixed, Settings
 from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings
 from streamflow_agents.policies.baselines.runbook import Rule, Runbook
@@ -156,16 +155,6 @@ def test_a_sign_may_be_relative_to_what_is_usual() -> None:
 def test_a_wrong_rule_is_an_error(changes: dict[str, Any], culprit: str) -> None:
     with pytest.raises(ConfigError, match=culprit):
         Runbook(SYSTEM, TABLE, (rule(**changes),))
-
-
-def test_keda_counts_the_queue_and_looks_every_other_interval() -> None:
-    policy = KedaBaseline(SYSTEM, TABLE, KedaSettings(target_in_flight_fraction=0.5))
-    index = SYSTEM.control_table.names.index("auth_replicas")
-    memory, seen = None, []
-    for queue in (0.0, 60.0, 60.0):
-        settings, memory = policy.decide({**CALM, "auth.utilisation": 0.5, "auth.queue_length": queue}, memory)
-        seen.append(settings[index])
-    assert seen == [5.0, 5.0, min(math.ceil((2.5 * AUTH_WORKERS + 60) / (0.5 * AUTH_WORKERS)), 10)]
 
 
 def test_the_experts_parts_can_be_left_out_by_name() -> None:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from streamflow_agents.policies.baselines.baseline import Baseline
-from streamflow_agents.policies.baselines.kubernetes import (
-    AutoscalerMemory,
-    Behavior,
-    History,
-    HpaSpec,
-    MetricSpec,
-    Pod,
-    desired_replicas,
-)
+from streamflow_agents.policies.baselines.autoscaler import AutoscalerBaseline, ScalingSettings
+from streamflow_agents.policies.baselines.kubernetes import HpaSpec, MetricSpec, Pod
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import Control, System
-from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Text
+from streamflow_env.system.schema import Count, Frozen, Number, Text
 
-Targets = dict[Text, Fraction]
+Target = Annotated[Number, Field(ge=0.01, le=1)]
+"""A share; at least 1 %, which is Kubernetes' least."""
+Targets = dict[Text, Target]
 
 
 class PoolSettings(Frozen):
@@ -35,20 +28,15 @@ class PoolSettings(Frozen):
     targets: Targets | None = Field(default=None, min_length=1)
 
 
-class HpaSettings(Frozen):
-    """`targets` by the name of a pool's reading, such as `utilisation`; the rest is as in Kubernetes."""
+class HpaSettings(ScalingSettings):
+    """`targets` by the name of a pool's reading, such as `utilisation`."""
 
     targets: Targets = Field(min_length=1)
-    tolerance_fraction: NonNegative = 0.1
-    downscale_stabilization_s: NonNegative = 300.0
-    behavior: Behavior | None = None
     pools: dict[Text, PoolSettings] = Field(default_factory=dict)
 
 
-class HpaBaseline(Baseline[AutoscalerMemory]):
-    """An HPA sets the replicas of each pool; the other controls are at `settings`, or at their defaults.
-
-    Each ready replica reports its pool's mean, as the observation gives it; a pending replica is a pod that starts up.
+class HpaBaseline(AutoscalerBaseline):
+    """Scaling by utilisation. Each ready replica reports its pool's mean; a pending replica is a pod that starts up.
 
     Raises:
         ConfigError: a setting is of a control or a pool that the system lacks, or no target is observed of a pool.
@@ -57,13 +45,8 @@ class HpaBaseline(Baseline[AutoscalerMemory]):
     def __init__(
         self, system: System, table: ObservationTable, hpa: HpaSettings, settings: Mapping[str, float] | None = None
     ) -> None:
-        super().__init__(system, table)
-        self.settings = self.controls.with_values(**(settings or {}))
-        self.replica_controls = {c.of: c for c in system.controls if c.parameter == "replicas"}
-        for pool in hpa.pools:
-            if pool not in self.replica_controls:
-                known = ", ".join(self.replica_controls)
-                raise ConfigError(f"pools.{pool}: this pool has no replicas control; these have one: {known}")
+        super().__init__(system, table, settings)
+        self.check_pools("pools", hpa.pools)
         self.specs = {pool: self._spec(pool, control, hpa) for pool, control in self.replica_controls.items()}
 
     def _spec(self, pool: str, control: Control, hpa: HpaSettings) -> HpaSpec:
@@ -72,31 +55,10 @@ class HpaBaseline(Baseline[AutoscalerMemory]):
         names = [name for name in targets if f"{pool}.{name}" in self.table.names]
         if not names:
             raise ConfigError(f"targets {', '.join(targets)}: the observation has none of them for {pool}")
-        index = self.controls.names.index(control.name)
-        smallest = own.min_replicas or int(self.controls.default[index])
-        return HpaSpec(
-            min_replicas=smallest,
-            max_replicas=max(smallest, own.max_replicas or int(control.high)),
-            metrics=tuple(MetricSpec(name=name, target=targets[name]) for name in names),
-            tolerance_fraction=hpa.tolerance_fraction,
-            downscale_stabilization_s=hpa.downscale_stabilization_s,
-            behavior=hpa.behavior,
-        )
+        smallest = own.min_replicas or int(self.controls.default[self.controls.names.index(control.name)])
+        metrics = tuple(MetricSpec(name=name, target=targets[name]) for name in names)
+        return hpa.spec(control, smallest, own.max_replicas, metrics)
 
-    def decide(
-        self, readings: Mapping[str, float], memory: AutoscalerMemory | None
-    ) -> tuple[NDArray[np.float64], AutoscalerMemory]:
-        past = memory or AutoscalerMemory()
-        time_s = past.passes * self.system.control_interval_s
-        current, histories, settings = {}, {}, self.settings.copy()
-        for pool, spec in self.specs.items():
-            ready, pending = (int(readings[f"{pool}.{state}_replicas"]) for state in ("ready", "pending"))
-            metrics = {m.name: _pods(readings[f"{pool}.{m.name}"], ready, pending) for m in spec.metrics}
-            now, history = past.current.get(pool, ready + pending), past.histories.get(pool, History())
-            current[pool], histories[pool] = desired_replicas(spec, now, metrics, history, time_s)
-            settings[self.controls.names.index(self.replica_controls[pool].name)] = current[pool]
-        return settings, AutoscalerMemory(past.passes + 1, current, histories)
-
-
-def _pods(reading: float, ready: int, pending: int) -> tuple[Pod, ...]:
-    return (Pod(reading),) * ready + (Pod(None, "pending"),) * pending
+    def reports(self, pool: str, readings: Mapping[str, float], ready: int, pending: int) -> dict[str, tuple[Pod, ...]]:
+        starting = (Pod(None, "pending"),) * pending
+        return {m.name: (Pod(readings[f"{pool}.{m.name}"]),) * ready + starting for m in self.specs[pool].metrics}

@@ -1,80 +1,60 @@
-"""Scaling on the requests in a pool, waiting or served, as KEDA does it: an HPA on external metrics, polled every 30 s.
+"""Scaling on the requests in a pool, waiting or served, as KEDA does it: an HPA on an external metric.
 
-KEDA (kedacore/keda-docs, `scaledobject-spec.md`) hands the HPA one number for the whole pool. The HPA then scales by
-`total_average_value`, so that each replica has `target_in_flight_fraction` requests per worker. CPU use lags behind a
-queue; the number of requests does not.
+KEDA (kedacore/keda-docs, `scaledobject-spec.md`) makes an HPA and gives it one number for the whole pool. The HPA
+scales by `total_average_value`, so that each replica has `target_in_flight_fraction` requests per worker. CPU use lags
+behind a queue; the number of requests does not.
+
+KEDA's `pollingInterval` and `cooldownPeriod` are only about scaling from and to zero replicas. A pool here always has
+a replica, so they are not settings. The HPA asks for the number at every pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from streamflow_agents.policies.baselines.baseline import Baseline
-from streamflow_agents.policies.baselines.kubernetes import (
-    AutoscalerMemory,
-    History,
-    HpaSpec,
-    MetricSpec,
-    Total,
-    desired_replicas,
-)
+from streamflow_agents.policies.baselines.autoscaler import AutoscalerBaseline, ScalingSettings
+from streamflow_agents.policies.baselines.kubernetes import MetricSpec, Total
 from streamflow_env.environment.observations import ObservationTable
-from streamflow_env.system import System, WorkerPool
-from streamflow_env.system.schema import Count, Frozen, Positive, Text
+from streamflow_env.system import System
+from streamflow_env.system.schema import Count, Positive, Text
 
 IN_FLIGHT = "in_flight"
+DIGITS = 3
+"""KEDA hands over its number with three decimals, the last one rounded (`quantityFromFloat64` of its scalers)."""
 
 
-class KedaSettings(Frozen):
-    """`target_in_flight_fraction`: requests waiting or served, as a share of a replica's workers; pools may differ."""
+class KedaSettings(ScalingSettings):
+    """`target_in_flight_fraction`: requests waiting or served, as a share of a replica's workers. `min_replicas` by
+    pool, 1 where it is not given."""
 
     target_in_flight_fraction: Positive
-    polling_s: Positive = 30.0
-    cooldown_s: Positive = 300.0
-    tolerance_fraction: Positive = 0.1
     min_replicas: dict[Text, Count] = Field(default_factory=dict)
 
 
-class KedaBaseline(Baseline[AutoscalerMemory]):
-    """A ScaledObject sets the replicas of each worker pool; other controls are at `settings`, or at their defaults."""
+class KedaBaseline(AutoscalerBaseline):
+    """Scaling by requests in flight.
+
+    Raises:
+        ConfigError: a setting is of a control or a pool that the system lacks.
+    """
 
     def __init__(
         self, system: System, table: ObservationTable, keda: KedaSettings, settings: Mapping[str, float] | None = None
     ) -> None:
-        super().__init__(system, table)
-        self.settings = self.controls.with_values(**(settings or {}))
-        self._every = max(1, round(keda.polling_s / system.control_interval_s))
-        self._pools: dict[str, tuple[int, int, HpaSpec]] = {}
-        for index, control in enumerate(system.controls):
-            pool = system.services.get(control.of)
-            if control.parameter == "replicas" and isinstance(pool, WorkerPool):
-                target = keda.target_in_flight_fraction * pool.workers_per_replica
-                spec = HpaSpec(
-                    min_replicas=keda.min_replicas.get(control.of, 1),
-                    max_replicas=int(control.high),
-                    metrics=(MetricSpec(name=IN_FLIGHT, type="total_average_value", target=target),),
-                    tolerance_fraction=keda.tolerance_fraction,
-                    downscale_stabilization_s=keda.cooldown_s,
-                )
-                self._pools[control.of] = index, pool.workers_per_replica, spec
+        super().__init__(system, table, settings)
+        self.check_pools("min_replicas", keda.min_replicas)
+        self._workers = {name: pool.workers_per_replica for name, pool in system.pools()}
+        self.specs = {
+            pool: keda.spec(control, keda.min_replicas.get(pool, 1), None, (self._metric(keda, pool),))
+            for pool, control in self.replica_controls.items()
+        }
 
-    def decide(
-        self, readings: Mapping[str, float], memory: AutoscalerMemory | None
-    ) -> tuple[NDArray[np.float64], AutoscalerMemory]:
-        past = memory or AutoscalerMemory()
-        settings, current, histories = self.settings.copy(), dict(past.current), dict(past.histories)
-        time_s = past.passes * self.system.control_interval_s
-        for pool, (index, workers, spec) in self._pools.items():
-            ready = int(readings[f"{pool}.ready_replicas"])
-            now = current.get(pool, ready + int(readings[f"{pool}.pending_replicas"]))
-            if past.passes % self._every == 0:
-                busy = readings[f"{pool}.utilisation"] * ready * workers
-                report = {IN_FLIGHT: Total(busy + readings[f"{pool}.queue_length"], ready)}
-                now, histories[pool] = desired_replicas(spec, now, report, histories.get(pool, History()), time_s)
-            current[pool] = now
-            settings[index] = now
-        return settings, AutoscalerMemory(past.passes + 1, current, histories)
+    def _metric(self, keda: KedaSettings, pool: str) -> MetricSpec:
+        target = keda.target_in_flight_fraction * self._workers[pool]
+        return MetricSpec(name=IN_FLIGHT, type="total_average_value", target=target)
+
+    def reports(self, pool: str, readings: Mapping[str, float], ready: int, pending: int) -> dict[str, Total]:
+        busy = readings[f"{pool}.utilisation"] * ready * self._workers[pool]
+        return {IN_FLIGHT: Total(round(busy + readings[f"{pool}.queue_length"], DIGITS), ready)}

@@ -1,6 +1,6 @@
 """How many replicas one metric asks for: `replica_calculator.go` of kubernetes/kubernetes, as pure functions.
 
-Quantities are kept as whole thousandths, as upstream does, so that its integer divisions come out the same.
+Quantities are whole thousandths, rounded up, as upstream has them: its integer divisions come out the same.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from pydantic import model_validator
 from streamflow_env.system.schema import Flag, Frozen, Positive, Text
 
 MILLI = 1000
+LARGEST = 2**63 - 1
+"""The largest integer that upstream counts with."""
+NOISE = 5e-7
+"""Thousandths: half of a billionth, the finest digit of a Quantity."""
 
 MetricType = Literal["utilization", "average_value", "total_value", "total_average_value"]
 PodState = Literal["ready", "unready", "pending", "ignored"]
@@ -31,6 +35,7 @@ class MetricSpec(Frozen):
     | `total_average_value` | Object and External, averageValue | the same, divided by the current replicas |
 
     `is_cpu`: the metric is the pods' CPU, of which the reports of unready pods are set aside; null: a utilization is.
+    A utilization's target is rounded to whole per cent. Any other target is rounded up to thousandths.
     """
 
     name: Text
@@ -45,8 +50,26 @@ class MetricSpec(Frozen):
         return self
 
     @property
+    def target_milli(self) -> int:
+        """The target of a plain metric; at least a thousandth, because a Quantity above 0 is never rounded to 0."""
+        return max(1, thousandths(self.target))
+
+    @property
     def sets_unready_aside(self) -> bool:
         return self.type == "utilization" if self.is_cpu is None else self.is_cpu
+
+
+def thousandths(quantity: float) -> int:
+    """A quantity as the HPA counts it (`Quantity.MilliValue`): rounded up to whole thousandths, at most `LARGEST`.
+
+    A Quantity has decimal digits, and a float has noise. So a float that misses a thousandth by less than `NOISE`, or
+    by less than 1e-12 of itself, is that thousandth: 11.000000000000002 is 11.
+    """
+    exact = MILLI * quantity
+    if exact >= LARGEST:
+        return LARGEST
+    nearest = round(exact)
+    return nearest if math.isclose(exact, nearest, rel_tol=1e-12, abs_tol=NOISE) else math.ceil(exact)
 
 
 @dataclass(frozen=True)
@@ -130,7 +153,7 @@ def _replicas_for_total(metric: MetricSpec, tolerances: Tolerances, current: int
     if total.value is None:
         return None
     shared_by = 1 if metric.type == "total_value" else current
-    used, target = round(MILLI * total.value), round(MILLI * metric.target)
+    used, target = thousandths(total.value), metric.target_milli
     ratio = used / (float(target) * shared_by)
     if tolerances.hold(ratio):
         return current
@@ -178,18 +201,18 @@ def _group(pod: Pod, sets_unready_aside: bool) -> str:
 def _assumed(metric: MetricSpec, pod: Pod) -> float:
     """The report assumed of a pod that makes none, when scaling down: its request, or the target if that is more."""
     if metric.type == "average_value":
-        return metric.target
+        return metric.target_milli / MILLI
     return _milli(pod.request) * max(100, round(100 * metric.target)) // 100 / MILLI
 
 
 def _milli(quantity: float | None) -> int:
-    return round(MILLI * quantity) if quantity is not None else 0
+    return thousandths(quantity) if quantity is not None else 0
 
 
 def _usage_ratio(metric: MetricSpec, pods: Sequence[Pod]) -> float | None:
-    """Use over target; the utilisation is cut to whole hundredths, an average to whole thousandths."""
+    """Use over target; of the sum of the reports, a utilisation is cut to hundredths, an average to thousandths."""
     used = sum(_milli(pod.value) for pod in pods)
     if metric.type == "average_value":
-        return float(used // len(pods)) / _milli(metric.target) if pods else None
+        return float(used // len(pods)) / metric.target_milli if pods else None
     requested = sum(_milli(pod.request) for pod in pods)
     return float(used * 100 // requested) / round(100 * metric.target) if requested > 0 else None
