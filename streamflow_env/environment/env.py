@@ -78,11 +78,13 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     `gymnasium.make_vec(id, num_envs=n)` makes a `StreamFlowVectorEnv`: n cells stepped together, with the same numbers.
 
     ## Stable-Baselines3
-    `PPO("MlpPolicy", "StreamFlow-v0")` and `make_vec_env("StreamFlow-v0")` work after `import streamflow_env`. The
+    `PPO("MlpPolicy", "StreamFlow-v1")` and `make_vec_env("StreamFlow-v1")` work after `import streamflow_env`. The
     processes of a `SubprocVecEnv` import what the main script imports. Where there is no script (a notebook), name the
-    module as well: `make_vec_env("streamflow_env:StreamFlow-v0", vec_env_cls=SubprocVecEnv)`.
+    module as well: `make_vec_env("streamflow_env:StreamFlow-v1", vec_env_cls=SubprocVecEnv)`.
 
     ## Version History
+    * v1: smaller caches evict as Redis does; SLA misses weigh most in the reward; every term of the reward can be read
+      off the observation; `info` has costs. `docs/reference/environment.md` says why.
     * v0: first version.
     """
 

@@ -184,7 +184,7 @@ def test_every_id_makes_it(name: str) -> None:
 
 
 def test_gymnasium_makes_it_by_default_with_its_options() -> None:
-    env = gymnasium.make_vec("StreamFlow-Normal-v0", num_envs=2, autoreset_mode="SameStep", num_threads=2)
+    env = gymnasium.make_vec("StreamFlow-Normal-v1", num_envs=2, autoreset_mode="SameStep", num_threads=2)
     assert isinstance(env, StreamFlowVectorEnv)
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     statistics = gymnasium.wrappers.vector.RecordEpisodeStatistics(env)
