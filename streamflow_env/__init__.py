@@ -1,6 +1,6 @@
 """StreamFlow: a Gymnasium environment of cascading overload in a simulated recommendation service.
 
-Importing this package registers the ids of the environments with Gymnasium: `gymnasium.make("StreamFlow-v0")`. It loads
+Importing this package registers the ids of the environments with Gymnasium: `gymnasium.make("StreamFlow-v1")`. It loads
 nothing heavy: the classes and functions below are loaded when they are first used.
 """
 
@@ -40,10 +40,10 @@ SCENARIOS = (
     "normal", "peak-hour", "evening-peak", "whole-day", "llm-rate-limit", "invalidation-storm", "retry-storm",
     "campaign", "compound", "trace", "mixed", "mixed-without-slow-auth",
 )  # fmt: skip
-"""The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v0`."""
+"""The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v1`."""
 
-ENV_IDS = ("StreamFlow-v0", *(f"StreamFlow-{name.title().replace('-', '')}-v0" for name in SCENARIOS))
-"""The registered ids. `StreamFlow-v0` is the scenario `mixed`."""
+ENV_IDS = ("StreamFlow-v1", *(f"StreamFlow-{name.title().replace('-', '')}-v1" for name in SCENARIOS))
+"""The registered ids. `StreamFlow-v1` is the scenario `mixed`."""
 
 for _id, _scenario in zip(ENV_IDS, ("mixed", *SCENARIOS), strict=True):
     register(

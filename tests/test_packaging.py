@@ -250,7 +250,7 @@ import gymnasium, streamflow_agents, streamflow_env
 from streamflow_agents.evaluation.episodes import Setting, evaluate
 packages = streamflow_env, streamflow_agents
 print(*(os.path.dirname(package.__file__) for package in packages), streamflow_env.__version__)
-env = gymnasium.make("StreamFlow-v0", engine="reference")
+env = gymnasium.make("StreamFlow-v1", engine="reference")
 observation, info = env.reset(seed=1)
 observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
 assert math.isfinite(reward)

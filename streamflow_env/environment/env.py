@@ -20,7 +20,7 @@ from streamflow_env.environment.problem import (
     checked_episode_seed,
     time_of_day_h,
 )
-from streamflow_env.environment.rewards import RewardWeights, reward_terms
+from streamflow_env.environment.rewards import REWARD_TERMS, RewardWeights, reward_info, reward_terms
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import Episode
 from streamflow_env.scenarios import Scenario
@@ -54,7 +54,8 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     ## Rewards
     Minus the weighted sum of lateness, failures, loss of quality, staleness, age, backlog, churn and cost. Every
-    term is in `info["reward_terms"]`; the weights and their reasons are in `configs/reward`.
+    term is in `info["reward_terms"]`; the weights and their reasons are in `configs/reward`. `info["costs"]` has the
+    terms as costs, at least 0; `info["cost"]` is what SLA misses and failures cost, for constrained learning.
 
     ## Starting State
     An episode of the scenario: its traffic, incidents and campaigns are drawn from an episode seed. The caches are
@@ -78,11 +79,13 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     `gymnasium.make_vec(id, num_envs=n)` makes a `StreamFlowVectorEnv`: n cells stepped together, with the same numbers.
 
     ## Stable-Baselines3
-    `PPO("MlpPolicy", "StreamFlow-v0")` and `make_vec_env("StreamFlow-v0")` work after `import streamflow_env`. The
+    `PPO("MlpPolicy", "StreamFlow-v1")` and `make_vec_env("StreamFlow-v1")` work after `import streamflow_env`. The
     processes of a `SubprocVecEnv` import what the main script imports. Where there is no script (a notebook), name the
-    module as well: `make_vec_env("streamflow_env:StreamFlow-v0", vec_env_cls=SubprocVecEnv)`.
+    module as well: `make_vec_env("streamflow_env:StreamFlow-v1", vec_env_cls=SubprocVecEnv)`.
 
     ## Version History
+    * v1: smaller caches evict as Redis does; SLA misses weigh most in the reward; every term of the reward can be read
+      off the observation; `info` has costs. `docs/reference/environment.md` says why.
     * v0: first version.
     """
 
@@ -127,7 +130,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._start_ns = self._telemetry.end_ns
         self._last_action = self.default_action
         self._truncated = False
-        return self._observation(), self._info()
+        return self._observation(), self._info(dict.fromkeys(REWARD_TERMS, 0.0))
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Put `action`, shape (num_controls,), in force for one control interval.
@@ -146,8 +149,8 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._last_action = np.array(action, dtype=np.float32)
         self._truncated = self.time_s >= self._episode.horizon_s
         terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights)
-        info = self._info() | {"reward_terms": terms}
-        return self._observation(), sequential_sum(terms.values()), False, self._truncated, info
+        reward = sequential_sum(terms.values())
+        return self._observation(), reward, False, self._truncated, self._info(terms)
 
     @property
     def telemetry(self) -> Telemetry:
@@ -173,13 +176,14 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         announced = self.episode.announced(self.time_s)
         return self.observation_table.encode(self.telemetry, hour, self._last_action, announced)
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self, terms: dict[str, float]) -> dict[str, Any]:
         return {
             "episode_seed": self.episode.seed,
             "scenario": self.episode.scenario,
             "time_s": self.time_s,
             "controls": dict(zip(self.control_table.names, self.telemetry.controls.tolist(), strict=True)),
             "metrics": interval_metrics(self.telemetry, self.system),
+            **reward_info(terms),
         }
 
 

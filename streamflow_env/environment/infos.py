@@ -50,14 +50,22 @@ def of_cell(info: dict[str, Any], cell: int) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    """One cell's value: a number as Python's own, an array as a copy, which keeps no other cell's in memory."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
     return value.item() if isinstance(value, np.generic) else value
 
 
 def of_every_cell(info: dict[str, Any], num_cells: int) -> list[dict[str, Any]]:
     """The info of each cell. Faster than `of_cell`; every cell must have every key."""
     columns = {
-        key: of_every_cell(value, num_cells) if isinstance(value, dict) else value.tolist()
+        key: of_every_cell(value, num_cells) if isinstance(value, dict) else _column(value)
         for key, value in info.items()
         if not key.startswith("_")
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _column(values: NDArray[Any]) -> list[Any]:
+    """Each cell's value: numbers of Python, or arrays that are rows of `values`."""
+    return values.tolist() if values.ndim == 1 else list(values)

@@ -40,6 +40,14 @@ REWARD_TERMS = {
     "llm": "LLM requests that found a token, relative to the quota",
 }
 """The terms, and what each measures."""
+REWARD_GROUPS = {
+    "sla": ("late", "failed", "premium"),
+    "quality": ("quality",),
+    "freshness": ("staleness", "age", "query_age", "ingest_backlog"),
+    "calm": ("churn",),
+    "price": ("replicas", "memory", "llm"),
+}
+"""What each term is there for. Every term is in one group."""
 
 
 class RewardWeights(Frozen):
@@ -94,6 +102,20 @@ def fleet_reward_terms(
 ) -> dict[str, NDArray[np.float64]]:
     """`reward_terms` of each cell, shape (num_cells,); `previous_controls` has shape (num_cells, num_controls)."""
     return _terms(telemetry, previous_controls, system, weights)
+
+
+def reward_info(terms: dict[str, Any]) -> dict[str, Any]:
+    """What an info tells of the reward: its `terms`, and what they cost, each at least 0.
+
+    `costs` has one number for each of `REWARD_TERMS`, shape (num_terms,). `cost` is the sum of those of the group
+    `sla`. For terms of shape (num_cells,) the shapes are (num_cells, num_terms) and (num_cells,).
+    """
+    costs = {name: 0.0 - terms[name] for name in REWARD_TERMS}  # 0.0 - 0.0 is 0.0, but -(0.0) is -0.0
+    return {
+        "reward_terms": terms,
+        "costs": np.stack([np.asarray(cost, dtype=np.float64) for cost in costs.values()], axis=-1),
+        "cost": sequential_sum(costs[name] for name in REWARD_GROUPS["sla"]),
+    }
 
 
 def _terms(

@@ -24,7 +24,7 @@ from streamflow_env.environment.problem import (
     checked_episode_seed,
     time_of_day_h,
 )
-from streamflow_env.environment.rewards import RewardWeights, fleet_reward_terms
+from streamflow_env.environment.rewards import REWARD_TERMS, RewardWeights, fleet_reward_terms, reward_info
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import Episode
 from streamflow_env.errors import ConfigError
@@ -113,7 +113,8 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         if "episode_seed" in options:
             seeds = self._asked_for(options["episode_seed"])
         self._start(chosen, seeds)
-        return self._observe(), as_vector_info(self._info(), chosen)
+        none = {name: np.zeros(self.num_envs) for name in REWARD_TERMS}
+        return self._observe(), as_vector_info(self._info(none), chosen)
 
     def step(self, actions: NDArray[np.floating]) -> StepReturn:
         """Put `actions`, shape (num_envs, num_controls), in force for one control interval of every cell.
@@ -134,8 +135,8 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         finals = self._finals(terms) if same_step and truncated.any() else {}
         beginning = truncated if same_step else idle
         self._start(beginning, self._draw_episode_seeds(beginning))
-        infos = finals | as_vector_info(self._info(), np.ones(self.num_envs, dtype=bool))
-        infos |= as_vector_info({"reward_terms": terms}, ~beginning)
+        terms = {name: np.where(beginning, 0.0, term) for name, term in terms.items()}
+        infos = finals | as_vector_info(self._info(terms), np.ones(self.num_envs, dtype=bool))
         return self._observe(), rewards, np.zeros(self.num_envs, dtype=bool), truncated, infos
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -231,7 +232,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         announced = np.array([episode.announced(t) for episode, t in zip(self._episodes, times_s, strict=True)])
         return self.problem.observation_table.encode(self.telemetry, hours, self._last_action, announced)
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self, terms: dict[str, Floats]) -> dict[str, Any]:
         names, controls = self.problem.control_table.names, self.telemetry.controls.T.copy()
         info = {
             "episode_seed": self._seeds.copy(),
@@ -239,7 +240,9 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
             "time_s": self.time_s,
             "controls": dict(zip(names, controls, strict=True)),
         }
-        return info if self._metrics is None else info | {"metrics": self._metrics.of_fleet(self.telemetry)}
+        if self._metrics is not None:
+            info["metrics"] = self._metrics.of_fleet(self.telemetry)
+        return info | reward_info(terms)
 
     def _finals(self, terms: dict[str, Floats]) -> dict[str, Any]:
         """The last observations and infos of the episodes that have just ended, before their cells are reset."""
@@ -247,5 +250,4 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         for cell, observation in enumerate(self._observe()):
             if self._ended[cell]:
                 observations[cell] = observation.copy()
-        info = self._info() | {"reward_terms": terms}
-        return as_vector_info({"final_obs": observations, "final_info": info}, self._ended)
+        return as_vector_info({"final_obs": observations, "final_info": self._info(terms)}, self._ended)

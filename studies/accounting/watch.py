@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.engines.telemetry import CALL, CALL_FIELDS, CLASS, CLASS_FIELDS, Telemetry
-from streamflow_env.environment.rewards import REWARD_TERMS
+from streamflow_env.environment.rewards import REWARD_GROUPS, REWARD_TERMS
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import Episode
 from streamflow_env.system import System
@@ -124,12 +124,15 @@ def environment_errors(
         found.append("observation: in its space")
     if not math.isfinite(reward):
         found.append("reward: finite")
-    terms = info.get("reward_terms", dict.fromkeys(REWARD_TERMS, 0.0))
+    terms = info["reward_terms"]
     if tuple(terms) != tuple(REWARD_TERMS) or sequential_sum(terms.values()) != reward:
         found.append("reward: the sum of its terms")
     found += [
         f"reward: term {name} finite, at most 0: {value}" for name, value in terms.items() if not -math.inf < value <= 0
     ]
+    of_sla = sequential_sum(0.0 - terms[name] for name in REWARD_GROUPS["sla"])
+    if info["costs"].tolist() != [0.0 - value for value in terms.values()] or info["cost"] != of_sla:
+        found.append("info: costs are minus the terms, and cost is the SLA's")
     for part in ("metrics", "controls"):
         found += [
             f"info: {part}.{name} finite: {value}" for name, value in info[part].items() if not math.isfinite(value)

@@ -28,7 +28,7 @@ import json, time
 moments = [time.perf_counter()]
 import gymnasium, streamflow_env
 moments.append(time.perf_counter())
-env = gymnasium.make("StreamFlow-v0")
+env = gymnasium.make("StreamFlow-v1")
 moments.append(time.perf_counter())
 env.reset(seed=0)
 moments.append(time.perf_counter())

@@ -10,7 +10,7 @@ from streamflow_env import ENV_IDS, SCENARIOS
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
 from streamflow_env.environment.metrics import MetricTable
 from streamflow_env.environment.observations import Field, ObservationTable
-from streamflow_env.environment.rewards import REWARD_TERMS
+from streamflow_env.environment.rewards import REWARD_GROUPS, REWARD_TERMS
 from streamflow_env.paths import config_path
 from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import Control, System
@@ -28,6 +28,7 @@ def documented(page: str, system: System) -> str:
         "ids": _ids(),
         "actions": _actions(system),
         "observations": _observations(system),
+        "groups": _groups(),
         "rewards": _rewards(),
         "metrics": _metrics(system),
     }
@@ -66,6 +67,11 @@ def _observations(system: System) -> str:
         for index, f in enumerate(ObservationTable(system).fields)
     ]
     return _table(("#", "field", "unit", "low", "high", "scale", "meaning", "read off"), rows)
+
+
+def _groups() -> str:
+    rows = [(group, ", ".join(f"`{name}`" for name in names)) for group, names in REWARD_GROUPS.items()]
+    return _table(("group", "its terms"), rows)
 
 
 def _rewards() -> str:

@@ -34,7 +34,7 @@ system["services"]["llm"]["token_latency"] = {
     "seconds_per_input_token": 2e-5,
     "seconds_per_output_token": 0.003,
 }
-env = gymnasium.make("StreamFlow-v0", system=system)
+env = gymnasium.make("StreamFlow-v1", system=system)
 latencies = env.unwrapped.system.services["llm"].token_latency.latencies_ns
 print([latencies[len(latencies) * percent // 100] / 1e9 for percent in (1, 50, 99)])  # s
 ```"""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import data_equivalence
 
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.environment import env as env_module
@@ -67,7 +68,7 @@ def test_a_copy_in_mid_episode_goes_on_identically(engine: str, duplicate: Any) 
         other_observation, other_reward, _, _, other_info = other.step(env.default_action)
         np.testing.assert_array_equal(observation, other_observation)
         assert reward == other_reward
-        assert info == other_info
+        assert data_equivalence(info, other_info, exact=True)
     np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
 
 
@@ -168,15 +169,50 @@ def test_the_default_action_is_the_default_configuration(fake: StreamFlowEnv) ->
 
 def test_info_is_flat_finite_and_sums_up_to_the_reward(fake: StreamFlowEnv) -> None:
     _, info = fake.reset(seed=0)
-    assert set(info) == {"episode_seed", "scenario", "time_s", "controls", "metrics"}
+    first = {"episode_seed", "scenario", "time_s", "controls", "metrics", "reward_terms", "costs", "cost"}
+    assert set(info) == first
     _, reward, _, _, info = fake.step(fake.action_space.sample())
-    assert pickle.loads(pickle.dumps(info)) == info
+    assert data_equivalence(pickle.loads(pickle.dumps(info)), info, exact=True)
     assert info["scenario"] == "minute"
     assert info["time_s"] == SYSTEM.control_interval_s
     assert tuple(info["reward_terms"]) == tuple(REWARD_TERMS)
     assert reward == sequential_sum(info["reward_terms"].values())
     for part in ("metrics", "reward_terms", "controls"):
         assert all(type(value) is float and np.isfinite(value) for value in info[part].values())
+
+
+def test_costs_are_the_reward_by_term_and_the_cost_is_that_of_the_sla() -> None:
+    env = make()
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    for _ in range(4):
+        _, reward, _, _, info = env.step(env.action_space.sample())
+        terms, costs = info["reward_terms"], info["costs"]
+        assert (costs.dtype, costs.shape) == (np.float64, (len(REWARD_TERMS),))
+        assert (costs >= 0.0).all()
+        assert dict(zip(REWARD_TERMS, (-costs).tolist(), strict=True)) == terms
+        assert reward == pytest.approx(-costs.sum(), rel=1e-12)
+        assert type(info["cost"]) is float
+        assert info["cost"] == -terms["late"] - terms["failed"] - terms["premium"] > 0.0
+
+
+def test_an_info_has_the_same_form_at_reset_as_at_a_step(fake: StreamFlowEnv) -> None:
+    """Minari and TorchRL stack infos, so keys, types and shapes must be equal."""
+
+    def form(value: Any) -> Any:
+        if isinstance(value, dict):
+            return [(key, form(item)) for key, item in value.items()]
+        return value.shape if isinstance(value, np.ndarray) else type(value)
+
+    _, at_reset = fake.reset(seed=0)
+    *_, at_step = fake.step(fake.default_action)
+    assert form(at_reset) == form(at_step)
+    assert at_reset["reward_terms"] == dict.fromkeys(REWARD_TERMS, 0.0)
+    assert at_reset["costs"].tolist() == [0.0] * len(REWARD_TERMS)
+    assert at_reset["cost"] == 0.0
+    _, again = fake.reset()
+    assert again["cost"] == 0.0
+    assert at_step["costs"].any(), "a later reset must not change an earlier info"
 
 
 @pytest.mark.parametrize(

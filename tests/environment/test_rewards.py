@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from streamflow_env.engines.telemetry import PREMIUM, STANDARD, Telemetry
-from streamflow_env.environment.rewards import LEAST_LOAD, REWARD_TERMS, RewardWeights, load_reward, reward_terms
+from streamflow_env.environment.rewards import (
+    LEAST_LOAD,
+    REWARD_GROUPS,
+    REWARD_TERMS,
+    RewardWeights,
+    load_reward,
+    reward_info,
+    reward_terms,
+)
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import Cache, LlmEndpoint, load_system
@@ -189,6 +197,38 @@ def test_churn_is_the_mean_share_of_the_range_moved() -> None:
 def test_wrong_weights_are_errors(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         load_reward(changes)
+
+
+def test_every_term_is_in_one_group() -> None:
+    assert [name for group in REWARD_GROUPS.values() for name in group] == list(REWARD_TERMS)
+
+
+def test_costs_are_minus_the_terms_and_the_cost_is_the_slas() -> None:
+    values = {name: -float(index) for index, name in enumerate(REWARD_TERMS, start=1)}
+    info = reward_info(values)
+    assert info["reward_terms"] == values
+    assert info["costs"].dtype == np.float64
+    assert info["costs"].tolist() == [float(index) for index in range(1, len(REWARD_TERMS) + 1)]
+    assert info["cost"] == 1.0 + 2.0 + 3.0
+    assert type(info["cost"]) is float
+
+
+def test_costs_of_many_cells_are_those_of_each() -> None:
+    drawn = -np.random.default_rng(0).uniform(size=(5, len(REWARD_TERMS)))
+    together = reward_info(dict(zip(REWARD_TERMS, drawn.T, strict=True)))
+    assert together["costs"].shape == (5, len(REWARD_TERMS))
+    assert together["cost"].shape == (5,)
+    for cell, row in enumerate(drawn.tolist()):
+        alone = reward_info(dict(zip(REWARD_TERMS, row, strict=True)))
+        assert together["costs"][cell].tobytes() == alone["costs"].tobytes()
+        assert together["cost"][cell] == alone["cost"]
+
+
+@pytest.mark.parametrize("nothing", [0.0, -0.0])
+def test_what_costs_nothing_is_not_minus_0(nothing: float) -> None:
+    info = reward_info(dict.fromkeys(REWARD_TERMS, nothing))
+    assert not np.signbit(info["costs"]).any()
+    assert not np.signbit(info["cost"])
 
 
 def test_every_default_weight_has_a_reason() -> None:

@@ -23,7 +23,7 @@ import streamflow_env
 
 if __name__ == "__main__":
     reference = {"engine": "reference"}
-    cells = make_vec_env("StreamFlow-v0", n_envs=2, seed=1, vec_env_cls=SubprocVecEnv, env_kwargs=reference)
+    cells = make_vec_env("StreamFlow-v1", n_envs=2, seed=1, vec_env_cls=SubprocVecEnv, env_kwargs=reference)
     assert not cells.has_attr("telemetry")
     assert cells.reset().shape == (2, *cells.observation_space.shape)
     _, rewards, _, infos = cells.step(np.zeros((2, *cells.action_space.shape), dtype=np.float32))
@@ -36,7 +36,7 @@ if __name__ == "__main__":
 def test_an_algorithm_makes_the_environment_by_id() -> None:
     from stable_baselines3 import PPO
 
-    model = PPO("MlpPolicy", "StreamFlow-v0", n_steps=4, batch_size=4, n_epochs=1, device="cpu", seed=0)
+    model = PPO("MlpPolicy", "StreamFlow-v1", n_steps=4, batch_size=4, n_epochs=1, device="cpu", seed=0)
     model.learn(total_timesteps=4)
     assert model.num_timesteps == 4
 
@@ -50,7 +50,7 @@ def test_stable_baselines_makes_cells_by_id_in_one_process_and_in_several(tmp_pa
     script.write_text(SCRIPT, encoding="utf-8")
     result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    cells = make_vec_env("StreamFlow-v0", n_envs=2, seed=1)
+    cells = make_vec_env("StreamFlow-v1", n_envs=2, seed=1)
     cells.reset()
     _, rewards, _, infos = cells.step(np.zeros((2, *(cells.action_space.shape or ())), dtype=np.float32))
     expected = [*(float(reward) for reward in rewards), *(info["episode_seed"] for info in infos)]
@@ -61,11 +61,11 @@ def test_stable_baselines_makes_cells_by_id_in_one_process_and_in_several(tmp_pa
 def test_a_render_mode_is_the_error_that_either_library_expects(make: type[StreamFlowEnv]) -> None:
     for kind in (TypeError, ConfigError, RenderModeError):
         with pytest.raises(kind, match="render_mode 'rgb_array': must be None"):
-            make("StreamFlow-v0", render_mode="rgb_array")
+            make("StreamFlow-v1", render_mode="rgb_array")
 
 
 def test_there_is_nothing_to_render() -> None:
-    env = gymnasium.make("StreamFlow-v0", engine="reference")
+    env = gymnasium.make("StreamFlow-v1", engine="reference")
     assert env.unwrapped.metadata["render_modes"] == []
     assert env.render_mode is None
     with pytest.raises(NotImplementedError):
@@ -80,4 +80,4 @@ def test_what_an_episode_gives_is_an_attribute_that_is_not_there_before_the_firs
             with pytest.raises(kind, match=r"call reset\(\) first"):
                 getattr(env, name)
     with pytest.raises(AttributeError):
-        gymnasium.make("StreamFlow-v0", engine="reference").get_wrapper_attr("telemetry")
+        gymnasium.make("StreamFlow-v1", engine="reference").get_wrapper_attr("telemetry")

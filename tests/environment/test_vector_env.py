@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import streamflow_env
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.infos import of_cell
+from streamflow_env.environment.rewards import REWARD_GROUPS, REWARD_TERMS
 from streamflow_env.environment.vector_env import StreamFlowVectorEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
@@ -127,7 +128,7 @@ def test_many_cells_and_a_mixture() -> None:
             observation, reward, _, _, info = alone.step(actions(step, 64)[cell])
             assert_same(many[cell], observation)
             assert rewards[cell] == reward
-            assert of_cell(infos, cell) == info
+            assert_same(of_cell(infos, cell), info)
 
 
 def test_without_autoreset_an_ended_cell_is_reset_by_mask() -> None:
@@ -143,12 +144,53 @@ def test_without_autoreset_an_ended_cell_is_reset_by_mask() -> None:
     env.step(actions(4))
 
 
+def assert_nothing_cost(infos: dict[str, Any], cells: NDArray[np.bool_]) -> None:
+    """The `cells` begin an episode; the others do not."""
+    of_terms = [values for key, values in infos["reward_terms"].items() if not key.startswith("_")]
+    for values in (infos["costs"], np.stack(of_terms, axis=-1)):
+        assert values.shape == (len(cells), len(REWARD_TERMS))
+        np.testing.assert_array_equal(values.any(axis=1), ~cells)
+    assert infos["cost"].shape == cells.shape
+    assert not infos["cost"][cells].any()
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_every_cell_has_its_costs_at_each_reset_and_step(mode: AutoresetMode) -> None:
+    env = make(autoreset_mode=mode)
+    _, infos = env.reset(seed=1)
+    assert_nothing_cost(infos, np.ones(NUM, dtype=bool))
+    keys, ended = set(infos), np.zeros(NUM, dtype=bool)
+    for step in range(1, 9):
+        if mode == AutoresetMode.DISABLED and ended.any():
+            _, infos = env.reset(options={"reset_mask": ended})
+            assert set(infos) == keys
+            assert_nothing_cost(infos, np.ones(NUM, dtype=bool))
+        _, rewards, _, truncated, infos = env.step(actions(step))
+        beginning = {AutoresetMode.NEXT_STEP: ended, AutoresetMode.SAME_STEP: truncated}.get(mode, np.zeros_like(ended))
+        assert keys <= set(infos)
+        assert all(infos[key].all() for key in infos if key.startswith("_"))
+        assert_nothing_cost(infos, beginning)
+        last = infos.get("final_info", infos)
+        np.testing.assert_allclose(rewards, -last["costs"].sum(axis=1), rtol=1e-12)
+        np.testing.assert_array_equal(last["cost"], last["costs"][:, : len(REWARD_GROUPS["sla"])].sum(axis=1))
+        ended = truncated
+
+
+def test_only_the_cells_of_a_mask_have_costs_after_its_reset() -> None:
+    env = make(autoreset_mode=AutoresetMode.DISABLED)
+    env.reset(seed=1)
+    mask = np.array([True, False, True])
+    _, infos = env.reset(options={"reset_mask": mask})
+    for key in ("reward_terms", "costs", "cost"):
+        np.testing.assert_array_equal(infos[f"_{key}"], mask)
+
+
 def test_metrics_can_be_left_out() -> None:
     env = make(metrics=False)
     env.reset(seed=0)
     *_, infos = env.step(actions(0))
     assert "metrics" not in infos
-    assert {"reward_terms", "controls", "time_s", "scenario", "episode_seed"} <= set(infos)
+    assert {"reward_terms", "costs", "cost", "controls", "time_s", "scenario", "episode_seed"} <= set(infos)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
@@ -184,7 +226,7 @@ def test_every_id_makes_it(name: str) -> None:
 
 
 def test_gymnasium_makes_it_by_default_with_its_options() -> None:
-    env = gymnasium.make_vec("StreamFlow-Normal-v0", num_envs=2, autoreset_mode="SameStep", num_threads=2)
+    env = gymnasium.make_vec("StreamFlow-Normal-v1", num_envs=2, autoreset_mode="SameStep", num_threads=2)
     assert isinstance(env, StreamFlowVectorEnv)
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     statistics = gymnasium.wrappers.vector.RecordEpisodeStatistics(env)

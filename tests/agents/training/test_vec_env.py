@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streamflow_agents.training.vec_env import Cut, SeededVecEnv
 from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.environment.rewards import REWARD_TERMS
 from streamflow_env.environment.vector_env import StreamFlowVectorEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
@@ -101,6 +102,17 @@ def test_it_steps_as_single_environments_do(num_threads: int) -> None:
     assert_as_alone(cells, envs, 3)
     assert last_seeds(cells) == [5, 6, 7]
     cells.close()
+
+
+def test_costs_are_an_array_of_each_cell() -> None:
+    cells = simulated()
+    cells.reset()
+    *_, infos = cells.step(actions(cells, 0))
+    for info in (*cells.reset_infos, *infos):
+        assert type(info["costs"]) is np.ndarray
+        assert (info["costs"].dtype, info["costs"].shape) == (np.float64, (len(REWARD_TERMS),))
+        assert type(info["cost"]) is float
+        assert info["costs"].tolist() == [0.0 - value for value in info["reward_terms"].values()]
 
 
 def test_it_cuts_episodes_short() -> None:

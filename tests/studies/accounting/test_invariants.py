@@ -258,6 +258,13 @@ def test_a_term_of_the_wrong_sign_is_named(value: float) -> None:
     assert any(line.startswith("reward: term llm") for line in environment_errors(**step))
 
 
+@pytest.mark.parametrize("key", ["costs", "cost"])
+def test_a_cost_that_is_not_minus_its_terms_is_named(key: str) -> None:
+    _, step = step_of_environment()
+    step["info"][key] = step["info"][key] + 1.0
+    assert environment_errors(**step) == ["info: costs are minus the terms, and cost is the SLA's"]
+
+
 @pytest.mark.parametrize("part", ["metrics", "controls"])
 def test_a_figure_that_is_not_finite_is_named(part: str) -> None:
     _, step = step_of_environment()
