@@ -110,7 +110,6 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._episode: Episode | None = None
         self._telemetry: Telemetry | None = None
         self._start_ns = 0
-        self._last_action = self.default_action
         self._truncated = False
 
     def reset(
@@ -128,7 +127,6 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._episode = self.scenario.episode(self.system, _episode_seed(options, drawn_seed))
         self._telemetry = self._engine.reset(self._episode)
         self._start_ns = self._telemetry.end_ns
-        self._last_action = self.default_action
         self._truncated = False
         return self._observation(), self._info(dict.fromkeys(REWARD_TERMS, 0.0))
 
@@ -146,7 +144,6 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         controls = self.control_table.natural(action)
         previous_controls = self.telemetry.controls
         self._telemetry = self._engine.step(controls)
-        self._last_action = np.array(action, dtype=np.float32)
         self._truncated = self.time_s >= self._episode.horizon_s
         terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights)
         reward = sequential_sum(terms.values())
@@ -174,7 +171,8 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     def _observation(self) -> NDArray[np.float32]:
         hour = time_of_day_h(self.episode.start_hour, self.time_s)
         announced = self.episode.announced(self.time_s)
-        return self.observation_table.encode(self.telemetry, hour, self._last_action, announced)
+        settings = self.control_table.action(self.telemetry.controls)
+        return self.observation_table.encode(self.telemetry, hour, settings, announced)
 
     def _info(self, terms: dict[str, float]) -> dict[str, Any]:
         return {

@@ -1,9 +1,10 @@
-"""Sums of counters that both the metrics and the reward use: prices, LLM requests, ages, backlog."""
+"""Sums of counters that metrics, reward and observation share: losses of users, prices, LLM requests, backlog."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from streamflow_env.environment.accounting import FAILURES
 from streamflow_env.environment.readings import Count, class_counts, service_counts
 from streamflow_env.system import Cache, Database, LlmEndpoint, System, VectorIndex, WorkerPool
 
@@ -35,6 +36,38 @@ def memory_price_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
         for row, service in enumerate(system.services.values())
         if isinstance(service, Cache)
     )
+
+
+def lateness(system: System, priority: int | None = None) -> tuple[Count, ...]:
+    """Lateness of answers, 1 at the worst latency; of one priority, or of all users."""
+    worst_ns = (system.sla.worst_s - system.sla.target_s) * NS
+    return class_counts(system, "lateness_ns", weight=1 / worst_ns, priority=priority)
+
+
+def failures(system: System, priority: int | None = None) -> tuple[Count, ...]:
+    """Attempts that ended in an error; of one priority, or of all users."""
+    return class_counts(system, *FAILURES, priority=priority)
+
+
+def quality_loss(system: System) -> tuple[Count, ...]:
+    """Sum over answers of 1 - quality."""
+    answers = class_counts(system, "within_sla", "late")
+    return answers + class_counts(system, "quality_milli", weight=-1e-3)
+
+
+def stale_answers(system: System) -> tuple[Count, ...]:
+    """Cache hits that an invalidation has yet to reach, and database reads that missed the last write."""
+    return service_counts(system, Cache | Database, "stale_hits", "stale_reads")
+
+
+def excess_ages_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
+    """The sum of the ages of what caches answered, beyond `fresh_s`."""
+    return service_counts(system, Cache, "excess_age_ns", weight=weight)
+
+
+def query_ages_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
+    """The sum of the ages of what query caches answered."""
+    return service_counts(system, VectorIndex, "age_ns", weight=weight)
 
 
 def ages_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:

@@ -10,19 +10,24 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import PREMIUM, Telemetry
-from streamflow_env.environment.accounting import FAILURES
 from streamflow_env.environment.quantities import (
     MINUTE_NS,
     NS,
     background_in_flight,
+    excess_ages_ns,
+    failures,
+    lateness,
     llm_accepted,
     memory_price_ns,
+    quality_loss,
+    query_ages_ns,
     replicas_price_ns,
+    stale_answers,
 )
-from streamflow_env.environment.readings import Ratio, Readings, class_counts, once_per_system, service_counts
+from streamflow_env.environment.readings import Ratio, Readings, class_counts, once_per_system
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.paths import config_path
-from streamflow_env.system import Cache, Database, LlmEndpoint, System, VectorIndex
+from streamflow_env.system import LlmEndpoint, System
 from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, load, parse, read_yaml
 
 REWARD_TERMS = {
@@ -131,7 +136,7 @@ def _terms(
         "late": -weights.late * read[late] / attempts,
         "failed": -weights.failed * read["failed"] / attempts,
         "premium": -weights.premium * premium / attempts,
-        "quality": -weights.quality * read["quality_loss_milli"] / 1000.0 / attempts,
+        "quality": -weights.quality * np.maximum(0.0, read["quality_loss"]) / attempts,
         "staleness": -weights.staleness * read["stale"] / attempts,
         "age": -weights.age * read["age_s"] / weights.age_scale_s / attempts,
         "query_age": -weights.query_age * read["query_age_s"] / weights.age_scale_s / attempts,
@@ -155,23 +160,21 @@ def _normal_rps(system: System) -> float:
 
 def _measures(system: System) -> dict[str, Ratio]:
     """The sums over the interval that the terms are made of."""
-    worst_ns = (system.sla.worst_s - system.sla.target_s) * NS
     services = system.services.values()
     fleet = _default_fleet_price(system)
     quota_per_ns = sum(s.quota_per_minute for s in services if isinstance(s, LlmEndpoint)) / MINUTE_NS
-    answers = class_counts(system, "within_sla", "late", weight=1000.0)
     return {
         "intents": Ratio(class_counts(system, "intents")),
         "late": Ratio(class_counts(system, "late")),
-        "lateness": Ratio(class_counts(system, "lateness_ns", weight=1 / worst_ns)),
-        "failed": Ratio(class_counts(system, *FAILURES)),
+        "lateness": Ratio(lateness(system)),
+        "failed": Ratio(failures(system)),
         "premium_late": Ratio(class_counts(system, "late", priority=PREMIUM)),
-        "premium_lateness": Ratio(class_counts(system, "lateness_ns", weight=1 / worst_ns, priority=PREMIUM)),
-        "premium_failed": Ratio(class_counts(system, *FAILURES, priority=PREMIUM)),
-        "quality_loss_milli": Ratio(answers + class_counts(system, "quality_milli", weight=-1.0)),
-        "stale": Ratio(service_counts(system, Cache | Database, "stale_hits", "stale_reads")),
-        "age_s": Ratio(service_counts(system, Cache, "excess_age_ns", weight=1 / NS)),
-        "query_age_s": Ratio(service_counts(system, VectorIndex, "age_ns", weight=1 / NS)),
+        "premium_lateness": Ratio(lateness(system, PREMIUM)),
+        "premium_failed": Ratio(failures(system, PREMIUM)),
+        "quality_loss": Ratio(quality_loss(system)),
+        "stale": Ratio(stale_answers(system)),
+        "age_s": Ratio(excess_ages_ns(system, 1 / NS)),
+        "query_age_s": Ratio(query_ages_ns(system, 1 / NS)),
         "backlog": Ratio(background_in_flight(system)),
         "fleet": Ratio(replicas_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
         "memory": Ratio(memory_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
@@ -183,7 +186,7 @@ LEAST_LOAD = 0.5
 """Below this share of the normal load, terms are per first attempt of that load instead. Assumed."""
 MEASURES = (
     "intents", "late", "lateness", "failed", "premium_late", "premium_lateness", "premium_failed",
-    "quality_loss_milli", "stale", "age_s", "query_age_s", "backlog", "fleet", "memory", "quota",
+    "quality_loss", "stale", "age_s", "query_age_s", "backlog", "fleet", "memory", "quota",
 )  # fmt: skip
 
 

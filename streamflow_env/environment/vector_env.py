@@ -230,7 +230,8 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         times_s = self.time_s.tolist()
         hours = [time_of_day_h(episode.start_hour, t) for episode, t in zip(self._episodes, times_s, strict=True)]
         announced = np.array([episode.announced(t) for episode, t in zip(self._episodes, times_s, strict=True)])
-        return self.problem.observation_table.encode(self.telemetry, hours, self._last_action, announced)
+        settings = self.problem.control_table.action(self.telemetry.controls)
+        return self.problem.observation_table.encode(self.telemetry, hours, settings, announced)
 
     def _info(self, terms: dict[str, Floats]) -> dict[str, Any]:
         names, controls = self.problem.control_table.names, self.telemetry.controls.T.copy()

@@ -133,7 +133,8 @@ class Cache(Frozen):
 
     Where there is no room for a new entry, one of `eviction_samples` sampled entries is evicted: an expired one, or
     else the least recently used (Redis: maxmemory-samples). A bulk invalidation sweeps the users' keys at
-    `invalidation_rate_keys_per_s`; with null it invalidates all at once. An entry up to `fresh_s` old is as good as new.
+    `invalidation_rate_keys_per_s`; with null it invalidates all at once. An entry up to `fresh_s` old is as good
+    as new.
     """
 
     kind: Literal["cache"]

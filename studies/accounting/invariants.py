@@ -35,8 +35,8 @@ OF_KIND: Final = {
     " ready_replicas pending_replicas draining_replicas",
     "vector_index": "breaker_open orphaned timeouts deadlines sojourn_ns query_hits age_ns",
     "llm_endpoint": "rate_limited breaker_open orphaned timeouts deadlines sojourn_ns tokens_milli",
-    "cache": "deadlines sojourn_ns memory_ns lookups hits stale_hits item_lookups item_hits age_ns excess_age_ns fills"
-    " duplicate_fills evicted invalidated sweep_backlog entries",
+    "cache": "deadlines sojourn_ns memory_ns lookups hits hit_quality_milli stale_hits item_lookups item_hits age_ns"
+    " excess_age_ns fills duplicate_fills evicted invalidated sweep_backlog entries",
     "consumer": "lost server_ns queue_length",
     "deferred_queue": "abandoned lost enriched server_ns queue_length",
 }
@@ -237,6 +237,7 @@ RULES: Final[dict[str, Rule]] = {
     "cache: no answer older than its time to live": lambda v: (
         v.s["age_ns"] > (v.s["hits"] + v.s["item_hits"] + v.s["query_hits"]) * v.facts.oldest_ns
     ),
+    "cache: quality within the whole": lambda v: v.s["hit_quality_milli"] > 1000 * v.s["hits"],
     "cache: no more excess age than age": lambda v: v.s["excess_age_ns"] > v.s["age_ns"],
     "cache: the sweep's backlog within the users": lambda v: v.s["sweep_backlog"] > v.facts.num_users,
     "vector index: query hits have come": lambda v: v.s["query_hits"] > v.s["arrivals"],

@@ -9,7 +9,7 @@ from typing import Final
 from streamflow_env import ENV_IDS, SCENARIOS
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
 from streamflow_env.environment.metrics import MetricTable
-from streamflow_env.environment.observations import Field, ObservationTable
+from streamflow_env.environment.observations import Field, ObservationTable, reward_fields
 from streamflow_env.environment.rewards import REWARD_GROUPS, REWARD_TERMS
 from streamflow_env.paths import config_path
 from streamflow_env.scenarios import load_scenario
@@ -29,6 +29,7 @@ def documented(page: str, system: System) -> str:
         "actions": _actions(system),
         "observations": _observations(system),
         "groups": _groups(),
+        "reward_fields": _reward_fields(system),
         "rewards": _rewards(),
         "metrics": _metrics(system),
     }
@@ -72,6 +73,18 @@ def _observations(system: System) -> str:
 def _groups() -> str:
     rows = [(group, ", ".join(f"`{name}`" for name in names)) for group, names in REWARD_GROUPS.items()]
     return _table(("group", "its terms"), rows)
+
+
+def _reward_fields(system: System) -> str:
+    rows = [(f"`{term}`", _named(names)) for term, names in reward_fields(system).items()]
+    return _table(("term", "fields that it can be read from"), rows)
+
+
+def _named(names: tuple[str, ...]) -> str:
+    """The names as code. All settings together are `control.*`."""
+    if all(name.startswith("control.") for name in names):
+        return "`control.*` of this observation and of the one before"
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _rewards() -> str:

@@ -140,8 +140,8 @@ ATTEMPT_ENDS = (
     "within_sla", "late", "failed_deadline", "failed_queue_full", "failed_fault", "failed_dependency", "failed_shed",
 )  # fmt: skip
 NEW = {
-    "services": "shed memory_ns excess_age_ns lookups item_lookups item_hits query_hits duplicate_fills evicted enriched stale_reads"
-    " lost abandoned entries replica_ns stale_hits",
+    "services": "shed memory_ns excess_age_ns hit_quality_milli lookups item_lookups item_hits query_hits"
+    " duplicate_fills evicted enriched stale_reads lost abandoned entries replica_ns stale_hits",
     "classes": "failed_shed personalised",
     "calls": "retries_refused deferred exhausted not_asked",
 }

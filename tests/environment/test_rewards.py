@@ -85,7 +85,7 @@ QUOTA = 500 * SYSTEM.control_interval_s / 60
         (service("cache", stale_hits=90), "staleness", -90 / FEWEST),
         (service("database", stale_reads=90), "staleness", -90 / FEWEST),
         (users(intents=450, failed_shed=225), "failed", -0.5),
-        (service("cache", age_ns=90 * 900 * NS), "age", -45 / FEWEST),
+        (service("cache", excess_age_ns=90 * 900 * NS), "age", -45 / FEWEST),
         (service("vector_index", age_ns=90 * 900 * NS), "query_age", -45 / FEWEST),
         (service("llm_endpoint", arrivals=90, rate_limited=20, breaker_open=20), "llm", -50 / QUOTA),
     ],
@@ -152,7 +152,7 @@ def test_no_request_of_the_llm_is_worth_more_than_none() -> None:
 def test_a_longer_ttl_does_not_make_an_age_younger() -> None:
     data = SYSTEM.model_dump(mode="json", exclude_unset=True)
     data["services"]["cache"]["ttl_s"] = 7200.0
-    telemetry = service("cache", age_ns=90 * 900 * NS)
+    telemetry = service("cache", excess_age_ns=90 * 900 * NS)
     longer = reward_terms(telemetry, SYSTEM.control_table.default, load_system(data), WEIGHTS)
     assert longer["age"] == terms(telemetry)["age"]
     half = load_reward({**ONES, "age_scale_s": 900.0})
@@ -161,7 +161,7 @@ def test_a_longer_ttl_does_not_make_an_age_younger() -> None:
 
 def test_results_of_queries_and_cached_answers_age_in_terms_of_their_own() -> None:
     assert terms(service("vector_index", age_ns=NS))["age"] == 0.0
-    assert terms(service("cache", age_ns=NS))["query_age"] == 0.0
+    assert terms(service("cache", excess_age_ns=NS))["query_age"] == 0.0
 
 
 def test_a_currency_unit_weighs_about_the_same_in_every_term() -> None:

@@ -102,6 +102,7 @@ def look_up(state: State, s: Any, r: Any, is_item: int) -> bool:
         s.item_hits += 1
     else:
         s.hits += 1
+        s.hit_quality_milli += entry.quality_milli
         if entry.written_ns < s.sweep_start and sweep_position(entry.key, s.multiplier, w.num_users) < s.sweep_limit:
             s.stale_hits += 1
     age_ns = w.now - entry.written_ns

@@ -12,6 +12,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.engines.draws.hashing import (
     EVICTED,
     INVALIDATED_KEY,
@@ -111,6 +112,8 @@ class Cache(UnlimitedService):
 
     def _count_hit(self, entry: Entry, of: KeyOf) -> None:
         self.counts[HITS[of]] += 1
+        if of == "user":
+            self.counts["hit_quality_milli"] += entry.quality_milli
         age_ns = self.sim.now - entry.written_ns
         self.counts["age_ns"] += age_ns
         self.counts["excess_age_ns"] += max(0, age_ns - self._fresh_ns)

@@ -110,10 +110,13 @@ def _llm(row: int, name: str, llm: LlmEndpoint) -> Iterator[Field]:
     per_min = tuple(count.times(60 * NS) for count in sent)
     tokens = Ratio(read.counts("tokens_milli", weight=1e-3))
     refused = Ratio(read.counts("rate_limited"), sent)
+    accepted = sent + read.counts("rate_limited", weight=-1.0)
+    accepted_per_min = Ratio(tuple(count.times(60 * NS) for count in accepted), per_ns=True)
     per_minute = Ratio(per_min, per_ns=True)
     yield Field(f"{name}.tokens", "tokens", 0.0, float(llm.burst), "linear", "requests it would take at once", tokens)
     yield Field(f"{name}.requests_per_min", "1/min", 0.0, 20 * quota, "log", "requests sent", per_minute, quota / 10)
-    yield share(f"{name}.rate_limited_fraction", "of those, answered by a 429", refused)
+    yield Field(f"{name}.accepted_per_min", "1/min", 0.0, 2 * quota, "linear", "of those, accepted", accepted_per_min)
+    yield share(f"{name}.rate_limited_fraction", "of those sent, answered by a 429", refused)
     yield p95(row, name)
 
 
@@ -124,6 +127,8 @@ def _cache(system: System, row: int, name: str, cache: Cache) -> Iterator[Field]
     users, items = (read.ratio((f"{of}hits",), (f"{of}lookups",), empty=1.0) for of in ("", "item_"))
     yield share(f"{name}.hit_fraction", "lookups of users that hit", users)
     yield share(f"{name}.item_hit_fraction", "lookups of items that hit", items)
+    quality = Ratio(read.counts("hit_quality_milli"), read.counts("hits", weight=1000.0), empty=1.0)
+    yield share(f"{name}.mean_quality", "quality of the answers that users' hits gave", quality)
     yield share(f"{name}.stale_fraction", "hits on entries to be invalidated", read.ratio(("stale_hits",), ("hits",)))
     sweep = read.gauge("sweep_backlog")
     yield Field(f"{name}.sweep_backlog", "keys", 0.0, keys, "log", "to be invalidated", sweep, keys / 100, whole=True)

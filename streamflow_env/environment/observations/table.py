@@ -21,6 +21,7 @@ from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.observations.fields import Field, normal_rps
 from streamflow_env.environment.observations.requests import call_fields, class_fields, overall_fields
+from streamflow_env.environment.observations.rewarded import rewarded_fields
 from streamflow_env.environment.observations.services import service_fields
 from streamflow_env.environment.readings import Readings
 from streamflow_env.system import System
@@ -66,13 +67,13 @@ class ObservationTable:
         self,
         telemetry: Telemetry | FleetTelemetry,
         time_of_day_h: float | Sequence[float],
-        last_action: NDArray[np.floating],
+        settings: NDArray[np.floating],
         announced: tuple[float, float] | NDArray[np.float64] = NOTHING_ANNOUNCED,
     ) -> NDArray[np.float32]:
         """The observation, shape (size,); of a fleet, every argument with the cells as leading axis, (num_cells, size).
 
-        `last_action` has shape (num_controls,), in [-1, 1]; `announced` is of the next campaign that is known: seconds
-        to its start (0 while it runs), first attempts per second that it is to bring.
+        `settings` are those in force, as an action: shape (num_controls,), in [-1, 1]. `announced` is of the next
+        campaign that is known: seconds to its start (0 while it runs), first attempts per second that it is to bring.
         """
         values = np.concatenate((self._readings.evaluate(telemetry), announced), axis=-1)
         values = np.minimum(np.maximum(values, 0.0), self._high)
@@ -82,7 +83,7 @@ class ObservationTable:
             if isinstance(time_of_day_h, float | int)
             else [_sine_and_cosine(hour) for hour in time_of_day_h]
         )
-        action = np.minimum(np.maximum(last_action, -1.0), 1.0)
+        action = np.minimum(np.maximum(settings, -1.0), 1.0)
         return np.concatenate((scaled, clock, action), axis=-1, dtype=np.float32)
 
     def decode(self, observation: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
@@ -116,6 +117,7 @@ def _measured(system: System) -> Iterator[Field]:
     for row, (name, request_class) in enumerate(system.classes.items()):
         yield from class_fields(system, row, name, request_class)
     yield from overall_fields(system)
+    yield from rewarded_fields(system)
 
 
 def _announced(system: System) -> Iterator[Field]:

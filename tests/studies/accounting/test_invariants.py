@@ -55,6 +55,7 @@ TAMPERED: dict[str, list[Change]] = {
     "cache: completions are lookups and fills": [("services", "store", "lookups", 1)],
     "cache: duplicate fills are fills": [("services", "store", "duplicate_fills", MANY)],
     "cache: no answer older than its time to live": [("services", "store", "age_ns", EVER)],
+    "cache: quality within the whole": [("services", "store", "hit_quality_milli", MANY)],
     "cache: no more excess age than age": [("services", "store", "excess_age_ns", EVER)],
     "cache: the sweep's backlog within the users": [("services", "store", "sweep_backlog", MANY)],
     "vector index: query hits have come": [("services", "index", "query_hits", MANY)],
