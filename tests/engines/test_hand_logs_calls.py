@@ -184,15 +184,15 @@ def test_a_small_share_keeps_one_token(engine: str) -> None:
     [
         (10, 0.5, 0.1, [10_000, 10_000], 9),
         (10, 0.5, 0.0, [10_000, 10_000], 10),
-        (10, 0.1, 0.5, [10_000, 6050], 5),
-        (10, 0.0, 0.5, [10_000, 5050], 5),
+        (10, 0.1, 0.5, [10_000, 10_000], 5),
+        (10, 0.0, 0.5, [10_000, 10_000], 5),
         (1, 0.5, 0.0, [2000, 1000], 1),
     ],
 )
 def test_a_change_of_the_share_moves_what_it_can_no_longer_hold(
     engine: str, burst: int, before: float, after: float, milli: list[int], successes: int
 ) -> None:
-    """To the users' part, as far as that has room. What is kept anew has to be refilled: 0.05 tokens in a second."""
+    """To the other part, as far as that has room. A burst of one is two while a token of it is kept."""
     system = shared(before, burst=burst)
     episode, _ = schedule(system, {2100: 10})
 

@@ -54,11 +54,11 @@ def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
 
 @kernel
 def set_background_share(now: int, s: Any, share: float) -> None:
-    """Set which share of quota and burst is kept for background requests. Tokens with no room there go to the rest."""
+    """Set which share of quota and burst is kept for background requests. Tokens that have no room in a part go to the other."""
     refill(now, s)
     s.background_share = share
     s.kept_burst = kept_burst(s.burst_units, share)
-    kept = min(s.kept_units, s.kept_burst)
     most = rest_of_burst(s.burst_units, s.kept_burst)
-    s.token_units = min(most, s.token_units + s.kept_units - kept)
-    s.kept_units = kept
+    total = s.kept_units + s.token_units
+    s.kept_units = min(s.kept_burst, max(s.kept_units, total - most))
+    s.token_units = min(most, total - s.kept_units)

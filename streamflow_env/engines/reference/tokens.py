@@ -52,12 +52,13 @@ class TokenBucket:
         self._quota = quota
 
     def set_share(self, share: float) -> None:
-        """Set the share. What the kept part can no longer hold moves to the other part, or is lost."""
+        """Set the share. What a part can no longer hold moves to the other part, or is lost."""
         self.refill()
         self._divide(share)
-        moved = max(0, self._kept - self._kept_burst)
-        self._kept -= moved
-        self._other = min(self._other_burst, self._other + moved)
+        from_kept = max(0, self._kept - self._kept_burst)
+        from_other = max(0, self._other - self._other_burst)
+        self._kept = min(self._kept_burst, self._kept - from_kept + from_other)
+        self._other = min(self._other_burst, self._other - from_other + from_kept)
 
     def take(self, reserve: float) -> bool:
         """Take a token of the other part, unless only the fraction `reserve` of it is left. False: no token."""
