@@ -19,7 +19,7 @@ def test_the_page_is_up_to_date() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert documented(page, load_system()) == page, "run make study NAME=reference"
     names = [name for _, name, _ in SECTION.findall(page)]
-    assert names == ["actions", "observations", "groups", "rewards", "ids", "metrics"]
+    assert names == ["actions", "observations", "groups", "rewards", "reward_fields", "ids", "metrics"]
 
 
 def test_the_page_has_gymnasiums_headings() -> None:
