@@ -44,22 +44,23 @@ def page(costs: Costs, plan: KeptPlan, reading: Reading, system: System, picture
 
 
 def _opening(costs: Costs, plan: KeptPlan, reading: Reading, kept_plan: str) -> Iterator[str]:
-    seeds, step = plan.seeds, plan.step
+    seeds, step, flag = plan.seeds, plan.step, reading.flag
+    minutes, deviations = step.duration_s / 60, listed([f"{deviation:g}" for deviation in plan.noise])
     yield "# What exploring costs\n"
-    yield f"An agent that explores moves controls at random. Here one control is moved at a time: `{plan.policy}` acts, sees"
-    yield "what comes of it, and answers. To one control of its action something is added, on the control's axis from -1 to"
-    yield "1. What does that cost, and is the cost physics or an artefact of the simulator? Written by"
-    yield f"`make study NAME=exploring` in {plan.duration_s / 60:.1f} min; `ARGS=--redraw` writes it again from the kept"
-    yield f"results. The plan of the run is [{PLAN}]({kept_plan}).\n"
-    yield f"- *Noise* is normal with a standard deviation of {listed([f'{sd:g}' for sd in plan.noise])}, new at every step."
+    yield "An agent that explores moves controls at random. What does that cost, control by control, and is the"
+    yield f"cost physics or an artefact of the simulator? Here one control is moved at a time: `{plan.policy}` acts,"
+    yield "sees what comes of it, and answers; something is added to one control of its action, on the axis from -1"
+    yield f"to 1. Written by `make study NAME=exploring` in {plan.duration_s / 60:.0f} min; `ARGS=--redraw` writes it"
+    yield f"again from the kept results. The plan of the run is [{PLAN}]({kept_plan}).\n"
+    yield f"- *Noise* is normal with a standard deviation of {deviations}, new at every step."
     yield "  All amplitudes have the same random numbers."
-    yield f"- *Step up* adds {step.amplitude:g} for {step.duration_s / 60:g} minutes, from minute {step.start_s / 60:g} on;"
+    yield f"- *Step up* adds {step.amplitude:g} for {minutes:g} minutes, from minute {step.start_s / 60:g} on;"
     yield "  *step down* takes as much away."
-    yield "- A *cost* is the return of an episode without the perturbation less that with it: the same users, the same luck."
-    yield f"  It is a mean over {len(seeds)} episodes a scenario (seeds {seeds[0]} to {seeds[-1]}). From"
-    yield f"  {reading.interval_from:g} on its bootstrap 95 % interval is in brackets, and it is bold where that excludes 0."
-    yield "  A cost below 0 is a gain."
-    yield f"- A control is {DEAR} if noise of {reading.flag.noise:g} costs {reading.flag.cost:g} or more somewhere."
+    yield "- A *cost* is the return of an episode without the perturbation less that with it: the same users and the"
+    yield f"  same luck. It is a mean over {len(seeds)} episodes a scenario (seeds {seeds[0]} to {seeds[-1]}). From"
+    yield f"  {reading.interval_from:g} on its bootstrap 95 % interval is in brackets; bold: it excludes 0. A cost"
+    yield "  below 0 is a gain."
+    yield f"- A control is {DEAR} if noise of {flag.noise:g} costs {flag.cost:g} or more in some scenario."
     means = ", ".join(f"{scenario} {costs.base_return(scenario):.0f}" for scenario in costs.scenarios)
     yield f"- Returns without a perturbation: {means}.\n"
 
@@ -76,9 +77,9 @@ def _why(costs: Costs, plan: Plan, reading: Reading, parameters: dict[str, str])
         yield f"Dear, of {len(plan.controls)} controls: {listed([f'`{name}`' for name in dear])}.\n"
     else:
         yield f"None of the {len(plan.controls)} controls is dear.\n"
-    yield "The most that each perturbation costs in any scenario, and why. About a smooth optimum a third of the noise costs"
-    yield "about a tenth. A cost that hardly shrinks with the noise is lost at each move, however small: by a switch, a"
-    yield "rounding, or a flaw of the model. The largest of several costs is too large by chance.\n"
+    yield "The most that each perturbation costs in any scenario, and why. About a smooth optimum a third of the"
+    yield "noise costs about a tenth. A cost that hardly shrinks with the noise is lost at each move, however small:"
+    yield "by a switch, a rounding, or a flaw of the model. The largest of several costs is too large by chance.\n"
     names = [each.name for each in perturbations(plan)]
     rows = []
     for control in plan.controls:

@@ -1,4 +1,4 @@
-"""What was measured: the kept episodes, and the costs read from them. A cost is a return of the base less a variant's."""
+"""What was measured: the kept episodes, and the costs: the base's return less that of a variant."""
 
 from __future__ import annotations
 
