@@ -28,23 +28,25 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """The episodes `seeds` of one scenario, each without and with every perturbation of the plan."""
+    """The episodes `seeds` of one scenario, each with every one of `variants`; `plan` has the policy and the step."""
 
     plan: Plan
     scenario: str
     seeds: tuple[int, ...]
+    variants: tuple[Variant, ...]
     num_threads: int = 1
 
 
 def measure(plan: Plan, jobs: int, progress: bool) -> list[Row]:
     """A line of the results for each episode. Raises ConfigError: no such policy or scenario."""
-    batches = [Batch(plan, scenario, (seed,)) for seed in plan.seeds for scenario in plan.scenarios]
+    every = variants(plan)
+    batches = [Batch(plan, scenario, (seed,), every) for seed in plan.seeds for scenario in plan.scenarios]
     return [row for rows in run_all(play, batches, jobs, progress) for row in rows]
 
 
 def play(batch: Batch) -> list[Row]:
     """The lines of one batch: the return and the reward's terms, each their sum over the episode."""
-    cells = [(variant, seed) for seed in batch.seeds for variant in variants(batch.plan)]
+    cells = [(variant, seed) for seed in batch.seeds for variant in batch.variants]
     env = StreamFlowVectorEnv(
         len(cells), batch.scenario, autoreset_mode="Disabled", num_threads=batch.num_threads, metrics=False
     )

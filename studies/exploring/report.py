@@ -77,17 +77,21 @@ def _why(costs: Costs, plan: Plan, reading: Reading, parameters: dict[str, str])
         yield f"Dear, of {len(plan.controls)} controls: {listed([f'`{name}`' for name in dear])}.\n"
     else:
         yield f"None of the {len(plan.controls)} controls is dear.\n"
-    yield "The most that each perturbation costs in any scenario, and why. About a smooth optimum a third of the"
+    yield "The most that each perturbation costs in any scenario. About a smooth optimum a third of the"
     yield "noise costs about a tenth. A cost that hardly shrinks with the noise is lost at each move, however small:"
-    yield "by a switch, a rounding, or a flaw of the model. The largest of several costs is too large by chance.\n"
+    yield "by a switch, a rounding, or a flaw of the model. Every move pays for its churn, some hundredths at most. The"
+    yield "largest of several costs is too large by chance.\n"
     names = [each.name for each in perturbations(plan)]
     rows = []
     for control in plan.controls:
-        most = (f"{costs.worst(control, name).cost.value:.2f}" for name in names)
-        mark = f" {DEAR}: {_where(costs, control, reading)}." if control in dear else ""
-        why = reading.physics[parameters[control]].strip()
-        rows.append([f"`{control}`", *most, f"`{parameters[control]}`.{mark} {why}"])
-    yield from table(["control", *names, "why"], rows)
+        most = (f"{costs.worst(control, name).cost.value:.2f}".replace("-0.00", "0.00") for name in names)
+        rows.append([f"`{control}`", *most, _where(costs, control, reading) if control in dear else ""])
+    yield from table(["control", *names, "dear in"], rows, left=1)
+    yield "\nWhy, by the parameter that a control sets:\n"
+    for parameter in dict.fromkeys(parameters.values()):
+        controls = [f"`{name}`" for name, own in parameters.items() if own == parameter]
+        mark = f" ({DEAR})" if any(parameters[name] == parameter for name in dear) else ""
+        yield f"- **{parameter}**: {listed(controls)}{mark}. {reading.physics[parameter].strip()}"
     yield ""
 
 
