@@ -61,8 +61,10 @@ CLAIRVOYANT: Final = SeedRange(800_000, 50_000)
 """The clairvoyant policy's search for constant offsets of a scenario; a generation meets one seed."""
 CLAIRVOYANT_JUDGING: Final = SeedRange(850_000, 50_000)
 """Choose the base of the clairvoyant policy, scenario by scenario."""
-INTERVENTIONS: Final = SeedRange(900_000, 100_000)
+INTERVENTIONS: Final = SeedRange(900_000, 50_000)
 """Sweeps of single controls, and the search for the best fixed setting of a scenario."""
+EXPLORING: Final = SeedRange(950_000, 50_000)
+"""What exploring costs: episodes of the study `exploring`, with and without a perturbation of one control."""
 EVALUATION: Final = SeedRange(1_000_000, 9_000_000)
 """Held-out episodes: policies are compared on them and on nothing else."""
 
@@ -81,6 +83,7 @@ RANGES: Final = {
     "clairvoyant": CLAIRVOYANT,
     "clairvoyant judging": CLAIRVOYANT_JUDGING,
     "interventions": INTERVENTIONS,
+    "exploring": EXPLORING,
     "evaluation": EVALUATION,
     "search noise": SEARCH_NOISE,
     "choice noise": CHOICE_NOISE,
