@@ -54,7 +54,7 @@ def take_token(now: int, s: Any, interactive: bool, premium: bool) -> bool:
 
 @kernel
 def set_background_share(now: int, s: Any, share: float) -> None:
-    """Set which share of quota and burst is kept for background requests. Tokens that have no room in a part go to the other."""
+    """Set which share of quota and burst is kept for background requests. Tokens without room go to the other part."""
     refill(now, s)
     s.background_share = share
     s.kept_burst = kept_burst(s.burst_units, share)
