@@ -34,7 +34,7 @@ class Header(Frozen):
     about: Text
     reads: tuple[Text, ...] = ()
     optional: tuple[Text, ...] = ()
-    """What is read where it is there: what another study has left in `runs/`."""
+    """What is read where it is there: what another study has kept, or left in `runs/`."""
     writes: tuple[Text, ...] = ()
     takes: Text
     quick_takes: Text

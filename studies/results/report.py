@@ -13,11 +13,13 @@ import numpy as np
 from streamflow_agents.evaluation.comparison import ALL, COLUMNS, ablation, by_return, interval, points, tables, verdict
 from streamflow_agents.evaluation.comparison_plot import draw_comparison
 from streamflow_agents.evaluation.episodes import RETURN
+from streamflow_agents.evaluation.group_costs import cost_tables
 from streamflow_agents.evaluation.kept_episodes import Episodes, read_episodes
 from streamflow_env.errors import ConfigError
 from studies.baselines.run import EPISODES, PARTS
 from studies.clairvoyant.report import draw_convergence
 from studies.clairvoyant.schedule import FoundSchedule, read_schedules
+from studies.common.markdown import listed
 from studies.common.plots import save
 from studies.common.study import kept
 from studies.headroom import report as headroom_report
@@ -35,6 +37,8 @@ COMPARISON_PNG: Final = "comparison.png"
 CONVERGENCE_PNG: Final = "convergence.png"
 BRIEF: Final = ("sla_fraction", "error_fraction", "cost_per_hour")
 """The figures in README's summary."""
+SINGLE: Final = ("do_nothing", "tuned_expert")
+"""The policies whose costs are shown scenario by scenario: the default configuration and the tuned rules."""
 SUMMARY: Final = re.compile(r"<!-- results: .*? -->\n.*?<!-- end -->", re.DOTALL)
 """README's summary."""
 SUMMARY_START: Final = "<!-- results: written by `make study NAME=results` from what the studies kept -->\n"
@@ -43,7 +47,10 @@ SUMMARY_END: Final = "\n<!-- end -->"
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files that the page is written from, and the folder of the schedules; `learners` may be missing."""
+    """The files that the page is written from, and the folder of the schedules.
+
+    `learners` may be missing, and `shifts`, and `headroom`; without `headroom`, `schedules` are not used.
+    """
 
     episodes: Path
     learners: Path
@@ -55,13 +62,23 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Content:
-    """What the inputs hold: the baselines' episodes, the scored ones, the shifted ones, parts, and schedules."""
+    """What the inputs hold: the baselines' episodes, with the learners' or not; parts; schedules; the rest is optional.
+
+    `scored` and `shifted` are None where nothing was scored, or no shift test was run.
+    """
 
     episodes: Episodes
-    scored: Episodes
-    shifted: Episodes
+    has_learners: bool
     parts: Episodes
     schedules: list[FoundSchedule]
+    scored: Episodes | None
+    shifted: Episodes | None
+
+    def studies(self) -> list[str]:
+        """The studies that the page has something of."""
+        scored = ["clairvoyant", "headroom"] if self.scored else []
+        learners, shifted = ["learners"] if self.has_learners else [], ["robustness"] if self.shifted else []
+        return ["baselines", *learners, *scored, *shifted]
 
 
 def kept_inputs() -> Inputs:
@@ -89,51 +106,69 @@ def write_page(inputs: Inputs, page: Path, readme: Path | None = None) -> None:
     content = _read(inputs)
     folder = page.with_suffix("")
     text = "\n".join(_page(content, folder.name)).rstrip() + "\n"
-    pictures: dict[str, Figure] = {
-        COMPARISON_PNG: draw_comparison(content.episodes, ZERO), CONVERGENCE_PNG: draw_convergence(content.schedules),
-    }  # fmt: skip
-    for name, figure in pictures.items():
-        save(figure, folder / name)
+    _draw(content, folder)
     page.write_text(text, encoding="utf-8")
     if readme:
-        summary = SUMMARY_START + "\n".join(_in_short(content.episodes, content.scored)) + SUMMARY_END
+        summary = SUMMARY_START + "\n".join(_in_short(content)) + SUMMARY_END
         readme.write_text(SUMMARY.sub(lambda _: summary, around), encoding="utf-8")
+
+
+def _draw(content: Content, folder: Path) -> None:
+    """The page's pictures; a picture of what is no longer on the page goes."""
+    pictures: dict[str, Figure] = {COMPARISON_PNG: draw_comparison(content.episodes, ZERO)}
+    if content.scored:
+        pictures[CONVERGENCE_PNG] = draw_convergence(content.schedules)
+    for name, figure in pictures.items():
+        save(figure, folder / name)
+    for path in folder.glob("*.png"):
+        if path.name not in pictures:
+            path.unlink()
 
 
 def _read(inputs: Inputs) -> Content:
     learners = [inputs.learners] if inputs.learners.is_file() else []
-    schedules = read_schedules(inputs.schedules)
-    if not schedules:
-        raise ConfigError(f"{inputs.schedules}: no schedule there; run the study clairvoyant first")
+    schedules, has_scores = read_schedules(inputs.schedules), inputs.headroom.is_file()
+    if has_scores and not schedules:
+        raise ConfigError(f"{inputs.schedules}: no schedule for {inputs.headroom}; run the study clairvoyant first")
     return Content(
         episodes=read_episodes(inputs.episodes, *learners),
-        scored=read_episodes(inputs.headroom),
-        shifted=read_episodes(inputs.shifts),
+        has_learners=bool(learners),
         parts=read_episodes(inputs.parts),
         schedules=schedules,
+        scored=read_episodes(inputs.headroom) if has_scores else None,
+        shifted=read_episodes(inputs.shifts) if inputs.shifts.is_file() else None,
     )
 
 
 def _page(content: Content, folder: str) -> Iterator[str]:
-    episodes, scored = content.episodes, content.scored
+    episodes, scores = content.episodes, _scores(content.scored)
+    sources = listed([f"[{name}](../../studies/{name}/data)" for name in content.studies()])
     yield "# Which policy, and how sure we are\n"
-    yield "Written by `make study NAME=results` in seconds, from what the studies"
-    yield "[baselines](../../studies/baselines/data), [learners](../../studies/learners/data),"
-    yield "[clairvoyant](../../studies/clairvoyant/data), [headroom](../../studies/headroom/data) and"
-    yield "[robustness](../../studies/robustness/data) kept. `make study NAME=baselines` measures the first anew, and"
-    yield "so on. The parameters of the baselines are in [configs/baselines](../../configs/baselines), their code and"
-    yield "sources in [policies/baselines](../../agents/streamflow_agents/policies/baselines).\n"
-    yield from _summary(episodes, scored, content.shifted)
+    yield "Written by `make study NAME=results` in seconds, from what these studies kept:"
+    yield f"{sources}."
+    yield "`make study NAME=baselines` measures the first anew, and so on. The parameters of the baselines are in"
+    yield "[configs/baselines](../../configs/baselines), their code and sources in"
+    yield "[policies/baselines](../../agents/streamflow_agents/policies/baselines).\n"
+    yield from _summary(content)
+    yield "## Cost by group of the reward\n"
+    yield from cost_tables(episodes, SINGLE)
     yield "## The baselines\n"
-    yield "The study `baselines` measured them, and the study `learners` what is learned."
-    yield f"A *score* is 0 at `{ZERO}` and 100 at the clairvoyant, on the clairvoyant's episodes (below)."
-    yield from tables(episodes, ZERO, f"{folder}/{COMPARISON_PNG}", _scores(scored))
-    yield from headroom_report.section(scored, content.schedules, f"{folder}/{CONVERGENCE_PNG}")
-    yield from ablation(content.parts, next(iter(content.parts.figures)), _scores(scored)[ALL])
-    yield from robustness_report.section(content.shifted, load_shifts(), ZERO)
+    learners = ", and the study `learners` what is learned" if content.has_learners else ""
+    yield f"The study `baselines` measured them{learners}."
+    if scores:
+        yield f"A *score* is 0 at `{ZERO}` and 100 at the clairvoyant, on the clairvoyant's episodes (below)."
+    yield from tables(episodes, ZERO, f"{folder}/{COMPARISON_PNG}", scores)
+    if content.scored:
+        yield from headroom_report.section(content.scored, content.schedules, f"{folder}/{CONVERGENCE_PNG}")
+    yield from ablation(content.parts, next(iter(content.parts.figures)), scores[ALL] if scores else None)
+    if content.shifted:
+        yield from robustness_report.section(content.shifted, load_shifts(), ZERO)
 
 
-def _scores(scored: Episodes) -> dict[str, dict[str, float]]:
+def _scores(scored: Episodes | None) -> dict[str, dict[str, float]] | None:
+    """The scores of all policies, by scenario (or `ALL`); None where nothing was scored."""
+    if scored is None:
+        return None
     by_scenario = {
         scenario: {policy: score(scored, policy, index).value for policy in scored.figures}
         for index, scenario in enumerate(scored.scenarios)
@@ -141,45 +176,64 @@ def _scores(scored: Episodes) -> dict[str, dict[str, float]]:
     return {ALL: {policy: mean_score(scored, policy) for policy in scored.figures}, **by_scenario}
 
 
-def _summary(episodes: Episodes, scored: Episodes, shifted: Episodes) -> Iterator[str]:
+def _summary(content: Content) -> Iterator[str]:
     """The best policy of each scenario and each shift."""
     yield "## In short\n"
     yield "| situation | best | return | second best | sure? | best fixed setting |"
     yield "|---|---|---:|---|---|---|"
-    for index, scenario in enumerate(episodes.scenarios):
-        yield _first_and_second(scenario, episodes, index)
-    for index, name in enumerate(shifted.scenarios[1:], 1):
-        yield _first_and_second(f"*shift:* {name}", shifted, index)
+    for index, scenario in enumerate(content.episodes.scenarios):
+        yield _first_and_second(scenario, content.episodes, index)
+    if content.shifted:
+        for index, name in enumerate(content.shifted.scenarios[1:], 1):
+            yield _first_and_second(f"*shift:* {name}", content.shifted, index)
     yield ""
-    yield from _on_average(episodes, scored)
+    yield from _on_average(content)
     yield ""
 
 
-def _in_short(episodes: Episodes, scored: Episodes) -> Iterator[str]:
+def _in_short(content: Content) -> Iterator[str]:
     """The content of README's summary."""
-    scores = _scores(scored)[ALL]
+    episodes, scores = content.episodes, _scores(content.scored)
     num_scenarios = len(episodes.scenarios)
     yield f"{len(episodes.seeds) * num_scenarios} held-out episodes of an hour, the same for every policy;"
     yield f"*best in* counts scenarios, of {num_scenarios}.\n"
     columns = [column for column in COLUMNS if column.figure in BRIEF]
-    heads = ["policy", *(column.title for column in columns), "return", "score", "best in", f"than `{ZERO}`"]
-    yield f"| {' | '.join(heads)} |"
-    yield "|---" + "|---:" * (len(heads) - 2) + "|---|"
+    titles = [*(column.title for column in columns), "return", *(["score"] if scores else []), "best in"]
+    yield f"| {' | '.join(['policy', *titles, f'than `{ZERO}`'])} |"
+    yield "|---" + "|---:" * len(titles) + "|---|"
     firsts = [by_return(episodes, index)[0] for index in range(num_scenarios)]
     for name in by_return(episodes):
         cells = [episodes.called(name), *(column.show(episodes.of(name, column.figure)) for column in columns)]
-        cells += [f"{episodes.of(name, RETURN).mean():.1f}", points(scores, name)]
+        cells += [f"{episodes.of(name, RETURN).mean():.1f}", *([points(scores[ALL], name)] if scores else [])]
         cells += [str(firsts.count(name)), "–" if name == ZERO else f"**{verdict(episodes.difference(name, ZERO))}**"]
         yield f"| {' | '.join(cells)} |"
     yield ""
-    yield from _on_average(episodes, scored)
+    yield from _on_average(content)
 
 
-def _on_average(episodes: Episodes, scored: Episodes) -> Iterator[str]:
-    best, reached, wanted = target(scored)
-    yield f"On average over all scenarios `{by_return(episodes)[0]}` returns most. A score is 0 at"
-    yield f"`{ZERO}` and 100 at the clairvoyant, which a search with foresight found."
-    yield f"The best baseline, `{best}`, scores {reached:.0f}; learning has to reach {wanted:.0f}."
+def _on_average(content: Content) -> Iterator[str]:
+    """The best policy, the scores, and what was not measured."""
+    yield f"On average over all scenarios `{by_return(content.episodes)[0]}` returns most."
+    if content.scored:
+        best, reached, wanted = target(content.scored)
+        yield f"A score is 0 at `{ZERO}` and 100 at the clairvoyant, which a search with foresight found."
+        yield f"The best baseline, `{best}`, scores {reached:.0f}; learning has to reach {wanted:.0f}."
+    yield from _not_measured(content)
+
+
+def _not_measured(content: Content) -> Iterator[str]:
+    """What is missing on this version of the environment, and the command that measures it."""
+    this = "on this version of the environment"
+    if not content.has_learners:
+        yield f"No learner has been trained {this}. `make study NAME=learners` does it."
+    if not content.scored and content.schedules:
+        yield f"No policy has been scored {this}: there is no score. `make study NAME=headroom` does it, where"
+        yield "the search of `make study NAME=clairvoyant` is complete."
+    elif not content.scored:
+        yield f"The clairvoyant has not been searched {this}: there is no score."
+        yield "`make study NAME=clairvoyant`, then `make study NAME=headroom`, does it."
+    if not content.shifted:
+        yield f"The shift tests have not been run {this}. `make study NAME=robustness` does it."
 
 
 def _first_and_second(called: str, episodes: Episodes, index: int) -> str:

@@ -21,11 +21,15 @@ CHEAP = ("reference", "traces")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plan_says_what_is_read_and_how_long_it_takes(name: str) -> None:
+    """What is read is in the repository, or another study writes it."""
     study = header(name)
     assert study.about
+    written = {path for other in NAMES if other != name for path in header(other).writes}
     for path in study.reads:
         assert not Path(path).is_absolute()
-        assert (ROOT / path).exists(), path
+        assert (ROOT / path).exists() or path in written, path
+    for path in study.optional:
+        assert any(Path(one).is_relative_to(path) for one in written), path
 
 
 @pytest.mark.parametrize("name", NAMES)

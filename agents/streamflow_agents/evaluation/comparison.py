@@ -71,10 +71,10 @@ def tables(
     yield f"![Every policy against {reference}]({picture})\n"
     if len(episodes.scenarios) > 1:
         yield f"## {ALL}\n"
-        yield from table(episodes, reference, slice(None), scores[ALL] if scores else None)
+        yield from table(episodes, reference, slice(None), scores.get(ALL, {}) if scores is not None else None)
     for index, scenario in enumerate(episodes.scenarios):
         yield f"## {scenario}\n"
-        yield from table(episodes, reference, index, scores.get(scenario, {}) if scores else None)
+        yield from table(episodes, reference, index, scores.get(scenario, {}) if scores is not None else None)
     yield from _terms(episodes)
 
 
@@ -128,22 +128,26 @@ def by_return(episodes: Episodes, rows: slice | int = slice(None)) -> list[str]:
     return sorted(episodes.figures, key=lambda policy: -float(episodes.of(policy, RETURN, rows).mean()))
 
 
-def ablation(episodes: Episodes, whole: str, scores: Mapping[str, float]) -> Iterator[str]:
+def ablation(episodes: Episodes, whole: str, scores: Mapping[str, float] | None = None) -> Iterator[str]:
     """What the policy `whole` loses without each of its parts, in Markdown: `whole~PART` is without it.
 
-    `scores` are mean scores by policy.
+    `scores`, mean scores by policy, are an additional column.
     """
     if whole not in episodes.figures:
         raise ConfigError(f"policy {whole!r}: was not evaluated")
     yield f"## What each part of `{whole}` is worth\n"
     yield f"Δ return where it is left out, over {len(episodes.seeds)} held-out episodes a scenario, with 95 %"
-    yield f"intervals; what is above 0 would better be left out there. Whole, it scores {points(scores, whole)}.\n"
-    yield f"| without | {' | '.join(episodes.scenarios)} | mean score |"
-    yield "|---" + "|---:" * (len(episodes.scenarios) + 1) + "|"
+    worth = f" Whole, it scores {points(scores, whole)}." if scores is not None else ""
+    yield f"intervals; what is above 0 would better be left out there.{worth}\n"
+    heads = ["without", *episodes.scenarios, *(["mean score"] if scores is not None else [])]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" + "|---:" * (len(heads) - 1) + "|"
     for policy in episodes.figures:
         if policy.startswith(f"{whole}{WITHOUT}"):
             found = [episodes.difference(policy, whole, index) for index in range(len(episodes.scenarios))]
-            cells = [*(interval(one, "+") for one in found), points(scores, policy)]
+            cells = [interval(one, "+") for one in found]
+            if scores is not None:
+                cells.append(points(scores, policy))
             yield f"| {policy.removeprefix(whole + WITHOUT)} | {' | '.join(cells)} |"
     yield ""
 

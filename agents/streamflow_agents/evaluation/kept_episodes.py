@@ -60,7 +60,7 @@ def read_episodes(*paths: Path) -> Episodes:
     """The `episodes.csv` of an evaluation, or the same with gzip; of several files, their policies side by side.
 
     Raises:
-        ConfigError: no such file, columns missing, not a number, or a policy that lacks an episode.
+        ConfigError: no such file, columns missing, not a number, or a policy that lacks an episode or a figure.
     """
     rows = [row for path in paths for row in _read_rows(path)]
     try:
@@ -141,6 +141,8 @@ def _as_arrays(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, poole
                 name: np.array([[float(episodes[s, seed][name]) for seed in seeds] for s in scenarios])
                 for name in names
             }
+        except KeyError as error:
+            raise ConfigError(f"policy {label!r} lacks the figure {error}; evaluate it anew") from None
         except ValueError as error:
             raise ConfigError(f"policy {label!r}: {error}") from None
         runs.setdefault(label.partition(RUN_MARK)[0] if pooled else label, []).append(figures)

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from streamflow_agents.evaluation.cascades import in_cascade_fraction, time_to_recover_s
-from streamflow_agents.evaluation.comparison import ablation, comparison, probability_of_improvement, verdict
+from streamflow_agents.evaluation.comparison import (
+    ablation,
+    comparison,
+    probability_of_improvement,
+    tables,
+    verdict,
+)
 from streamflow_agents.evaluation.comparison_plot import draw_comparison
 from streamflow_agents.evaluation.episodes import EpisodeResult
 from streamflow_agents.evaluation.kept_episodes import read_episodes, write_results
@@ -108,6 +114,14 @@ def test_wrong_episodes_are_errors(rows: list[str], culprit: str, tmp_path: Path
         read_episodes(write(tmp_path / "episodes.csv", rows))
 
 
+def test_files_of_different_figures_are_an_error(tmp_path: Path) -> None:
+    ours = write(tmp_path / "episodes.csv", ["rule,a,0,-1,0.5"])
+    other = tmp_path / "learners.csv"
+    other.write_text("policy,scenario,episode_seed,return\nppo,a,0,-1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"learners.csv: policy 'ppo' lacks the figure 'sla_fraction'"):
+        read_episodes(ours, other)
+
+
 def test_an_unknown_reference_is_an_error(tmp_path: Path) -> None:
     episodes = read_episodes(write(tmp_path / "episodes.csv", ["rule,a,0,-1,0.5"]))
     with pytest.raises(ConfigError, match="nosuch"):
@@ -120,3 +134,14 @@ def test_what_a_part_is_worth(tmp_path: Path) -> None:
     lines = list(ablation(read_episodes(write(tmp_path / "episodes.csv", rows)), "expert", {"expert~hpa": 41.6}))
     assert "| hpa | -10.0 [-10.0, -10.0] | 42 |" in lines
     assert lines[2].endswith("Whole, it scores –.\n")
+
+
+def test_without_scores_a_table_has_no_column_for_them(tmp_path: Path) -> None:
+    rows = [f"{name},{scenario},0,-80,0.5" for name in ("expert", "expert~hpa") for scenario in ("a", "b")]
+    episodes = read_episodes(write(tmp_path / "episodes.csv", rows))
+    text = "\n".join([*ablation(episodes, "expert"), *tables(episodes, "expert", "picture.png")])
+    assert "score" not in text
+    assert "| hpa | +0.0 | +0.0 |\n" in text
+    scored = "\n".join(tables(episodes, "expert", "picture.png", {"a": {"expert": 41.6}}))
+    assert scored.count("| score |") == 3
+    assert scored.count("| 42 |") == 1
