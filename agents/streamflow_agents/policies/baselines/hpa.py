@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
-from streamflow_agents.policies.baselines.autoscaler import AutoscalerBaseline, ScalingSettings
-from streamflow_agents.policies.baselines.kubernetes import HpaSpec, MetricSpec, Pod
-from streamflow_env.environment.observations import ObservationTable
+from streamflow_agents.policies.baselines.autoscaler import Autoscaler, ScalingSettings
+from streamflow_agents.policies.baselines.desk import Desk, Rows
+from streamflow_agents.policies.baselines.kubernetes import HpaSpec, MetricSpec, Pod, Tolerances, replicas_for_metric
 from streamflow_env.errors import ConfigError
-from streamflow_env.system import Control, System
+from streamflow_env.system import Control
 from streamflow_env.system.schema import Count, Frozen, Number, Text
 
+NAME = "hpa"
 Target = Annotated[Number, Field(ge=0.01, le=1)]
 """A share; at least 1 %, which is Kubernetes' least."""
 Targets = dict[Text, Target]
@@ -35,30 +36,48 @@ class HpaSettings(ScalingSettings):
     pools: dict[Text, PoolSettings] = Field(default_factory=dict)
 
 
-class HpaBaseline(AutoscalerBaseline):
+class Hpa(Autoscaler):
     """Scaling by utilisation. Each ready replica reports its pool's mean; a pending replica is a pod that starts up.
 
     Raises:
-        ConfigError: a setting is of a control or a pool that the system lacks, or no target is observed of a pool.
+        ConfigError: a setting is of a pool that the system lacks, or no target is observed of a pool.
     """
 
-    def __init__(
-        self, system: System, table: ObservationTable, hpa: HpaSettings, settings: Mapping[str, float] | None = None
-    ) -> None:
-        super().__init__(system, table, settings)
+    def __init__(self, desk: Desk, hpa: HpaSettings, *, largest: bool = False) -> None:
+        super().__init__(desk, NAME, largest=largest)
         self.check_pools("pools", hpa.pools)
-        self.specs = {pool: self._spec(pool, control, hpa) for pool, control in self.replica_controls.items()}
+        default = dict(zip(desk.system.control_table.names, desk.system.control_table.default, strict=True))
+        specs = {p: _spec(desk, p, control, hpa, int(default[control.name])) for p, control in self.pools.items()}
+        self.set_up(desk, specs, f"{NAME}/pools/{{}}/min_replicas")
+        metrics = {metric.name: metric for spec in specs.values() for metric in spec.metrics}
+        self._metric = next(iter(metrics.values()))
+        shape = (len(metrics), len(specs), 1)
+        self._measured = np.zeros(shape, dtype=bool)
+        self._shares, self._targets = np.zeros(shape[:2], dtype=np.intp), np.zeros(shape[:2], dtype=np.intp)
+        for column, (pool, spec) in enumerate(specs.items()):
+            for row, name in enumerate(metrics):
+                metric = next((m for m in spec.metrics if m.name == name), spec.metrics[0])
+                self._measured[row, column] = metric.name == name
+                self._shares[row, column] = desk.reading(f"{pool}.{metric.name}")
+                self._targets[row, column] = desk.number(_path(hpa, pool, metric.name), metric.target)
 
-    def _spec(self, pool: str, control: Control, hpa: HpaSettings) -> HpaSpec:
-        own = hpa.pools.get(pool, PoolSettings())
-        targets = own.targets or hpa.targets
-        names = [name for name in targets if f"{pool}.{name}" in self.table.names]
-        if not names:
-            raise ConfigError(f"targets {', '.join(targets)}: the observation has none of them for {pool}")
-        smallest = own.min_replicas or int(self.controls.default[self.controls.names.index(control.name)])
-        metrics = tuple(MetricSpec(name=name, target=targets[name]) for name in names)
-        return hpa.spec(control, smallest, own.max_replicas, metrics)
+    def proposals(self, readings: Rows, numbers: Rows, tolerances: Tolerances, current: Rows, pending: Rows) -> Rows:
+        metric = self._metric.of_many(numbers[self._targets])
+        pods = (Pod(readings[self._shares], number=readings[self.ready]), Pod(None, "pending", number=pending))
+        return np.where(self._measured, replicas_for_metric(metric, tolerances, current, pods), -np.inf)
 
-    def reports(self, pool: str, readings: Mapping[str, float], ready: int, pending: int) -> dict[str, tuple[Pod, ...]]:
-        starting = (Pod(None, "pending"),) * pending
-        return {m.name: (Pod(readings[f"{pool}.{m.name}"]),) * ready + starting for m in self.specs[pool].metrics}
+
+def _spec(desk: Desk, pool: str, control: Control, hpa: HpaSettings, default: int) -> HpaSpec:
+    own = hpa.pools.get(pool, PoolSettings())
+    targets = own.targets or hpa.targets
+    names = [name for name in targets if desk.has_reading(f"{pool}.{name}")]
+    if not names:
+        raise ConfigError(f"targets {', '.join(targets)}: the observation has none of them for {pool}")
+    metrics = tuple(MetricSpec(name=name, target=targets[name]) for name in names)
+    return hpa.spec(control, own.min_replicas or default, own.max_replicas, metrics)
+
+
+def _path(hpa: HpaSettings, pool: str, metric: str) -> str:
+    """The path of a target: the pool's own, or the common one."""
+    own = hpa.pools.get(pool, PoolSettings()).targets
+    return f"{NAME}/pools/{pool}/targets/{metric}" if own else f"{NAME}/targets/{metric}"
