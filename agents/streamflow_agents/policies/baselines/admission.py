@@ -56,6 +56,6 @@ class Admission(Part[Cells]):
         let_in = np.minimum(memory, readings[self._gate])
         cut = np.maximum(lowest_rps, let_in * (1.0 - decrease))
         grown = np.minimum(self._high, memory * (1.0 + increase))
-        limit = np.where(waits_s.max(axis=0) > target_s, cut, grown)
+        limit: Cells = np.where(waits_s.max(axis=0) > target_s, cut, grown)
         settings[self._control] = np.minimum(limit, settings[self._control])
         return limit

@@ -44,6 +44,9 @@ class ScalingSettings(Frozen):
         )
 
 
+_SHARED = ("tolerance_fraction", "downscale_stabilization_s")
+
+
 class AutoscalerMemory(NamedTuple):
     """Passes so far; of each pool, shape (…, pools, cells), the size that was set (NaN at first) and the history."""
 
@@ -62,8 +65,8 @@ class Autoscaler(Part[AutoscalerMemory]):
         specs: one HPA by pool.
     """
 
-    def __init__(self, desk: Desk, name: str, *, largest: bool = False) -> None:
-        self._name = name
+    def __init__(self, desk: Desk, name: str, scaling: ScalingSettings, *, largest: bool = False) -> None:
+        self.specs: dict[str, HpaSpec] = {}
         self._largest = largest
         self._interval_s = desk.system.control_interval_s
         self.pools = {c.of: c for c in desk.system.controls if c.parameter == "replicas"}
@@ -72,15 +75,15 @@ class Autoscaler(Part[AutoscalerMemory]):
             rows(desk.reading(f"{pool}.{state}_replicas") for pool in self.pools) for state in ("ready", "pending")
         )
 
+        self._shared = rows(desk.number(f"{name}/{number}", getattr(scaling, number)) for number in _SHARED)
+
     def set_up(self, desk: Desk, specs: dict[str, HpaSpec], min_replicas: str) -> None:
         """Take `specs`, one HPA by pool; `min_replicas` is the path of a least size, with the pool as {}."""
         self.specs = specs
-        self._spec = next(iter(specs.values()))
-        self._slots = math.ceil(max(self._spec.memory_s, REMEMBERED_S) / self._interval_s) + 2
+        memory_s = max([REMEMBERED_S, *(spec.memory_s for spec in specs.values())])
+        self._slots = math.ceil(memory_s / self._interval_s) + 2
         self._least = rows(desk.number(min_replicas.format(pool), spec.min_replicas) for pool, spec in specs.items())
         self._most = np.array([[spec.max_replicas] for spec in specs.values()], dtype=np.float64)
-        shared = ("tolerance_fraction", "downscale_stabilization_s")
-        self._shared = rows(desk.number(f"{self._name}/{name}", getattr(self._spec, name)) for name in shared)
 
     @abstractmethod
     def proposals(self, readings: Rows, numbers: Rows, tolerances: Tolerances, current: Rows, pending: Rows) -> Rows:
@@ -98,9 +101,11 @@ class Autoscaler(Part[AutoscalerMemory]):
         return AutoscalerMemory(np.zeros(num_cells), np.full(shape, np.nan), History.of(slots=self._slots, shape=shape))
 
     def adjust(self, settings: Rows, readings: Rows, numbers: Rows, memory: AutoscalerMemory) -> AutoscalerMemory:
+        if not self.specs:
+            return memory
         pending, least = readings[self._pending], np.rint(numbers[self._least])
         tolerance, window_s = numbers[self._shared]
-        spec = self._spec.of_many(
+        spec = next(iter(self.specs.values())).of_many(
             min_replicas=least,
             max_replicas=np.maximum(least, self._most),
             tolerance_fraction=tolerance,

@@ -7,7 +7,6 @@ state. What it must remember of an episode is in `state`, like the hidden state 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,11 +54,11 @@ class Baseline:
         self.settings = self.controls.with_values(**settings)
         desk = Desk(system, table)
         wanted = {**dict(zip(self.controls.names, self.controls.default, strict=True)), **settings}
-        self._settings = rows(desk.number(f"settings/{name}", value) for name, value in wanted.items())
+        self._setting_rows = rows(desk.number(f"settings/{name}", value) for name, value in wanted.items())
         self.parts = tuple(make_parts(desk))
-        self.numbers: Mapping[str, float] = MappingProxyType(desk.numbers)
+        self.numbers: Mapping[str, float] = desk.numbers
         self._numbers = np.array(list(self.numbers.values()))[:, None]
-        self._rows = {path: row for row, path in enumerate(self.numbers)}
+        self._number_rows = {path: row for row, path in enumerate(self.numbers)}
         self._decode = table.decoder(desk.readings)
 
     def predict(
@@ -87,7 +86,7 @@ class Baseline:
         memories = self._memories(len(batch), state, episode_start)
         moved = self._moved(len(batch), numbers) if numbers else self._numbers
         settings = np.empty((len(self.controls), len(batch)))
-        settings[:] = moved[self._settings]
+        settings[:] = moved[self._setting_rows]
         readings = self._decode(batch)
         remembered = tuple(
             part.adjust(settings, readings, moved, memory) for part, memory in zip(self.parts, memories, strict=True)
@@ -111,13 +110,13 @@ class Baseline:
         moved = np.repeat(self._numbers, num_cells, axis=1)
         for path, given in numbers.items():
             values = np.asarray(given, dtype=np.float64)
-            if path not in self._rows:
+            if path not in self._number_rows:
                 raise ConfigError(
                     f"number {path!r}: the policy has none of this path; these begin alike: {self._like(path)}"
                 )
             if values.shape not in ((), (num_cells,)) or not np.isfinite(values).all():
                 raise ConfigError(f"number {path!r}: must be finite, one or {num_cells}; has shape {values.shape}")
-            moved[self._rows[path]] = values
+            moved[self._number_rows[path]] = values
         return moved
 
     def _like(self, path: str) -> str:

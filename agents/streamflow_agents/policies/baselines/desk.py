@@ -23,8 +23,8 @@ Cells = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 REMEMBERED_S = 600.0
-"""How far back a part that looks back remembers, unless its file asks for more. A longer time that is asked for by a
-moved number counts as this one."""
+"""So far back a part remembers that looks back, or as far as its file asks for, if that is more. What is older is
+forgotten: a number that is moved to a longer time does not bring it back. Assumed."""
 
 
 class Desk:
@@ -54,8 +54,13 @@ class Desk:
         return name in self._known
 
     def number(self, path: str, value: float) -> int:
-        """The row of the number at `path` of the policy's file, which is `value` where it is not moved."""
-        self.numbers[path] = float(value)
+        """The row of the number at `path` of the policy's file, which is `value` where it is not moved.
+
+        Raises:
+            ConfigError: the file has two numbers of this path.
+        """
+        if self.numbers.setdefault(path, float(value)) != value:
+            raise ConfigError(f"{path}: given twice, as {self.numbers[path]} and as {value}")
         return list(self.numbers).index(path)
 
     def control(self, name: str) -> int:

@@ -8,13 +8,15 @@ import numpy as np
 from pydantic import Field
 
 from streamflow_agents.policies.baselines.autoscaler import Autoscaler, ScalingSettings
-from streamflow_agents.policies.baselines.desk import Desk, Rows
+from streamflow_agents.policies.baselines.desk import Desk, Rows, rows
 from streamflow_agents.policies.baselines.kubernetes import HpaSpec, MetricSpec, Pod, Tolerances, replicas_for_metric
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import Control
 from streamflow_env.system.schema import Count, Frozen, Number, Text
 
 NAME = "hpa"
+UTILISATION = MetricSpec(name="utilisation", target=1.0)
+"""The kind of all metrics here."""
 Target = Annotated[Number, Field(ge=0.01, le=1)]
 """A share; at least 1 %, which is Kubernetes' least."""
 Targets = dict[Text, Target]
@@ -44,27 +46,25 @@ class Hpa(Autoscaler):
     """
 
     def __init__(self, desk: Desk, hpa: HpaSettings, *, largest: bool = False) -> None:
-        super().__init__(desk, NAME, largest=largest)
+        super().__init__(desk, NAME, hpa, largest=largest)
         self.check_pools("pools", hpa.pools)
         default = dict(zip(desk.system.control_table.names, desk.system.control_table.default, strict=True))
         specs = {p: _spec(desk, p, control, hpa, int(default[control.name])) for p, control in self.pools.items()}
         self.set_up(desk, specs, f"{NAME}/pools/{{}}/min_replicas")
-        metrics = {metric.name: metric for spec in specs.values() for metric in spec.metrics}
-        self._metric = next(iter(metrics.values()))
-        shape = (len(metrics), len(specs), 1)
-        self._measured = np.zeros(shape, dtype=bool)
-        self._shares, self._targets = np.zeros(shape[:2], dtype=np.intp), np.zeros(shape[:2], dtype=np.intp)
-        for column, (pool, spec) in enumerate(specs.items()):
-            for row, name in enumerate(metrics):
-                metric = next((m for m in spec.metrics if m.name == name), spec.metrics[0])
-                self._measured[row, column] = metric.name == name
-                self._shares[row, column] = desk.reading(f"{pool}.{metric.name}")
-                self._targets[row, column] = desk.number(_path(hpa, pool, metric.name), metric.target)
+        most = max((len(spec.metrics) for spec in specs.values()), default=0)
+        padded = [[(pool, _repeated(spec, row)) for pool, spec in specs.items()] for row in range(most)]
+        self._shares = np.array([rows(desk.reading(f"{pool}.{m.name}") for pool, m in row) for row in padded])
+        self._targets = np.array([rows(desk.number(_path(hpa, p, m.name), m.target) for p, m in row) for row in padded])
 
     def proposals(self, readings: Rows, numbers: Rows, tolerances: Tolerances, current: Rows, pending: Rows) -> Rows:
-        metric = self._metric.of_many(numbers[self._targets])
+        metric = UTILISATION.of_many(numbers[self._targets])
         pods = (Pod(readings[self._shares], number=readings[self.ready]), Pod(None, "pending", number=pending))
-        return np.where(self._measured, replicas_for_metric(metric, tolerances, current, pods), -np.inf)
+        return replicas_for_metric(metric, tolerances, current, pods)
+
+
+def _repeated(spec: HpaSpec, number: int) -> MetricSpec:
+    """The metric of this number; a pool with fewer metrics has one of them again, which changes no maximum."""
+    return spec.metrics[number % len(spec.metrics)]
 
 
 def _spec(desk: Desk, pool: str, control: Control, hpa: HpaSettings, default: int) -> HpaSpec:

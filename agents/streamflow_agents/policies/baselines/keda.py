@@ -40,7 +40,7 @@ class Keda(Autoscaler):
     """
 
     def __init__(self, desk: Desk, keda: KedaSettings) -> None:
-        super().__init__(desk, NAME)
+        super().__init__(desk, NAME, keda)
         self.check_pools("min_replicas", keda.min_replicas)
         workers = {name: pool.workers_per_replica for name, pool in desk.system.pools()}
         self._workers = np.array([[workers[pool]] for pool in self.pools], dtype=np.float64)

@@ -262,7 +262,7 @@ def stabilize(spec: HpaSpec, current: Quantity, proposal: Quantity, history: His
     age_s = time_s - at_s
     lowest = np.minimum(proposal, np.where(age_s < up_s, replicas, np.inf).min(axis=0))
     highest = np.maximum(proposal, np.where(age_s < down_s, replicas, -np.inf).max(axis=0))
-    return np.minimum(np.maximum(current, lowest), highest)
+    return np.asarray(np.minimum(np.maximum(current, lowest), highest))
 
 
 def rate_limit(rules: ScalingRules, current: Quantity, history: History, time_s: Quantity, *, up: bool) -> Floats:

@@ -91,7 +91,7 @@ class Predictive(Part[PredictiveMemory]):
         beta, lead_s, trend_s, hold_s, min_replicas = numbers[self._numbers]
         rate = sequential_sum(readings[self._attempts]) * (1.0 - readings[self._retries])
         in_use = readings[self._shares] * readings[self._ready] * self._each
-        intervals = memory.intervals + 1.0
+        intervals = np.minimum(memory.intervals + 1.0, self._slots)
         rates = np.concatenate((memory.rates[1:], rate[None]))
         loads = np.concatenate((memory.loads[1:], in_use[None]))
         counted = np.minimum(intervals, np.maximum(2.0, np.rint(trend_s / self._interval_s)))
@@ -113,12 +113,12 @@ class Predictive(Part[PredictiveMemory]):
         trend = np.where(half > 0, late + slope * lead_s, rate)
         starts_in_s, expected_rps = readings[self._announced]
         announced = np.where((starts_in_s > 0.0) & (starts_in_s <= lead_s), expected_rps, 0.0)
-        return np.maximum(along_the_day, trend) + announced
+        return np.asarray(np.maximum(along_the_day, trend) + announced)
 
 
 def _total(rates: Rows, chosen: NDArray[np.bool_]) -> Cells:
     """The sum of the chosen rates of each cell, added oldest first, so that it is the same bits in every batch."""
-    return np.add.accumulate(np.where(chosen, rates, 0.0))[-1]
+    return np.asarray(np.add.accumulate(np.where(chosen, rates, 0.0))[-1])
 
 
 class _Curve:
@@ -135,4 +135,4 @@ class _Curve:
         is_here = since < self._span
         here = np.argmax(is_here, axis=0)
         level = (self._level + self._rise * since / self._span)[here, np.arange(len(here))]
-        return np.where(is_here.any(axis=0), level, self._level[0])
+        return np.asarray(np.where(is_here.any(axis=0), level, self._level[0]))

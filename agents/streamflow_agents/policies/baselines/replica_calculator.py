@@ -64,14 +64,14 @@ class MetricSpec(Frozen):
         return self.model_copy(update={"target": target})
 
     @property
-    def target_milli(self) -> Quantity:
+    def target_milli(self) -> Floats:
         """The target of a plain metric; at least a thousandth, because a Quantity above 0 is never rounded to 0."""
-        return np.maximum(1.0, thousandths(self.target))
+        return np.asarray(np.maximum(1.0, thousandths(self.target)))
 
     @property
-    def target_percent(self) -> Quantity:
+    def target_percent(self) -> Floats:
         """The target of a utilization, in whole per cent."""
-        return np.maximum(1.0, np.rint(100.0 * self.target))
+        return np.asarray(np.maximum(1.0, np.rint(100.0 * self.target)))
 
     @property
     def sets_unready_aside(self) -> bool:
