@@ -95,6 +95,10 @@ def test_a_tiny_target_is_a_thousandth_of_a_request(queue: float, replicas: int)
     assert engine_replicas(keda(target_in_flight_fraction=1e-12), [queue]) == [replicas]
 
 
+def test_a_pool_without_replicas_is_left_alone() -> None:
+    assert engine_replicas(keda(), [queue_for(6)], **{"engine.ready_replicas": 0.0}) == [0]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

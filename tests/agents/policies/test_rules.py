@@ -143,6 +143,11 @@ def test_a_wrong_rule_is_an_error(changes: dict[str, Any], culprit: str) -> None
         Runbook(Desk(SYSTEM, TABLE), (rule(**changes),))
 
 
+def test_two_rules_of_one_name_are_an_error_where_their_numbers_differ() -> None:
+    with pytest.raises(ConfigError, match=r"rules/short/hold_s: given twice, as 30.0 and as 60.0"):
+        Runbook(Desk(SYSTEM, TABLE), (rule(), rule(hold_s=60.0)))
+
+
 def test_the_experts_parts_can_be_left_out_by_name() -> None:
     settings = load(ExpertSettings, config_path("baselines", "expert"))
     names = [rule.name for rule in settings.rules]

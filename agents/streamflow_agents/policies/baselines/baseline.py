@@ -124,7 +124,9 @@ class Baseline:
 
 
 def _choose(starts: NDArray[np.bool_], fresh: Any, memory: Any) -> Any:
-    """The memory, but `fresh` in the cells that start; a memory is an array or a tuple of memories."""
+    """The memory, but `fresh` in the cells that start; a memory is None, an array or a tuple of memories."""
+    if memory is None:
+        return None
     if not isinstance(memory, tuple):
         return np.where(starts, fresh, memory)
     chosen = [_choose(starts, *both) for both in zip(fresh, memory, strict=True)]

@@ -153,10 +153,10 @@ class Log(NamedTuple):
 
     @classmethod
     def of(cls, entries: Sequence[tuple[float, float]], slots: int, shape: tuple[int, ...] = ()) -> Log:
-        """A log of (at_s, number) with room for `slots` entries."""
-        empty = [(-np.inf, 0.0)] * (slots - len(entries))
-        columns = (np.array(column, dtype=np.float64) for column in zip(*empty, *entries, strict=True))
-        return cls(*(np.tile(column.reshape(-1, *(1 for _ in shape)), (1, *shape)) for column in columns))
+        """A log of (at_s, number), the same for each HPA of an array of `shape`, with room for `slots` entries."""
+        padded = [(-np.inf, 0.0)] * (slots - len(entries)) + list(entries)
+        columns = np.array(padded, dtype=np.float64).T
+        return cls(*np.tile(columns.reshape(*columns.shape, *(1 for _ in shape)), shape))
 
     def add(self, at_s: Quantity, number: Floats, where: Bools) -> Log:
         """The log with one more entry where `where` is true. The oldest slot falls out."""

@@ -13,7 +13,7 @@ Memory = TypeVar("Memory")
 class Part(ABC, Generic[Memory]):
     """A part of a policy. It holds no state: it returns what it must remember, and receives it at the next step.
 
-    A memory is an array whose last axis is the cells, or a named tuple of memories.
+    A memory is None, an array whose last axis is the cells, or a named tuple of memories.
     """
 
     @abstractmethod

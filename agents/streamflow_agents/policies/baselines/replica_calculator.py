@@ -176,7 +176,7 @@ def _replicas_for_total(metric: MetricSpec, tolerances: Tolerances, current: Qua
         ratio = used / target
         proposal = ratio * total.ready_replicas
     else:
-        ratio = used / (target * current)
+        ratio = used / (target * np.maximum(current, 1.0))
         proposal = used / target
     return np.where(tolerances.hold(ratio), current, np.ceil(proposal))
 
