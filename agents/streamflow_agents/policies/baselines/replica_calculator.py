@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -182,6 +182,11 @@ def _replicas_for_total(metric: MetricSpec, tolerances: Tolerances, current: Qua
 
 
 def _replicas_for_pods(metric: MetricSpec, tolerances: Tolerances, current: Quantity, pods: Sequence[Pod]) -> Floats:
+    """By the ready pods alone; but pods that are missing, or on the way up unready, soften the change.
+
+    On the way down a missing pod is taken to use what it requests, on the way up it and an unready one to use nothing.
+    If that turns the direction, there is no change.
+    """
     groups = [_group(pod, metric.sets_unready_aside) for pod in pods]
     ready, unready, missing = ([p for p, g in zip(pods, groups, strict=True) if g == n] for n in _GROUPS)
     if metric.type == "utilization" and any(pod.request is None for pod in pods):
@@ -232,7 +237,7 @@ def _request_milli(pod: Pod) -> float:
     return _milli(pod.request) if pod.request is not None else 0.0
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _milli(quantity: float) -> float:
     return float(thousandths(quantity))
 
