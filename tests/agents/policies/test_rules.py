@@ -14,9 +14,10 @@ from streamflow_agents.policies.baselines.baseline import Baseline
 from streamflow_agents.policies.baselines.desk import Desk, Rows
 from streamflow_agents.policies.baselines.expert import ExpertSettings, make_expert
 from streamflow_agents.policies.baselines.parts import Part
-from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings
+from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings, total
 from streamflow_agents.policies.baselines.runbook import Rule, Runbook
 from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import load_system
@@ -65,6 +66,16 @@ def test_a_fleet_is_sized_for_the_trend_the_curve_and_the_campaign() -> None:
     assert auth_after(steep, at_rate(30.0)) > flat
     assert auth_after(predictive(), at_rate(30.0, **announced)) > flat
     assert auth_after(predictive(), at_rate(30.0, **too_early)) == flat
+
+
+def test_a_total_is_the_same_bits_in_every_batch() -> None:
+    """Sums of one cell alone are where NumPy would add in another order."""
+    rates = np.random.default_rng(0).random((40, 50))
+    chosen = rates > 0.2
+    together = total(rates, chosen)
+    for cell in range(50):
+        alone = total(rates[:, [cell]], chosen[:, [cell]])
+        assert together[cell] == alone[0] == sequential_sum(rates[chosen[:, cell], cell].tolist())
 
 
 def test_cpu_is_a_resource_of_its_own() -> None:

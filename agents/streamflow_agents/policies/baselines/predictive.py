@@ -108,7 +108,7 @@ class Predictive(Part[PredictiveMemory]):
         along_the_day = rate * self._curve.level(hour + lead_s / 3600.0) / self._curve.level(hour)
         half = counted // 2.0
         is_early = (self._since >= counted - half) & (self._since < counted)
-        early, late = (_total(rates, chosen) / np.maximum(half, 1.0) for chosen in (is_early, self._since < half))
+        early, late = (total(rates, chosen) / np.maximum(half, 1.0) for chosen in (is_early, self._since < half))
         slope = (late - early) / (self._interval_s * (counted - half))
         trend = np.where(half > 0, late + slope * lead_s, rate)
         starts_in_s, expected_rps = readings[self._announced]
@@ -116,7 +116,7 @@ class Predictive(Part[PredictiveMemory]):
         return np.asarray(np.maximum(along_the_day, trend) + announced)
 
 
-def _total(rates: Rows, chosen: NDArray[np.bool_]) -> Cells:
+def total(rates: Rows, chosen: NDArray[np.bool_]) -> Cells:
     """The sum of the chosen rates of each cell, added oldest first, so that it is the same bits in every batch."""
     return np.asarray(np.add.accumulate(np.where(chosen, rates, 0.0))[-1])
 
