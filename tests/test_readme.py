@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
-PAGES_WITH_EXAMPLES = (ROOT / "README.md", DOCS / "guide" / "scenarios.md", DOCS / "guide" / "controllers.md")
+GUIDES = ("scenarios", "baselines", "controllers")
+PAGES_WITH_EXAMPLES = (ROOT / "README.md", *(DOCS / "guide" / f"{name}.md" for name in GUIDES))
 
 
 def _text(page: Path) -> str:

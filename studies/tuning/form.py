@@ -128,7 +128,7 @@ class Form:
         natural = table.natural(np.array([values[name] for name in table.names], dtype=np.float32))
         return {"settings": {name: float(f"{v:.6g}") for name, v in zip(table.names, natural, strict=True)}}
 
-    def policy(self, values: Mapping[str, float]) -> Baseline[Any]:
+    def policy(self, values: Mapping[str, float]) -> Baseline:
         """The policy with these numbers."""
         content, env = self.settings(values), self._env
         if self.name == EXPERT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from streamflow_agents.policies.baselines.kubernetes import (
@@ -52,7 +53,8 @@ def run_state(case: StateCase) -> str:
 
 
 def run_metric(case: MetricCase) -> int | None:
-    return replicas_for_metric(case.metric, case.tolerances, case.current, case.report)
+    asked = float(replicas_for_metric(case.metric, case.tolerances, case.current, case.report))
+    return None if math.isnan(asked) else int(asked)
 
 
 def run_limit(case: LimitCase) -> int:
@@ -60,8 +62,9 @@ def run_limit(case: LimitCase) -> int:
     spec = HpaSpec.model_validate(
         {"min_replicas": low, "max_replicas": high, "metrics": (CPU,), "behavior": case.behavior}
     )
-    return limit(spec, case.current, case.proposal, case.history, 0.0)
+    return int(limit(spec, case.current, case.proposal, case.history, 0.0))
 
 
 def run_pass(case: PassCase) -> int:
-    return desired_replicas(HpaSpec.model_validate(case.spec), case.current, case.metrics, case.history, 0.0)[0]
+    spec = HpaSpec.model_validate(case.spec)
+    return int(desired_replicas(spec, case.current, case.metrics, case.history, 0.0)[0])

@@ -20,6 +20,8 @@ DOCS: Final = "docs"
 
 Rules = Mapping[str, Any]
 
+NO_PAST: Final = History.of()
+
 
 class LimitCase(NamedTuple):
     """A proposal at 0 s. `behavior`: as in YAML; None is an HPA without one."""
@@ -31,7 +33,7 @@ class LimitCase(NamedTuple):
     current: int
     proposal: int
     expected: int
-    history: History = History()
+    history: History = NO_PAST
 
 
 class PassCase(NamedTuple):
@@ -43,7 +45,7 @@ class PassCase(NamedTuple):
     current: int
     metrics: Mapping[str, Report]
     expected: int
-    history: History = History()
+    history: History = NO_PAST
 
 
 def rules(num_pods: int = 0, percent: int = 0, period_s: float = 60.0, select: str = "Max", **more: Any) -> Rules:
@@ -56,12 +58,12 @@ def rules(num_pods: int = 0, percent: int = 0, period_s: float = 60.0, select: s
 def events(changes: list[int], sign: int = 1) -> History:
     """Upstream's `generateEventsUniformDistribution` over 120 s: each in the middle of its share of them."""
     share_s = 120.0 / len(changes)
-    return History(scale_events=tuple((share_s * (i + 0.5) - 120.0, sign * c) for i, c in enumerate(changes)))
+    return History.of(scale_events=tuple((share_s * (i + 0.5) - 120.0, sign * c) for i, c in enumerate(changes)))
 
 
 def recommended(*items: tuple[float, int]) -> History:
     """(minutes ago, replicas)."""
-    return History(tuple((-60.0 * minutes, replicas) for minutes, replicas in items))
+    return History.of(tuple((-60.0 * minutes, replicas) for minutes, replicas in items))
 
 
 def up(*args: Any, **more: Any) -> dict[str, Rules]:
@@ -79,33 +81,33 @@ def windows(up_s: float = 0.0, down_s: float = 0.0) -> dict[str, Rules]:
 
 UPS, DOWNS, WIDELY = events([1, 5, 9]), events([1, 5, 9], -1), (1, 1000)
 FOUR_UP, FOUR_DOWN = events([8, 12, 9, 11]), events([8, 12, 9, 11], -1)
-MIXED_UP = History(scale_events=((-60.0, 4), (-60.0, -2)))
-MIXED_DOWN = History(scale_events=((-60.0, 2), (-60.0, -4)))
+MIXED_UP = History.of(scale_events=((-60.0, 4), (-60.0, -2)))
+MIXED_DOWN = History.of(scale_events=((-60.0, 2), (-60.0, -4)))
 TWO_PERIODS = {
     "policies": ({"type": "Pods", "value": 1000, "period_s": 30.0}, {"type": "Percent", "value": 100, "period_s": 60.0})
 }
 
 _RATES: Final[tuple[tuple[str, Mapping[str, Rules], tuple[int, int], int, int, int, History], ...]] = (
-    ("prenormalized desired replicas within range", {}, (3, 8), 5, 7, 7, History()),
-    ("prenormalized desired replicas < minReplicas", {}, (2, 8), 3, 1, 2, History()),
-    ("maxReplicas is the limit because maxReplicas < scaleUpLimit", {}, (1, 10), 20, 1000, 10, History()),
-    ("desired replica count is more than the maximum replica count", {}, (100, 150), 100, 1000, 150, History()),
-    ("scaleUpLimit is the limit with user policies", up(0, 1), (1, 2000), 3, 1000, 4, History()),
-    ("scaleDownLimit is the limit with user defined policies", down(20), (3, 2000), 1000, 3, 980, History()),
-    ("scaleUp with default behavior", {}, WIDELY, 10, 50, 20, History()),
-    ("scaleUp with pods policy larger than percent policy", up(100, 100), WIDELY, 10, 500, 110, History()),
-    ("scaleUp with percent policy larger than pods policy", up(2, 100), WIDELY, 10, 500, 20, History()),
-    ("scaleUp with spec MaxReplicas limitation with large pod policy", up(100), WIDELY, 10, 50, 50, History()),
-    ("scaleUp with spec MaxReplicas limitation with large percent policy", up(10000), WIDELY, 10, 50, 50, History()),
-    ("scaleUp with pod policy limitation", up(30), WIDELY, 10, 50, 40, History()),
-    ("scaleUp with percent policy limitation", up(0, 200), WIDELY, 10, 50, 30, History()),
-    ("scaleDown with percent policy larger than pod policy", down(20, 1), WIDELY, 100, 2, 80, History()),
-    ("scaleDown with pod policy larger than percent policy", down(2, 1), WIDELY, 100, 2, 98, History()),
-    ("scaleDown with spec MinReplicas limitation with large pod policy", down(100), WIDELY, 10, 0, 1, History()),
+    ("prenormalized desired replicas within range", {}, (3, 8), 5, 7, 7, NO_PAST),
+    ("prenormalized desired replicas < minReplicas", {}, (2, 8), 3, 1, 2, NO_PAST),
+    ("maxReplicas is the limit because maxReplicas < scaleUpLimit", {}, (1, 10), 20, 1000, 10, NO_PAST),
+    ("desired replica count is more than the maximum replica count", {}, (100, 150), 100, 1000, 150, NO_PAST),
+    ("scaleUpLimit is the limit with user policies", up(0, 1), (1, 2000), 3, 1000, 4, NO_PAST),
+    ("scaleDownLimit is the limit with user defined policies", down(20), (3, 2000), 1000, 3, 980, NO_PAST),
+    ("scaleUp with default behavior", {}, WIDELY, 10, 50, 20, NO_PAST),
+    ("scaleUp with pods policy larger than percent policy", up(100, 100), WIDELY, 10, 500, 110, NO_PAST),
+    ("scaleUp with percent policy larger than pods policy", up(2, 100), WIDELY, 10, 500, 20, NO_PAST),
+    ("scaleUp with spec MaxReplicas limitation with large pod policy", up(100), WIDELY, 10, 50, 50, NO_PAST),
+    ("scaleUp with spec MaxReplicas limitation with large percent policy", up(10000), WIDELY, 10, 50, 50, NO_PAST),
+    ("scaleUp with pod policy limitation", up(30), WIDELY, 10, 50, 40, NO_PAST),
+    ("scaleUp with percent policy limitation", up(0, 200), WIDELY, 10, 50, 30, NO_PAST),
+    ("scaleDown with percent policy larger than pod policy", down(20, 1), WIDELY, 100, 2, 80, NO_PAST),
+    ("scaleDown with pod policy larger than percent policy", down(2, 1), WIDELY, 100, 2, 98, NO_PAST),
+    ("scaleDown with spec MinReplicas limitation with large pod policy", down(100), WIDELY, 10, 0, 1, NO_PAST),
     ("scaleDown with spec MinReplicas limitation with large percent policy",
-     down(0, 100), (5, 1000), 10, 2, 5, History()),
-    ("scaleDown with pod policy limitation", down(5), WIDELY, 10, 2, 5, History()),
-    ("scaleDown with percent policy limitation", down(0, 50), WIDELY, 10, 5, 5, History()),
+     down(0, 100), (5, 1000), 10, 2, 5, NO_PAST),
+    ("scaleDown with pod policy limitation", down(5), WIDELY, 10, 2, 5, NO_PAST),
+    ("scaleDown with percent policy limitation", down(0, 50), WIDELY, 10, 5, 5, NO_PAST),
     ("scaleUp with spec MaxReplicas limitation with large pod policy and events",
      up(300), (1, 200), 100, 500, 200, UPS),
     ("scaleUp with spec MaxReplicas limitation with large percent policy and events",
@@ -141,7 +143,7 @@ _RATES: Final[tuple[tuple[str, Mapping[str, Rules], tuple[int, int], int, int, i
 )  # fmt: skip
 
 _WINDOWS: Final[tuple[tuple[str, Mapping[str, Rules], int, int, int, History], ...]] = (
-    ("empty recommendations for scaling down", windows(), 100, 5, 5, History()),
+    ("empty recommendations for scaling down", windows(), 100, 5, 5, NO_PAST),
     ("simple scale down stabilization", windows(0.0, 180.0), 100, 3, 5, recommended((2, 4), (1, 5))),
     ("simple scale up stabilization", windows(300.0), 1, 7, 4, recommended((2, 4), (1, 5))),
     ("no scale down stabilization", windows(300.0), 100, 3, 3, recommended((2, 1), (1, 2))),

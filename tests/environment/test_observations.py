@@ -14,6 +14,7 @@ from streamflow_env.engines.telemetry import NUM_BUCKETS, PREMIUM, percentile_s
 from streamflow_env.environment.observations import NOTHING_ANNOUNCED, ObservationTable
 from streamflow_env.environment.readings import Percentile, Readings
 from streamflow_env.episode import Episode
+from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
 from tests.environment.fake import FakeEngine, empty_telemetry
 
@@ -69,6 +70,20 @@ def test_many_observations_decode_at_once() -> None:
             assert value.shape == ()
             assert together[name].shape == (5,)
             assert together[name][index] == value
+
+
+def test_some_readings_decode_as_all_do() -> None:
+    rng = np.random.default_rng(1)
+    observations = rng.uniform(TABLE.low, TABLE.high, (5, TABLE.size)).astype(np.float32)
+    names = ["time_of_day_h", "control.llm_timeout", "auth.ready_replicas", "llm.p95_s", "control.llm_ask"]
+    for some in (names, names[:1], names[2:4], []):
+        rows, all_rows = TABLE.decoder(some)(observations), TABLE.decode(observations)
+        assert rows.shape == (len(some), 5)
+        for name, row in zip(some, rows, strict=True):
+            np.testing.assert_array_equal(row, all_rows[name])
+        np.testing.assert_array_equal(TABLE.decoder(some)(observations[3]), rows[:, 3])
+    with pytest.raises(ConfigError, match="no reading 'nosuch'"):
+        TABLE.decoder(["nosuch"])
 
 
 def test_known_telemetry_reads_as_known_values() -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.engines.telemetry import Telemetry
+from streamflow_env.environment.observations.decoder import HOUR, HOURS_A_DAY, Decoder
 from streamflow_env.environment.observations.fields import Field, normal_rps
 from streamflow_env.environment.observations.requests import call_fields, class_fields, overall_fields
 from streamflow_env.environment.observations.rewarded import rewarded_fields
@@ -26,7 +27,6 @@ from streamflow_env.environment.observations.services import service_fields
 from streamflow_env.environment.readings import Readings
 from streamflow_env.system import System
 
-HOURS_A_DAY: Final = 24.0
 ANNOUNCED_HIGH_S: Final = 1800.0
 """Campaigns further ahead look as if there were none: half an hour. Assumed."""
 ANNOUNCED_HIGH: Final = 10.0
@@ -55,10 +55,10 @@ class ObservationTable:
         self._log = np.array([f.scale == "log" for f in scaled])
         self._knee = np.array([f.knee for f in scaled])
         self._norm = np.log1p(self._high / self._knee)
-        self._whole = np.array([f.whole for f in scaled])
         self.high = np.ones(self.size, dtype=np.float32)
         self.low = np.concatenate((np.zeros(self._num_scaled), -np.ones(self.size - self._num_scaled)))
         self.low = self.low.astype(np.float32)
+        self._decode = self.decoder((*self.names, HOUR))
 
     def __len__(self) -> int:
         return self.size
@@ -91,17 +91,15 @@ class ObservationTable:
 
         `time_of_day_h` is there too, next to the sine and cosine it is read from.
         """
-        encoded = np.asarray(observation, dtype=np.float64)
-        scaled = encoded[..., : self._num_scaled]
-        values = np.where(self._log, self._knee * np.expm1(scaled * self._norm), scaled * self._high)
-        values = np.where(self._whole, np.rint(values), values)
-        sine, cosine = encoded[..., self._num_scaled], encoded[..., self._num_scaled + 1]
-        actions = encoded[..., self._num_scaled + 2 :]
-        settings = self._controls.naturals(actions)
-        natural = np.concatenate((values, sine[..., None], cosine[..., None], settings), axis=-1)
-        decoded = {name: natural[..., index] for index, name in enumerate(self.names)}
-        decoded["time_of_day_h"] = np.asarray(np.arctan2(sine, cosine) / (2.0 * np.pi) * HOURS_A_DAY % HOURS_A_DAY)
-        return decoded
+        return dict(zip(self._decode.names, self._decode(observation), strict=True))
+
+    def decoder(self, names: Sequence[str]) -> Decoder:
+        """As `decode`, but of the readings `names` alone, as one array: a function that is fast.
+
+        Raises:
+            ConfigError: there is no reading of a name.
+        """
+        return Decoder(names, self.fields, self._controls)
 
 
 def _sine_and_cosine(time_of_day_h: float) -> tuple[float, float]:

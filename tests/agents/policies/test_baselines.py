@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamflow_agents.policies.baselines import BASELINE_NAMES, HpaBaseline, HpaSettings, StaticBaseline, make_baseline
+from streamflow_agents.policies.baselines import BASELINE_NAMES, Baseline, StaticBaseline, make_baseline
+from streamflow_agents.policies.baselines.hpa import Hpa, HpaSettings
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import System, load_system
@@ -40,20 +41,22 @@ def setting(system: System, action: NDArray[np.float32], name: str) -> float:
     return float(system.control_table.natural(action)[system.control_table.names.index(name)])
 
 
+def hpa(system: System, table: ObservationTable, settings: dict[str, object]) -> Baseline:
+    return Baseline(system, table, {}, lambda desk: [Hpa(desk, load(HpaSettings, settings))])
+
+
 @pytest.mark.parametrize("name", BASELINE_NAMES)
 def test_every_baseline_speaks_the_protocol(name: str, system: System, table: ObservationTable) -> None:
     policy = make_baseline(name, system, table)
     one = observe(table, system, engine__utilisation=0.9)
-    action, state = policy.predict(one)
+    action, _ = policy.predict(one)
     assert action.shape == (len(system.control_table),)
     assert action.dtype == np.float32
     assert np.all(np.abs(action) <= 1.0)
     batch = np.stack([one, observe(table, system)])
-    actions, states = policy.predict(batch, episode_start=np.array([True, True]))
+    actions, _ = policy.predict(batch, episode_start=np.array([True, True]))
     assert actions.shape == (2, len(system.control_table))
-    assert len(states) == 2
     np.testing.assert_array_equal(actions[0], action)
-    assert states[0] == state[0]
 
 
 @pytest.mark.parametrize("name", BASELINE_NAMES)
@@ -148,7 +151,7 @@ def test_wrong_hpa_settings_are_errors(
     settings: dict[str, object], culprit: str, system: System, table: ObservationTable
 ) -> None:
     with pytest.raises(ConfigError, match=culprit):
-        HpaBaseline(system, table, load(HpaSettings, settings))
+        hpa(system, table, settings)
 
 
 def test_pool_settings_override(system: System, table: ObservationTable) -> None:
@@ -156,7 +159,7 @@ def test_pool_settings_override(system: System, table: ObservationTable) -> None
         "targets": {"utilisation": 0.6},
         "pools": {"engine": {"min_replicas": 7, "targets": {"utilisation": 0.3}}},
     }
-    action, _ = HpaBaseline(system, table, load(HpaSettings, settings)).predict(observe(table, system))
+    action, _ = hpa(system, table, settings).predict(observe(table, system))
     assert setting(system, action, "engine_replicas") == 7
     assert setting(system, action, "auth_replicas") == 5  # no settings of its own: the default is the least
 
@@ -166,7 +169,7 @@ def test_wrong_shapes_and_names_are_errors(system: System, table: ObservationTab
     with pytest.raises(ConfigError, match="shape"):
         policy.predict(np.zeros(3, dtype=np.float32))
     with pytest.raises(ConfigError, match="state is for 2"):
-        policy.predict(observe(table, system), state=(None, None))
+        policy.predict(observe(table, system), state=policy.predict(np.stack([observe(table, system)] * 2))[1])
     with pytest.raises(ConfigError, match="do_nothing, hpa"):
         make_baseline("nosuch", system, table)
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from streamflow_agents.policies.baselines import HpaBaseline, HpaSettings
-from streamflow_agents.policies.baselines.keda import KedaBaseline, KedaSettings
+from streamflow_agents.policies.baselines.desk import Desk
+from streamflow_agents.policies.baselines.hpa import Hpa, HpaSettings
+from streamflow_agents.policies.baselines.keda import Keda, KedaSettings
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import load_system
 from streamflow_env.system.schema import load, read_yaml
+from tests.agents.policies.part_alone import PartAlone
 
 SYSTEM = load_system()
 TABLE = ObservationTable(SYSTEM)
@@ -27,18 +29,18 @@ CALM = {
 SHIPPED = config_path("baselines", "keda")
 
 
-def keda(**changes: Any) -> KedaBaseline:
-    return KedaBaseline(SYSTEM, TABLE, load(KedaSettings, read_yaml(SHIPPED) | changes))
+def keda(**changes: Any) -> PartAlone[Keda]:
+    return PartAlone(SYSTEM, TABLE, lambda desk: Keda(desk, load(KedaSettings, read_yaml(SHIPPED) | changes)))
 
 
-def engine_replicas(policy: KedaBaseline, queues: list[float], **readings: float) -> list[int]:
+def engine_replicas(policy: PartAlone[Keda], queues: list[float], **readings: float) -> list[int]:
     """What is set for the engine at each decision, one for each length of its queue. It is ready at the next one."""
-    memory, seen = None, []
+    seen = []
     ready = CALM["engine.ready_replicas"]
+    policy.begin()
     for queue in queues:
         now = {**CALM, "engine.ready_replicas": ready, "engine.queue_length": queue, **readings}
-        settings, memory = policy.decide(now, memory)
-        ready = settings[ENGINE]
+        ready = policy.settings(now)["engine_replicas"]
         seen.append(int(ready))
     return seen
 
@@ -93,6 +95,10 @@ def test_a_tiny_target_is_a_thousandth_of_a_request(queue: float, replicas: int)
     assert engine_replicas(keda(target_in_flight_fraction=1e-12), [queue]) == [replicas]
 
 
+def test_a_pool_without_replicas_is_left_alone() -> None:
+    assert engine_replicas(keda(), [queue_for(6)], **{"engine.ready_replicas": 0.0}) == [0]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -109,7 +115,7 @@ def test_a_wrong_setting_is_an_error(changes: dict[str, Any], message: str) -> N
 
 def test_it_differs_from_the_hpa_in_what_it_measures_alone() -> None:
     ours = keda()
-    theirs = HpaBaseline(SYSTEM, TABLE, load(HpaSettings, config_path("baselines", "hpa")))
-    for pool, spec in ours.specs.items():
+    theirs = Hpa(Desk(SYSTEM, TABLE), load(HpaSettings, config_path("baselines", "hpa")))
+    for pool, spec in ours.part.specs.items():
         same = {"min_replicas": 1, "metrics": spec.metrics}
         assert spec.model_copy(update=same) == theirs.specs[pool].model_copy(update=same)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streamflow_agents.policies.baselines import each_without, is_baseline, make_baseline
 from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
+from streamflow_agents.policies.baselines.baseline import Baseline
+from streamflow_agents.policies.baselines.desk import Desk, Rows
 from streamflow_agents.policies.baselines.expert import ExpertSettings, make_expert
-from streamflow_agents.policies.baselines.parts import Composite, Fixed, Settings
-from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings
+from streamflow_agents.policies.baselines.parts import Part
+from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings, total
 from streamflow_agents.policies.baselines.runbook import Rule, Runbook
 from streamflow_env.environment.observations import ObservationTable
+from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system import load_system
 from streamflow_env.system.schema import load
+from tests.agents.policies.part_alone import PartAlone
 
 SYSTEM = load_system()
 TABLE = ObservationTable(SYSTEM)
@@ -30,13 +35,9 @@ CALM = {
 }
 
 
-def default() -> Settings:
-    return dict(zip(SYSTEM.control_table.names, SYSTEM.control_table.default.tolist(), strict=True))
-
-
-def predictive(**changes: Any) -> Predictive:
+def predictive(**changes: Any) -> PartAlone[Predictive]:
     flat = {"beta": 2.0, "lead_s": 120.0, "trend_s": 60.0, "hold_s": 15.0, "curve": [[0, 1.0]], **changes}
-    return Predictive(SYSTEM, load(PredictiveSettings, flat))
+    return PartAlone(SYSTEM, TABLE, lambda desk: Predictive(desk, load(PredictiveSettings, flat)))
 
 
 def at_rate(rps: float, **more: float) -> dict[str, float]:
@@ -44,12 +45,9 @@ def at_rate(rps: float, **more: float) -> dict[str, float]:
     return {**CALM, "feed.standard.attempt_rate_rps": rps, "auth.utilisation": 0.5, **more}
 
 
-def auth_after(part: Predictive, *readings: dict[str, float]) -> float:
-    memory = None
-    for each in readings:
-        settings = default()
-        memory = part.adjust(settings, each, memory)
-    return settings["auth_replicas"]
+def auth_after(part: PartAlone[Predictive], *readings: dict[str, float]) -> float:
+    part.begin()
+    return [part.settings(each)["auth_replicas"] for each in readings][-1]
 
 
 def test_square_root_staffing() -> None:
@@ -70,13 +68,19 @@ def test_a_fleet_is_sized_for_the_trend_the_curve_and_the_campaign() -> None:
     assert auth_after(predictive(), at_rate(30.0, **too_early)) == flat
 
 
+def test_a_total_is_the_same_bits_in_every_batch() -> None:
+    """Sums of one cell alone are where NumPy would add in another order."""
+    rates = np.random.default_rng(0).random((40, 50))
+    chosen = rates > 0.2
+    together = total(rates, chosen)
+    for cell in range(50):
+        alone = total(rates[:, [cell]], chosen[:, [cell]])
+        assert together[cell] == alone[0] == sequential_sum(rates[chosen[:, cell], cell].tolist())
+
+
 def test_cpu_is_a_resource_of_its_own() -> None:
     busy = at_rate(30.0, **{"engine.cpu_utilisation": 1.0, "engine.utilisation": 0.01})
-    found = []
-    for part in (predictive(), predictive(cpu=True)):
-        settings = default()
-        part.adjust(settings, busy, None)
-        found.append(settings["engine_replicas"])
+    found = [part.settings(busy)["engine_replicas"] for part in (predictive(), predictive(cpu=True))]
     replicas = CALM["engine.ready_replicas"]
     assert found == [1.0, math.ceil(replicas + 2.0 * math.sqrt(replicas))]
 
@@ -90,13 +94,10 @@ def test_admission_cuts_what_was_let_in_and_grows_back_slowly() -> None:
     config = AdmissionSettings(
         control="gateway_rate_limit", watched=("auth",), target_s=0.1, decrease=0.25, increase=0.1, lowest_rps=30.0
     )
-    part = Admission(SYSTEM, TABLE, config)
+    part = PartAlone(SYSTEM, TABLE, lambda desk: Admission(desk, config))
     arriving = {**CALM, "gateway.arrival_rate_rps": 80.0, "auth.arrival_rate_rps": 80.0}
-    limits, memory = [], None
-    for queue in (0.0, 40.0, 40.0, 0.0):
-        settings = default()
-        memory = part.adjust(settings, {**arriving, "auth.queue_length": queue}, memory)
-        limits.append(settings["gateway_rate_limit"])
+    queues = (0.0, 40.0, 40.0, 0.0)
+    limits = [part.settings({**arriving, "auth.queue_length": queue})["gateway_rate_limit"] for queue in queues]
     assert limits == pytest.approx([400.0, 60.0, 45.0, 49.5])
 
 
@@ -105,7 +106,7 @@ def test_admission_of_another_control_is_an_error() -> None:
         control="llm_ask", watched=("auth",), target_s=0.1, decrease=0.25, increase=0.1, lowest_rps=30.0
     )
     with pytest.raises(ConfigError, match="llm_ask"):
-        Admission(SYSTEM, TABLE, config)
+        Admission(Desk(SYSTEM, TABLE), config)
 
 
 def rule(**changes: Any) -> Rule:
@@ -114,12 +115,8 @@ def rule(**changes: Any) -> Rule:
 
 
 def held(rules: tuple[Rule, ...], control: str, *readings: dict[str, float]) -> list[float]:
-    part, memory, seen = Runbook(SYSTEM, TABLE, rules), None, []
-    for each in readings:
-        settings = default()
-        memory = part.adjust(settings, {**CALM, **each}, memory)
-        seen.append(settings[control])
-    return seen
+    part = PartAlone(SYSTEM, TABLE, lambda desk: Runbook(desk, rules))
+    return [part.settings({**CALM, **each})[control] for each in readings]
 
 
 def test_a_rule_holds_for_a_while_after_its_sign() -> None:
@@ -154,7 +151,12 @@ def test_a_sign_may_be_relative_to_what_is_usual() -> None:
 )
 def test_a_wrong_rule_is_an_error(changes: dict[str, Any], culprit: str) -> None:
     with pytest.raises(ConfigError, match=culprit):
-        Runbook(SYSTEM, TABLE, (rule(**changes),))
+        Runbook(Desk(SYSTEM, TABLE), (rule(**changes),))
+
+
+def test_two_rules_of_one_name_are_an_error_where_their_numbers_differ() -> None:
+    with pytest.raises(ConfigError, match=r"rules/short/hold_s: given twice, as 30.0 and as 60.0"):
+        Runbook(Desk(SYSTEM, TABLE), (rule(), rule(hold_s=60.0)))
 
 
 def test_the_experts_parts_can_be_left_out_by_name() -> None:
@@ -168,21 +170,21 @@ def test_the_experts_parts_can_be_left_out_by_name() -> None:
     assert len(make_expert(SYSTEM, TABLE, fewer).parts) == len(make_expert(SYSTEM, TABLE, settings).parts) - 1
 
 
-def test_a_composite_keeps_controls_in_their_range() -> None:
-    class Wild(Fixed):
-        def adjust(self, settings: Settings, readings: Any, memory: None) -> None:
-            settings["auth_replicas"] = 1e6
+def test_a_baseline_keeps_controls_in_their_range() -> None:
+    class Wild(Part[None]):
+        def begin(self, num_cells: int) -> None:
+            return None
 
-    policy = Composite(SYSTEM, TABLE, [Wild(SYSTEM, {})])
-    values, _ = policy.decide(CALM, None)
+        def adjust(self, settings: Rows, readings: Rows, numbers: Rows, memory: None) -> None:
+            settings[index] = 1e6
+
     index = SYSTEM.control_table.names.index("auth_replicas")
-    assert values[index] == SYSTEM.controls[index].high
+    action, _ = Baseline(SYSTEM, TABLE, {}, lambda desk: [Wild()]).predict(np.zeros(TABLE.size, np.float32))
+    assert SYSTEM.control_table.natural(action)[index] == SYSTEM.controls[index].high
 
 
 def test_an_expert_without_a_part_is_a_baseline_by_name() -> None:
     whole, fewer = (make_baseline(name, SYSTEM, TABLE) for name in ("expert", "expert~hpa"))
-    assert isinstance(whole, Composite)
-    assert isinstance(fewer, Composite)
     assert len(fewer.parts) == len(whole.parts) - 1
     assert not is_baseline("hpa~hpa")
     assert each_without("expert")[:2] == ("expert~predictive", "expert~hpa")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
 from streamflow_agents.policies.baselines.baseline import Baseline
 from streamflow_agents.policies.baselines.expert import ExpertSettings, make_expert
-from streamflow_agents.policies.baselines.hpa import HpaBaseline, HpaSettings
-from streamflow_agents.policies.baselines.keda import KedaBaseline, KedaSettings
-from streamflow_agents.policies.baselines.parts import Autoscalers, Composite, Fixed
+from streamflow_agents.policies.baselines.hpa import Hpa, HpaSettings
+from streamflow_agents.policies.baselines.keda import Keda, KedaSettings
 from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings
 from streamflow_agents.policies.baselines.static import Playbook, StaticBaseline
 from streamflow_env.environment.observations import ObservationTable
@@ -23,8 +22,6 @@ __all__ = [
     "BASELINE_NAMES",
     "WITHOUT",
     "Baseline",
-    "HpaBaseline",
-    "HpaSettings",
     "Playbook",
     "StaticBaseline",
     "each_without",
@@ -33,49 +30,51 @@ __all__ = [
 ]
 
 
-def _do_nothing(system: System, table: ObservationTable) -> Baseline[Any]:
+def _do_nothing(system: System, table: ObservationTable) -> Baseline:
     return StaticBaseline(system, table, {})
 
 
-def _hpa(system: System, table: ObservationTable) -> Baseline[Any]:
-    return HpaBaseline(system, table, _hpa_settings())
+def _hpa(system: System, table: ObservationTable) -> Baseline:
+    return Baseline(system, table, {}, lambda desk: [Hpa(desk, _hpa_settings())])
 
 
-def _playbook(system: System, table: ObservationTable) -> Baseline[Any]:
+def _playbook(system: System, table: ObservationTable) -> Baseline:
     return StaticBaseline(system, table, _playbook_settings())
 
 
-def _playbook_hpa(system: System, table: ObservationTable) -> Baseline[Any]:
+def _playbook_hpa(system: System, table: ObservationTable) -> Baseline:
     """The playbook's settings, but autoscalers set the replicas."""
-    return HpaBaseline(system, table, _hpa_settings(), _playbook_settings())
+    return Baseline(system, table, _playbook_settings(), lambda desk: [Hpa(desk, _hpa_settings())])
 
 
-def _keda(system: System, table: ObservationTable) -> Baseline[Any]:
-    return KedaBaseline(system, table, load(KedaSettings, config_path("baselines", "keda")))
+def _keda(system: System, table: ObservationTable) -> Baseline:
+    keda = load(KedaSettings, config_path("baselines", "keda"))
+    return Baseline(system, table, {}, lambda desk: [Keda(desk, keda)])
 
 
-def _predictive(system: System, table: ObservationTable) -> Baseline[Any]:
+def _predictive(system: System, table: ObservationTable) -> Baseline:
     """The playbook, with replicas sized ahead."""
-    ahead = Predictive(system, load(PredictiveSettings, config_path("baselines", "predictive")))
-    return Composite(system, table, [Fixed(system, _playbook_settings()), ahead])
+    ahead = load(PredictiveSettings, config_path("baselines", "predictive"))
+    return Baseline(system, table, _playbook_settings(), lambda desk: [Predictive(desk, ahead)])
 
 
-def _aimd(system: System, table: ObservationTable) -> Baseline[Any]:
+def _aimd(system: System, table: ObservationTable) -> Baseline:
     """The playbook with autoscalers; the rate limit follows how long requests queue."""
-    admission = Admission(system, table, load(AdmissionSettings, config_path("baselines", "aimd")))
-    scalers = Autoscalers(HpaBaseline(system, table, _hpa_settings()))
-    return Composite(system, table, [Fixed(system, _playbook_settings()), scalers, admission])
+    admission = load(AdmissionSettings, config_path("baselines", "aimd"))
+    return Baseline(
+        system, table, _playbook_settings(), lambda desk: [Hpa(desk, _hpa_settings()), Admission(desk, admission)]
+    )
 
 
-def _expert(system: System, table: ObservationTable) -> Baseline[Any]:
+def _expert(system: System, table: ObservationTable) -> Baseline:
     return make_expert(system, table, load(ExpertSettings, config_path("baselines", "expert")))
 
 
-def _tuned_static(system: System, table: ObservationTable) -> Baseline[Any]:
+def _tuned_static(system: System, table: ObservationTable) -> Baseline:
     return StaticBaseline(system, table, load(Playbook, config_path("baselines", "tuned_static")).settings)
 
 
-def _tuned_expert(system: System, table: ObservationTable) -> Baseline[Any]:
+def _tuned_expert(system: System, table: ObservationTable) -> Baseline:
     return make_expert(system, table, load(ExpertSettings, config_path("baselines", "tuned_expert")))
 
 
@@ -87,7 +86,7 @@ def _playbook_settings() -> dict[str, float]:
     return dict(load(Playbook, config_path("baselines", "playbook")).settings)
 
 
-_MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline[Any]]]] = {
+_MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline]]] = {
     "do_nothing": _do_nothing,
     "hpa": _hpa,
     "keda": _keda,
@@ -119,7 +118,7 @@ def each_without(name: str) -> tuple[str, ...]:
     return tuple(f"{name}{WITHOUT}{part}" for part in load(ExpertSettings, config_path("baselines", name)).names)
 
 
-def make_baseline(name: str, system: System, table: ObservationTable) -> Baseline[Any]:
+def make_baseline(name: str, system: System, table: ObservationTable) -> Baseline:
     """The baseline called `name` for `system`, its parameters read from `configs/baselines`.
 
     `expert~NAME` is the expert without the part or rule of that name.

@@ -7,15 +7,16 @@ wait is estimated by Little's law: queue length over arrival rate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+import numpy as np
 from pydantic import Field
 
-from streamflow_agents.policies.baselines.parts import Part, Settings, check_readings
-from streamflow_env.environment.observations import ObservationTable
+from streamflow_agents.policies.baselines.desk import Cells, Desk, Rows, rows
+from streamflow_agents.policies.baselines.parts import Part
 from streamflow_env.errors import ConfigError
-from streamflow_env.system import System
 from streamflow_env.system.schema import Fraction, Frozen, Positive, Text
+
+NAME = "admission"
+_MOVABLE = ("target_s", "decrease", "increase", "lowest_rps")
 
 
 class AdmissionSettings(Frozen):
@@ -29,34 +30,32 @@ class AdmissionSettings(Frozen):
     lowest_rps: Positive
 
 
-class Admission(Part[float]):
+class Admission(Part[Cells]):
     """Sets one rate limit, in requests a second; it remembers the limit in force."""
 
-    def __init__(self, system: System, table: ObservationTable, config: AdmissionSettings) -> None:
-        names = {control.name: control for control in system.controls if control.parameter == "rate_limit_rps"}
+    def __init__(self, desk: Desk, config: AdmissionSettings) -> None:
+        names = {control.name: control for control in desk.system.controls if control.parameter == "rate_limit_rps"}
         if config.control not in names:
             raise ConfigError(
                 f"control {config.control!r}: must be a rate limit: {', '.join(names) or 'the system has none'}"
             )
-        self._config = config
-        self._control = names[config.control]
-        gate = f"{self._control.of}.arrival_rate_rps"
-        self._gate = gate
-        for pool in config.watched:
-            check_readings(table, [gate, f"{pool}.queue_length", f"{pool}.arrival_rate_rps"], "admission")
+        control = names[config.control]
+        self._high = control.high
+        self._control = desk.control(control.name)
+        self._gate = desk.reading(f"{control.of}.arrival_rate_rps", NAME)
+        self._queues = rows(desk.reading(f"{pool}.queue_length", NAME) for pool in config.watched)
+        self._arrivals = rows(desk.reading(f"{pool}.arrival_rate_rps", NAME) for pool in config.watched)
+        self._numbers = rows(desk.number(f"{NAME}/{name}", getattr(config, name)) for name in _MOVABLE)
 
-    def adjust(self, settings: Settings, readings: Mapping[str, float], memory: float | None) -> float:
-        limit = self._control.high if memory is None else memory
-        if self._longest_wait_s(readings) > self._config.target_s:
-            let_in = min(limit, readings[self._gate])
-            limit = max(self._config.lowest_rps, let_in * (1.0 - self._config.decrease))
-        else:
-            limit = min(self._control.high, limit * (1.0 + self._config.increase))
-        settings[self._config.control] = min(limit, settings[self._config.control])
+    def begin(self, num_cells: int) -> Cells:
+        return np.full(num_cells, self._high)
+
+    def adjust(self, settings: Rows, readings: Rows, numbers: Rows, memory: Cells) -> Cells:
+        target_s, decrease, increase, lowest_rps = numbers[self._numbers]
+        waits_s = readings[self._queues] / np.maximum(readings[self._arrivals], 1.0)
+        let_in = np.minimum(memory, readings[self._gate])
+        cut = np.maximum(lowest_rps, let_in * (1.0 - decrease))
+        grown = np.minimum(self._high, memory * (1.0 + increase))
+        limit: Cells = np.where(waits_s.max(axis=0) > target_s, cut, grown)
+        settings[self._control] = np.minimum(limit, settings[self._control])
         return limit
-
-    def _longest_wait_s(self, readings: Mapping[str, float]) -> float:
-        return max(
-            readings[f"{pool}.queue_length"] / max(readings[f"{pool}.arrival_rate_rps"], 1.0)
-            for pool in self._config.watched
-        )

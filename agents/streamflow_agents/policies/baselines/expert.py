@@ -11,8 +11,10 @@ from typing import Any
 from pydantic import Field
 
 from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
-from streamflow_agents.policies.baselines.hpa import HpaBaseline, HpaSettings
-from streamflow_agents.policies.baselines.parts import Autoscalers, Composite, Fixed, Part
+from streamflow_agents.policies.baselines.baseline import Baseline
+from streamflow_agents.policies.baselines.desk import Desk
+from streamflow_agents.policies.baselines.hpa import Hpa, HpaSettings
+from streamflow_agents.policies.baselines.parts import Part
 from streamflow_agents.policies.baselines.predictive import Predictive, PredictiveSettings
 from streamflow_agents.policies.baselines.runbook import Rule, Runbook
 from streamflow_env.environment.observations import ObservationTable
@@ -49,15 +51,17 @@ class ExpertSettings(Frozen):
 PARTS = ("predictive", "hpa", "admission")
 
 
-def make_expert(system: System, table: ObservationTable, settings: ExpertSettings) -> Composite:
+def make_expert(system: System, table: ObservationTable, settings: ExpertSettings) -> Baseline:
     """The policy. Each pool has the larger of the predicted size and the autoscaler's."""
-    parts: list[Part[Any]] = [Fixed(system, settings.settings)]
-    if settings.predictive is not None:
-        parts.append(Predictive(system, settings.predictive))
-    if settings.hpa is not None:
-        scalers = HpaBaseline(system, table, settings.hpa)
-        parts.append(Autoscalers(scalers, largest=settings.predictive is not None))
-    if settings.admission is not None:
-        parts.append(Admission(system, table, settings.admission))
-    parts.append(Runbook(system, table, settings.rules))
-    return Composite(system, table, parts)
+
+    def make_parts(desk: Desk) -> list[Part[Any]]:
+        parts: list[Part[Any]] = []
+        if settings.predictive is not None:
+            parts.append(Predictive(desk, settings.predictive))
+        if settings.hpa is not None:
+            parts.append(Hpa(desk, settings.hpa, largest=settings.predictive is not None))
+        if settings.admission is not None:
+            parts.append(Admission(desk, settings.admission))
+        return [*parts, Runbook(desk, settings.rules)]
+
+    return Baseline(system, table, settings.settings, make_parts)

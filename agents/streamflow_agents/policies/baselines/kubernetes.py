@@ -4,20 +4,25 @@ It follows `pkg/controller/podautoscaler` of kubernetes/kubernetes: `horizontal.
 the module of that name. Upstream's names are kept where the project has no word of its own. Upstream's unit tests are
 repeated in `studies/validation/hpa_limit_cases.py` and `hpa_metric_cases.py`. `docs/guide/controllers.md` has an
 example and lists what is left out.
+
+A number may be an array, one number for each of many HPAs, as in `replica_calculator`. The many HPAs have the same
+metrics and the same behavior. Replicas are whole numbers, held as floats.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from streamflow_agents.policies.baselines.replica_calculator import (
+    Bools,
+    Floats,
     MetricSpec,
     Pod,
+    Quantity,
     Report,
     Tolerances,
     Total,
@@ -27,10 +32,10 @@ from streamflow_agents.policies.baselines.replica_calculator import (
 from streamflow_env.system.schema import Count, Frozen, NonNegative, Positive
 
 __all__ = [
-    "AutoscalerMemory",
     "Behavior",
     "History",
     "HpaSpec",
+    "Log",
     "MetricSpec",
     "Pod",
     "Report",
@@ -42,10 +47,12 @@ __all__ = [
     "Total",
     "cpu_state",
     "desired_replicas",
+    "largest_proposal",
     "limit",
     "rate_limit",
     "replicas_for_metric",
     "replicas_for_metrics",
+    "settle",
     "stabilize",
 ]
 
@@ -110,6 +117,10 @@ class HpaSpec(Frozen):
             raise ValueError(f"max_replicas {self.max_replicas} must be at least min_replicas {self.min_replicas}")
         return self
 
+    def of_many(self, **numbers: Quantity) -> HpaSpec:
+        """This HPA with `numbers` that are one for each of many HPAs; they are not checked."""
+        return self.model_copy(update=numbers)
+
     @property
     def tolerances(self) -> Tolerances:
         """`tolerance_fraction`, unless the behavior of a direction has its own."""
@@ -127,113 +138,147 @@ class HpaSpec(Frozen):
             self.downscale_stabilization_s if down_s is None else down_s
         )
 
-
-@dataclass(frozen=True)
-class History:
-    """What an HPA remembers: (time_s, recommended replicas) and (time_s, change of replicas), oldest first."""
-
-    recommendations: tuple[tuple[float, int], ...] = ()
-    scale_events: tuple[tuple[float, int], ...] = ()
+    @property
+    def memory_s(self) -> float:
+        """How long the longest window or period is: what is older has no effect."""
+        rules = () if self.behavior is None else (self.behavior.scale_up, self.behavior.scale_down)
+        return max(*self.windows_s, *(policy.period_s for each in rules for policy in each.policies))
 
 
-@dataclass(frozen=True)
-class AutoscalerMemory:
-    """What the autoscalers of one episode remember: passes so far, and by pool the size set and the history."""
+class Log(NamedTuple):
+    """Numbers that were written down, and when (s), oldest first, shape (slots, …). What fills no slot is at -inf."""
 
-    passes: int = 0
-    current: Mapping[str, int] = field(default_factory=dict)
-    histories: Mapping[str, History] = field(default_factory=dict)
+    at_s: Floats
+    number: Floats
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[float, float]], slots: int, shape: tuple[int, ...] = ()) -> Log:
+        """A log of (at_s, number), the same for each HPA of an array of `shape`, with room for `slots` entries."""
+        padded = [(-np.inf, 0.0)] * (slots - len(entries)) + list(entries)
+        columns = np.array(padded, dtype=np.float64).T
+        return cls(*np.tile(columns.reshape(*columns.shape, *(1 for _ in shape)), shape))
+
+    def add(self, at_s: Quantity, number: Floats, where: Bools) -> Log:
+        """The log with one more entry where `where` is true. The oldest slot falls out."""
+        if not where.any():
+            return self
+        at_s, number = np.where(where, at_s, -np.inf)[None], np.where(where, number, 0.0)[None]
+        return Log(np.concatenate((self.at_s[1:], at_s)), np.concatenate((self.number[1:], number)))
+
+
+class History(NamedTuple):
+    """What an HPA remembers: whether it has made a pass, recommended replicas, and changes of replicas."""
+
+    has_begun: Bools
+    recommendations: Log
+    scale_events: Log
+
+    @classmethod
+    def of(
+        cls,
+        recommendations: Sequence[tuple[float, float]] = (),
+        scale_events: Sequence[tuple[float, float]] = (),
+        *,
+        slots: int = 256,
+        shape: tuple[int, ...] = (),
+    ) -> History:
+        """The history of HPAs in an array of `shape`, which all remember the same (time_s, number).
+
+        `slots`: how many passes there may be in the longest window or period; with fewer slots it forgets too early.
+        """
+        logs = (Log.of(entries, slots, shape) for entries in (recommendations, scale_events))
+        return cls(np.full(shape, bool(recommendations)), *logs)
 
 
 def desired_replicas(
-    spec: HpaSpec, current: int, metrics: Mapping[str, Report], history: History, time_s: float
-) -> tuple[int, History]:
+    spec: HpaSpec, current: Quantity, metrics: Mapping[str, Report], history: History, time_s: Quantity
+) -> tuple[Floats, History]:
     """One pass of the controller: the replicas to set, and the history to hand in at the next pass.
 
     `current` is what is set now; `metrics` holds what is reported, by the metric's name.
     """
-    past = history if history.recommendations else History(((time_s, current),), history.scale_events)
-    if current == 0:
-        return 0, past
-    if not spec.min_replicas <= current <= spec.max_replicas:
-        desired = min(max(current, spec.min_replicas), spec.max_replicas)
-        return desired, _remember(spec, past, None, desired - current, time_s)
-    proposal = replicas_for_metrics(spec, current, metrics)
-    if proposal is None:
-        return current, past
-    desired = limit(spec, current, proposal, past, time_s)
-    return desired, _remember(spec, past, proposal, desired - current, time_s)
+    return settle(spec, current, replicas_for_metrics(spec, current, metrics), history, time_s)
 
 
-def replicas_for_metrics(spec: HpaSpec, current: int, metrics: Mapping[str, Report]) -> int | None:
-    """The largest of the metrics' proposals.
+def settle(
+    spec: HpaSpec, current: Quantity, proposal: Floats, history: History, time_s: Quantity
+) -> tuple[Floats, History]:
+    """What becomes of the metrics' proposal, NaN for no change, in one pass; as `desired_replicas`."""
+    is_on = np.not_equal(current, 0.0)
+    bounded = np.minimum(np.maximum(current, spec.min_replicas), spec.max_replicas)
+    in_bounds = bounded == current
+    counts = is_on & in_bounds & ~np.isnan(proposal)
+    proposal = np.where(counts, proposal, current)
+    recommendations = history.recommendations.add(time_s, np.asarray(current), ~history.has_begun)
+    past = History(np.ones_like(history.has_begun), recommendations, history.scale_events)
+    limited = limit(spec, current, proposal, past, time_s)
+    desired = np.where(counts, limited, np.where(is_on, bounded, current))
+    recommendations = recommendations.add(time_s, proposal, counts)
+    events = past.scale_events
+    if spec.behavior is not None:
+        events = events.add(time_s, desired - current, desired != current)
+    return desired, History(past.has_begun, recommendations, events)
 
-    None, which means no change, where all are invalid, or where some are and the others would scale down.
-    """
+
+def replicas_for_metrics(spec: HpaSpec, current: Quantity, metrics: Mapping[str, Report]) -> Floats:
+    """The largest of the metrics' proposals, as `largest_proposal`."""
     reports = [(metric, metrics.get(metric.name)) for metric in spec.metrics]
     proposals = [
-        None if report is None else replicas_for_metric(metric, spec.tolerances, current, report)
+        np.nan if report is None else replicas_for_metric(metric, spec.tolerances, current, report)
         for metric, report in reports
     ]
-    valid = [proposal for proposal in proposals if proposal is not None]
-    if not valid or (len(valid) < len(proposals) and max(valid) < current):
-        return None
-    return max(valid)
+    return largest_proposal(np.stack(np.broadcast_arrays(*proposals)), current)
 
 
-def limit(spec: HpaSpec, current: int, proposal: int, history: History, time_s: float) -> int:
+def largest_proposal(proposals: Floats, current: Quantity) -> Floats:
+    """The largest of the metrics' proposals, shape (metrics, …); NaN is the proposal of an invalid metric.
+
+    NaN, which means no change, where all are invalid, or where some are and the others would scale down.
+    """
+    largest = np.fmax.reduce(proposals)
+    return np.where(np.isnan(proposals).any(axis=0) & (largest < current), np.nan, largest)
+
+
+def limit(spec: HpaSpec, current: Quantity, proposal: Quantity, history: History, time_s: Quantity) -> Floats:
     """The proposal after the stabilization windows, the limits on the rate of change, and the bounds."""
     if spec.behavior is None:
-        window_s = spec.downscale_stabilization_s
-        stable = max([proposal] + [r for at, r in history.recommendations if time_s - at <= window_s])
-        most = min(spec.max_replicas, max(2 * current, 4))
-        return spec.min_replicas if stable < spec.min_replicas else min(stable, most)
+        at_s, replicas = history.recommendations
+        recent = np.where(time_s - at_s <= spec.downscale_stabilization_s, replicas, -np.inf)
+        stable = np.maximum(proposal, recent.max(axis=0))
+        most = np.minimum(spec.max_replicas, np.maximum(2.0 * np.asarray(current), 4.0))
+        return np.where(stable < spec.min_replicas, spec.min_replicas, np.minimum(stable, most))
     stable = stabilize(spec, current, proposal, history, time_s)
-    if stable > current:
-        allowed = max(current, rate_limit(spec.behavior.scale_up, current, history, time_s, up=True))
-        return min(stable, allowed, spec.max_replicas)
-    if stable < current:
-        allowed = min(current, rate_limit(spec.behavior.scale_down, current, history, time_s, up=False))
-        return max(stable, allowed, spec.min_replicas)
-    return stable
+    most = np.maximum(current, rate_limit(spec.behavior.scale_up, current, history, time_s, up=True))
+    least = np.minimum(current, rate_limit(spec.behavior.scale_down, current, history, time_s, up=False))
+    up = np.minimum(np.minimum(stable, most), spec.max_replicas)
+    down = np.maximum(np.maximum(stable, least), spec.min_replicas)
+    return np.where(stable > current, up, np.where(stable < current, down, stable))
 
 
-def stabilize(spec: HpaSpec, current: int, proposal: int, history: History, time_s: float) -> int:
+def stabilize(spec: HpaSpec, current: Quantity, proposal: Quantity, history: History, time_s: Quantity) -> Floats:
     """`current` brought between the lowest recommendation of the up window and the highest of the down window."""
     up_s, down_s = spec.windows_s
-    lowest = min([proposal] + [r for at, r in history.recommendations if time_s - at < up_s])
-    highest = max([proposal] + [r for at, r in history.recommendations if time_s - at < down_s])
-    return min(max(current, lowest), highest)
+    at_s, replicas = history.recommendations
+    age_s = time_s - at_s
+    lowest = np.minimum(proposal, np.where(age_s < up_s, replicas, np.inf).min(axis=0))
+    highest = np.maximum(proposal, np.where(age_s < down_s, replicas, -np.inf).max(axis=0))
+    return np.asarray(np.minimum(np.maximum(current, lowest), highest))
 
 
-def rate_limit(rules: ScalingRules, current: int, history: History, time_s: float, *, up: bool) -> int:
+def rate_limit(rules: ScalingRules, current: Quantity, history: History, time_s: Quantity, *, up: bool) -> Floats:
     """The most (up) or least (down) replicas that the policies allow, each counted from the start of its period."""
     if rules.select_policy == "Disabled":
-        return current
+        return np.asarray(current, dtype=np.float64)
     allowed = []
+    at_s, change = history.scale_events
     for policy in rules.policies:
-        start = current - sum(change for at, change in history.scale_events if time_s - at < policy.period_s)
+        start = current - np.where(time_s - at_s < policy.period_s, change, 0.0).sum(axis=0)
         sign = 1 if up else -1
         if policy.type == "Pods":
             allowed.append(start + sign * policy.value)
         else:
-            scaled = float(start) * (1 + sign * float(policy.value) / 100)
-            allowed.append(math.ceil(scaled) if up else int(scaled))
-    widest = max if up else min
-    tightest = min if up else max
-    return widest(allowed) if rules.select_policy == "Max" else tightest(allowed)
-
-
-def _remember(spec: HpaSpec, past: History, proposal: int | None, change: int, time_s: float) -> History:
-    """`past` with this pass added, and without what is older than every window or period."""
-    recommendations, events = past.recommendations, past.scale_events
-    if proposal is not None:
-        window_s = max(spec.windows_s)
-        kept = tuple(item for item in recommendations if time_s - item[0] <= window_s)
-        recommendations = (*kept, (time_s, proposal))
-    if change != 0 and spec.behavior is not None:
-        both = (spec.behavior.scale_up, spec.behavior.scale_down)
-        period_s = max(policy.period_s for rules in both for policy in rules.policies)
-        recent = tuple(item for item in events if time_s - item[0] <= period_s)
-        events = (*recent, (time_s, change))
-    return History(recommendations, events)
+            scaled = start * (1 + sign * float(policy.value) / 100)
+            allowed.append(np.ceil(scaled) if up else np.trunc(scaled))
+    is_widest = rules.select_policy == "Max"
+    choose = np.maximum if up == is_widest else np.minimum
+    return np.asarray(choose.reduce(allowed))

@@ -1,22 +1,32 @@
 """How many replicas one metric asks for: `replica_calculator.go` of kubernetes/kubernetes, as pure functions.
 
-Quantities are whole thousandths, rounded up, as upstream has them: its integer divisions come out the same.
+A number may be an array: one number for each of many HPAs, which all make the same pass. All arrays have one shape, or
+shapes that NumPy broadcasts. What is no number here (a metric's type, a pod's state) is the same for all of them.
+
+Quantities are whole thousandths, rounded up, as upstream has them: its integer divisions come out the same. They are
+held as floats, which are exact below 2**53.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from streamflow_env.system.schema import Flag, Frozen, Positive, Text
 
-MILLI = 1000
-LARGEST = 2**63 - 1
-"""The largest integer that upstream counts with."""
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Quantity = float | Floats
+
+MILLI = 1000.0
+LARGEST = 2.0**63
+"""The largest number that upstream counts with, but for one."""
 NOISE = 5e-7
 """Thousandths: half of a billionth, the finest digit of a Quantity."""
 
@@ -49,27 +59,35 @@ class MetricSpec(Frozen):
             raise ValueError(f"target {self.target} of a utilization must be at least 0.01")
         return self
 
+    def of_many(self, target: Quantity) -> MetricSpec:
+        """This metric with one target for each of many HPAs; they are not checked."""
+        return self.model_copy(update={"target": target})
+
     @property
-    def target_milli(self) -> int:
+    def target_milli(self) -> Floats:
         """The target of a plain metric; at least a thousandth, because a Quantity above 0 is never rounded to 0."""
-        return max(1, thousandths(self.target))
+        return np.asarray(np.maximum(1.0, thousandths(self.target)))
+
+    @property
+    def target_percent(self) -> Floats:
+        """The target of a utilization, in whole per cent."""
+        return np.asarray(np.maximum(1.0, np.rint(100.0 * self.target)))
 
     @property
     def sets_unready_aside(self) -> bool:
         return self.type == "utilization" if self.is_cpu is None else self.is_cpu
 
 
-def thousandths(quantity: float) -> int:
+def thousandths(quantity: Quantity) -> Floats:
     """A quantity as the HPA counts it (`Quantity.MilliValue`): rounded up to whole thousandths, at most `LARGEST`.
 
     A Quantity has decimal digits, and a float has noise. So a float that misses a thousandth by less than `NOISE`, or
     by less than 1e-12 of itself, is that thousandth: 11.000000000000002 is 11.
     """
-    exact = MILLI * quantity
-    if exact >= LARGEST:
-        return LARGEST
-    nearest = round(exact)
-    return nearest if math.isclose(exact, nearest, rel_tol=1e-12, abs_tol=NOISE) else math.ceil(exact)
+    exact = MILLI * np.minimum(quantity, LARGEST / MILLI)
+    nearest = np.rint(exact)
+    is_noise = np.abs(exact - nearest) <= np.maximum(1e-12 * np.maximum(exact, nearest), NOISE)
+    return np.where(is_noise, nearest, np.ceil(exact))
 
 
 @dataclass(frozen=True)
@@ -77,20 +95,21 @@ class Pod:
     """The report of one pod of one metric: `value` in the metric's unit, None where the report is missing.
 
     A `pending` pod has no place to run yet; an `ignored` one failed, or is being deleted. A utilization is a share of
-    `request`; one pod without it makes the metric invalid.
+    `request`; one pod without it makes the metric invalid. `number`: how many pods report the same.
     """
 
-    value: float | None
+    value: Quantity | None
     state: PodState = "ready"
     request: float | None = 1.0
+    number: Quantity = 1.0
 
 
 @dataclass(frozen=True)
 class Total:
     """One number for all pods, such as the length of a queue, and how many pods run and are ready."""
 
-    value: float | None
-    ready_replicas: int
+    value: Quantity | None
+    ready_replicas: Quantity
 
 
 Report = Sequence[Pod] | Total
@@ -100,11 +119,11 @@ Report = Sequence[Pod] | Total
 class Tolerances:
     """How far use over target may be from 1, on either side, without a change."""
 
-    down: float = 0.1
-    up: float = 0.1
+    down: Quantity = 0.1
+    up: Quantity = 0.1
 
-    def hold(self, ratio: float) -> bool:
-        return 1.0 - self.down <= ratio <= 1.0 + self.up
+    def hold(self, ratio: Quantity) -> Bools:
+        return np.logical_and(1.0 - self.down <= ratio, ratio <= 1.0 + self.up)
 
 
 @dataclass(frozen=True)
@@ -136,8 +155,8 @@ def cpu_state(
     return "ready" if counts else "unready"
 
 
-def replicas_for_metric(metric: MetricSpec, tolerances: Tolerances, current: int, report: Report) -> int | None:
-    """The replicas that one metric asks for; None where it is invalid: no ready pod reports it."""
+def replicas_for_metric(metric: MetricSpec, tolerances: Tolerances, current: Quantity, report: Report) -> Floats:
+    """The replicas that one metric asks for; NaN where it is invalid: no ready pod reports it."""
     if isinstance(report, Total) != metric.type.startswith("total"):
         raise ValueError(f"metric {metric.name!r}: a {metric.type} is reported by {_reporters(metric)}")
     if isinstance(report, Total):
@@ -149,40 +168,45 @@ def _reporters(metric: MetricSpec) -> str:
     return "one Total" if metric.type.startswith("total") else "pods"
 
 
-def _replicas_for_total(metric: MetricSpec, tolerances: Tolerances, current: int, total: Total) -> int | None:
+def _replicas_for_total(metric: MetricSpec, tolerances: Tolerances, current: Quantity, total: Total) -> Floats:
     if total.value is None:
-        return None
-    shared_by = 1 if metric.type == "total_value" else current
+        return np.asarray(np.nan)
     used, target = thousandths(total.value), metric.target_milli
-    ratio = used / (float(target) * shared_by)
-    if tolerances.hold(ratio):
-        return current
-    return math.ceil(ratio * total.ready_replicas) if metric.type == "total_value" else math.ceil(used / target)
+    if metric.type == "total_value":
+        ratio = used / target
+        proposal = ratio * total.ready_replicas
+    else:
+        ratio = used / (target * np.maximum(current, 1.0))
+        proposal = used / target
+    return np.where(tolerances.hold(ratio), current, np.ceil(proposal))
 
 
-def _replicas_for_pods(metric: MetricSpec, tolerances: Tolerances, current: int, pods: Sequence[Pod]) -> int | None:
+def _replicas_for_pods(metric: MetricSpec, tolerances: Tolerances, current: Quantity, pods: Sequence[Pod]) -> Floats:
+    """By the ready pods alone; but pods that are missing, or on the way up unready, soften the change.
+
+    On the way down a missing pod is taken to use what it requests, on the way up it and an unready one to use nothing.
+    If that turns the direction, there is no change.
+    """
     groups = [_group(pod, metric.sets_unready_aside) for pod in pods]
     ready, unready, missing = ([p for p, g in zip(pods, groups, strict=True) if g == n] for n in _GROUPS)
     if metric.type == "utilization" and any(pod.request is None for pod in pods):
-        return None
+        return np.asarray(np.nan)
     ratio = _usage_ratio(metric, ready)
-    if ratio is None:
-        return None
-    up_with_unready = bool(unready) and ratio > 1.0
-    if not up_with_unready and not missing:
-        return current if tolerances.hold(ratio) else math.ceil(ratio * len(ready))
-    counted = list(ready)
-    if ratio < 1.0:
-        counted += [Pod(_assumed(metric, pod), request=pod.request) for pod in missing]
-    elif ratio > 1.0:
-        counted += [Pod(0.0, request=pod.request) for pod in (*missing, *unready)]
-    new_ratio = _usage_ratio(metric, counted) or 0.0
-    if tolerances.hold(new_ratio) or (ratio < 1.0 < new_ratio) or (new_ratio < 1.0 < ratio):
-        return current
-    proposal = math.ceil(new_ratio * len(counted))
-    if (new_ratio < 1.0 and proposal > current) or (new_ratio > 1.0 and proposal < current):
-        return current
-    return proposal
+    plain = np.where(tolerances.hold(ratio), current, np.ceil(ratio * _number(ready)))
+    up_with_unready = np.logical_and(_number(unready) > 0, ratio > 1.0)
+    adjusts = np.logical_or(up_with_unready, np.logical_and(_number(missing) > 0, ~np.isnan(ratio)))
+    if not adjusts.any():
+        return plain
+    down = [*ready, *(Pod(_assumed(metric, pod), request=pod.request, number=pod.number) for pod in missing)]
+    up = [*ready, *(Pod(0.0, request=pod.request, number=pod.number) for pod in (*missing, *unready))]
+    is_down, is_up = ratio < 1.0, ratio > 1.0
+    new_ratio = np.where(is_down, _usage_ratio(metric, down), np.where(is_up, _usage_ratio(metric, up), ratio))
+    counted = np.where(is_down, _number(down), np.where(is_up, _number(up), _number(ready)))
+    proposal = np.ceil(new_ratio * counted)
+    turns = (is_down & (new_ratio > 1.0)) | (is_up & (new_ratio < 1.0))
+    against = ((new_ratio < 1.0) & (proposal > current)) | ((new_ratio > 1.0) & (proposal < current))
+    adjusted = np.where(tolerances.hold(new_ratio) | turns | against, current, proposal)
+    return np.where(adjusts, adjusted, plain)
 
 
 _GROUPS = ("ready", "unready", "missing")
@@ -198,21 +222,34 @@ def _group(pod: Pod, sets_unready_aside: bool) -> str:
     return "unready" if sets_unready_aside and pod.state == "unready" else "ready"
 
 
-def _assumed(metric: MetricSpec, pod: Pod) -> float:
+def _assumed(metric: MetricSpec, pod: Pod) -> Quantity:
     """The report assumed of a pod that makes none, when scaling down: its request, or the target if that is more."""
     if metric.type == "average_value":
         return metric.target_milli / MILLI
-    return _milli(pod.request) * max(100, round(100 * metric.target)) // 100 / MILLI
+    return _request_milli(pod) * np.maximum(100.0, metric.target_percent) // 100.0 / MILLI
 
 
-def _milli(quantity: float | None) -> int:
-    return thousandths(quantity) if quantity is not None else 0
+def _number(pods: Sequence[Pod]) -> Quantity:
+    return sum((pod.number for pod in pods), 0.0)
 
 
-def _usage_ratio(metric: MetricSpec, pods: Sequence[Pod]) -> float | None:
-    """Use over target; of the sum of the reports, a utilisation is cut to hundredths, an average to thousandths."""
-    used = sum(_milli(pod.value) for pod in pods)
+def _request_milli(pod: Pod) -> float:
+    return _milli(pod.request) if pod.request is not None else 0.0
+
+
+@lru_cache(maxsize=1024)
+def _milli(quantity: float) -> float:
+    return float(thousandths(quantity))
+
+
+def _usage_ratio(metric: MetricSpec, pods: Sequence[Pod]) -> Floats:
+    """Use over target, NaN where it cannot be had; of the sum of the reports, a utilisation is cut to hundredths, an
+    average to thousandths."""
+    used = sum((thousandths(pod.value) * pod.number for pod in pods if pod.value is not None), 0.0)
     if metric.type == "average_value":
-        return float(used // len(pods)) / metric.target_milli if pods else None
-    requested = sum(_milli(pod.request) for pod in pods)
-    return float(used * 100 // requested) / round(100 * metric.target) if requested > 0 else None
+        shared_by, scale, target = _number(pods), 1.0, metric.target_milli
+    else:
+        shared_by = sum((_request_milli(pod) * pod.number for pod in pods), 0.0)
+        scale, target = 100.0, metric.target_percent
+    ratio = np.floor_divide(used * scale, np.maximum(shared_by, 1.0)) / target
+    return np.where(shared_by > 0, ratio, np.nan)

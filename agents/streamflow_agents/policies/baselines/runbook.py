@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from streamflow_agents.policies.baselines.parts import Part, Settings, check_readings
-from streamflow_env.environment.observations import ObservationTable
+from streamflow_agents.policies.baselines.desk import Cells, Desk, Rows, rows
+from streamflow_agents.policies.baselines.parts import Part
 from streamflow_env.errors import ConfigError
-from streamflow_env.system import System
 from streamflow_env.system.schema import Frozen, NonNegative, Number, Positive, Text
 
 USUAL = 0.02
@@ -31,13 +32,11 @@ class Sign(Frozen):
             raise ValueError(f"sign {self.reading!r}: give one of above, below, above_usual")
         return self
 
-    def seen(self, value: float, usual: float) -> bool:
-        """Whether the value of the reading shows the sign; `usual` is its usual value."""
-        if self.above is not None:
-            return value > self.above
-        if self.below is not None:
-            return value < self.below
-        return value > (self.above_usual or 0.0) * usual
+    @property
+    def bound(self) -> tuple[str, float]:
+        """The kind of the bound, and its value."""
+        kinds = ("above", "below", "above_usual")
+        return next((kind, getattr(self, kind)) for kind in kinds if getattr(self, kind) is not None)
 
 
 class Rule(Frozen):
@@ -51,40 +50,64 @@ class Rule(Frozen):
     at_most: dict[Text, Number | int] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class RunbookMemory:
-    """The seconds since a sign was last seen, by rule, and the usual values, by reading."""
+class RunbookMemory(NamedTuple):
+    """Of each rule, the seconds since a sign was last seen; of each sign, its reading's usual value (NaN at first)."""
 
-    since_s: Mapping[str, float] = field(default_factory=dict)
-    usual: Mapping[str, float] = field(default_factory=dict)
+    since_s: Rows
+    usual: Rows
+
+
+def _second(setting: Cells, number: Cells, out: Cells, where: NDArray[np.bool_]) -> None:
+    np.copyto(out, number, where=where)
+
+
+_CHANGES: Final[dict[str, Callable[..., Any]]] = {"set": _second, "at_least": np.maximum, "at_most": np.minimum}
+"""change(setting, number, out=…, where=…)"""
 
 
 class Runbook(Part[RunbookMemory]):
     """The rules in their order: where two set the same control, the later one overrides."""
 
-    def __init__(self, system: System, table: ObservationTable, rules: tuple[Rule, ...]) -> None:
-        self._rules = rules
-        self._interval_s = system.control_interval_s
-        self._readings = sorted({sign.reading for rule in rules for sign in rule.signs if sign.above_usual})
-        for rule in rules:
-            check_readings(table, [sign.reading for sign in rule.signs], f"rule {rule.name!r}")
-            for values in (rule.set, rule.at_least, rule.at_most):
-                try:
-                    system.control_table.with_values(**values)
-                except ConfigError as error:
-                    raise ConfigError(f"rule {rule.name!r}: {error}") from None
+    def __init__(self, desk: Desk, rules: tuple[Rule, ...]) -> None:
+        self._interval_s = desk.system.control_interval_s
+        self._holds = rows(desk.number(f"rules/{rule.name}/hold_s", rule.hold_s) for rule in rules)
+        signs = [(rule, sign) for rule in rules for sign in rule.signs]
+        self._first_signs = np.cumsum([0, *(len(rule.signs) for rule in rules)])[:-1]
+        self._readings = rows(desk.reading(sign.reading, f"rule {rule.name!r}") for rule, sign in signs)
+        self._bounds = rows(
+            desk.number(f"rules/{rule.name}/signs/{sign.reading}/{sign.bound[0]}", sign.bound[1])
+            for rule, sign in signs
+        )
+        self._is_below, self._is_usual = (
+            np.array([[sign.bound[0] == kind] for _, sign in signs]) for kind in ("below", "above_usual")
+        )
+        self._changes = [list(_changes(desk, rule)) for rule in rules]
 
-    def adjust(self, settings: Settings, readings: Mapping[str, float], memory: RunbookMemory | None) -> RunbookMemory:
-        past = memory or RunbookMemory()
-        usual = {name: past.usual.get(name, readings[name]) for name in self._readings}
-        since_s = {}
-        for rule in self._rules:
-            seen = any(sign.seen(readings[sign.reading], usual.get(sign.reading, 0.0)) for sign in rule.signs)
-            since = 0.0 if seen else past.since_s.get(rule.name, float("inf")) + self._interval_s
-            since_s[rule.name] = since
-            if since <= rule.hold_s:
-                settings.update(rule.set)
-                settings.update({name: max(settings[name], value) for name, value in rule.at_least.items()})
-                settings.update({name: min(settings[name], value) for name, value in rule.at_most.items()})
-        learned = {name: mean + USUAL * (readings[name] - mean) for name, mean in usual.items()}
-        return RunbookMemory(since_s, learned)
+    def begin(self, num_cells: int) -> RunbookMemory:
+        never = np.full((len(self._changes), num_cells), np.inf)
+        return RunbookMemory(never, np.full((len(self._readings), num_cells), np.nan))
+
+    def adjust(self, settings: Rows, readings: Rows, numbers: Rows, memory: RunbookMemory) -> RunbookMemory:
+        if not self._changes:
+            return memory
+        values, bounds = readings[self._readings], numbers[self._bounds]
+        usual = np.where(np.isnan(memory.usual), values, memory.usual)
+        shown = np.where(self._is_below, values < bounds, values > np.where(self._is_usual, bounds * usual, bounds))
+        seen = np.logical_or.reduceat(shown, self._first_signs)
+        since_s = np.where(seen, 0.0, memory.since_s + self._interval_s)
+        holds = since_s <= numbers[self._holds]
+        for rule in np.flatnonzero(holds.any(axis=1)):
+            for control, change, number in self._changes[rule]:
+                change(settings[control], numbers[number], out=settings[control], where=holds[rule])
+        return RunbookMemory(since_s, usual + USUAL * (values - usual))
+
+
+def _changes(desk: Desk, rule: Rule) -> Iterator[tuple[int, Callable[..., Any], int]]:
+    """(control, change, number) of what a rule does: change(setting, number) is the new setting."""
+    for name, values in (("set", rule.set), ("at_least", rule.at_least), ("at_most", rule.at_most)):
+        try:
+            desk.system.control_table.with_values(**values)
+        except ConfigError as error:
+            raise ConfigError(f"rule {rule.name!r}: {error}") from None
+        for control, value in values.items():
+            yield desk.control(control), _CHANGES[name], desk.number(f"rules/{rule.name}/{name}/{control}", value)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
 from streamflow_agents.policies.baselines.baseline import Baseline
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.system import System
@@ -19,7 +16,7 @@ class Playbook(Frozen):
     settings: dict[Text, Number | int]
 
 
-class StaticBaseline(Baseline[None]):
+class StaticBaseline(Baseline):
     """`settings` from the first step on, the other controls at their defaults.
 
     Raises:
@@ -27,8 +24,4 @@ class StaticBaseline(Baseline[None]):
     """
 
     def __init__(self, system: System, table: ObservationTable, settings: Mapping[str, float]) -> None:
-        super().__init__(system, table)
-        self.settings = self.controls.with_values(**settings)
-
-    def decide(self, readings: Mapping[str, float], memory: None) -> tuple[NDArray[np.float64], None]:
-        return self.settings, None
+        super().__init__(system, table, settings)
