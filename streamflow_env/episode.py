@@ -9,6 +9,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.system import System
+
 BIN_S: Final = 5.0
 """Length of a bin of traffic, within which the rates are constant."""
 ChangeKind = Literal["slowdown_factor", "quota_factor", "retry_after_s", "invalidate_fraction"]
@@ -58,6 +60,10 @@ class Episode:
         changes: in order of time.
         start_hour: hour of the day at t = 0, in [0, 24).
         announcements: in order of their start.
+        system: what is simulated, where this cell differs; None is the system that the episode was made for.
+        price_factors: of what is paid for replicas, for the caches' memory and for LLM requests.
+        delay_intervals: by so many control intervals what is observed is late.
+        noise_fraction: the standard deviation of the relative error of what is observed.
     """
 
     scenario: str
@@ -69,6 +75,10 @@ class Episode:
     changes: tuple[Change, ...] = ()
     marks: tuple[Mark, ...] = field(default=())
     announcements: tuple[Announcement, ...] = ()
+    system: System | None = None
+    price_factors: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    delay_intervals: int = 0
+    noise_fraction: float = 0.0
 
     def announced(self, time_s: float) -> tuple[float, float]:
         """The earliest campaign that is known and not over at `time_s`: seconds to its start (0 while it runs), rate in

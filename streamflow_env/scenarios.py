@@ -11,12 +11,13 @@ import operator
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from streamflow_env.cells import Cell, load_cell
 from streamflow_env.episode import BIN_S, Episode, Mark
 from streamflow_env.errors import ConfigError
 from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
@@ -59,6 +60,7 @@ class Timeline(Scenario):
     horizon_s: Positive
     traffic: Traffic
     incidents: tuple[Incident, ...] = ()
+    cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -71,6 +73,11 @@ class Timeline(Scenario):
         return self
 
     def check(self, system: System) -> None:
+        self._check_incidents(system)
+        if self.cell is not None:
+            self.cell.check(system)
+
+    def _check_incidents(self, system: System) -> None:
         for index, incident in enumerate(self.incidents):
             try:
                 incident.check(system)
@@ -84,13 +91,14 @@ class Timeline(Scenario):
         """Episode `seed` with other noise: what can be foreseen is that of `seed`, the rest that of `noise_seed`.
 
         The load can be foreseen, and the incidents that are announced or have a warning sign. Unannounced incidents,
-        and the random draws of every request, are those of `noise_seed`.
+        and the random draws of every request, are those of `noise_seed`. The cell is that of `seed`.
 
         Raises:
             ConfigError: the scenario names what the system does not have, or a seed is not a whole number from 0.
         """
         seed, noise_seed = _checked_seed(seed), _checked_seed(noise_seed)
-        self.check(system)
+        self._check_incidents(system)
+        own = {} if self.cell is None else self.cell.draw(system, seed)
         zero_s = _zero_s(system)
         num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
@@ -109,10 +117,11 @@ class Timeline(Scenario):
             horizon_s=self.horizon_s,
             start_hour=load.start_hour,
             bin_ns=round(BIN_S * NANOSECONDS),
-            rates_rps=_rates(system, load, extras),
+            rates_rps=_rates(own.get("system") or system, load, extras),
             changes=changes_of(effects, zero_s, self.horizon_s),
             marks=_visible(marks, self.horizon_s),
             announcements=tuple(sorted(announcements, key=lambda a: (a.start_s, a.known_from_s, a.end_s))),
+            **own,
         )
 
     def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
