@@ -22,7 +22,7 @@ from streamflow_env.episode import BIN_S, Episode, Mark
 from streamflow_env.errors import ConfigError
 from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
 from streamflow_env.paths import config_names, config_path
-from streamflow_env.ranges import INCIDENT, MIXTURE, stream
+from streamflow_env.ranges import INCIDENT, MIXTURE, SIGN, stream
 from streamflow_env.system import System
 from streamflow_env.system.schema import Frozen, Positive, Text, parse, read_yaml
 from streamflow_env.traffic import Load, TraceTraffic, Traffic
@@ -103,10 +103,7 @@ class Timeline(Scenario):
         num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
         load = self.traffic.sample(seed, np.maximum(middles_s, 0.0), self.horizon_s)
-        outbreaks = [
-            self._outbreak(index, seed if incident.is_foreseen else noise_seed)
-            for index, incident in enumerate(self.incidents)
-        ]
+        outbreaks = [self._outbreak(index, seed, noise_seed) for index in range(len(self.incidents))]
         effects = [effect for outbreak in outbreaks for effect in outbreak.effects]
         extras = [extra for outbreak in outbreaks for extra in outbreak.extras]
         marks = [*load.marks, *(mark for outbreak in outbreaks for mark in outbreak.marks)]
@@ -141,9 +138,12 @@ class Timeline(Scenario):
         data["traffic"] = {**kept, "start": None, **options, "kind": "trace", "trace": str(trace)}
         return parse(Timeline, data, f"scenario {self.name}")
 
-    def _outbreak(self, index: int, seed: int) -> Outbreak:
-        incident, rng = self.incidents[index], stream(seed, INCIDENT, index)
-        return incident.sample(rng) if rng.random() < incident.chance else Outbreak()
+    def _outbreak(self, index: int, seed: int, noise_seed: int) -> Outbreak:
+        """Incident number `index` as it happens. Episode `seed` says whether it can be foreseen."""
+        incident = self.incidents[index]
+        has_sign = stream(seed, SIGN, index).random() < incident.sign_chance
+        rng = stream(seed if has_sign else noise_seed, INCIDENT, index)
+        return incident.sample(rng, has_sign) if rng.random() < incident.chance else Outbreak()
 
 
 class Mixture(Scenario):
