@@ -43,7 +43,7 @@ def draw(rng: np.random.Generator, limits: tuple[float, float]) -> float:
 def draw_factor(rng: np.random.Generator, limits: tuple[float, float]) -> float:
     """A factor, log-uniform in [low, high]; always uses one draw."""
     low, high = limits
-    return min(low * (high / low) ** float(rng.random()), high)
+    return min(low * math.exp(math.log(high / low) * float(rng.random())), high)
 
 
 def draw_count(rng: np.random.Generator, limits: tuple[int, int]) -> int:
