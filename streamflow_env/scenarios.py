@@ -149,10 +149,12 @@ class Timeline(Scenario):
 class Mixture(Scenario):
     """One of several scenarios for each episode: `members` gives their names (or files) and weights.
 
-    Its episode `seed` is the episode `seed` of the drawn member, and has the name of that member.
+    Its episode `seed` is the episode `seed` of the drawn member, and has the name of that member. With a `cell` all
+    members have that one instead of their own.
     """
 
     members: dict[Text, Positive] = Field(min_length=1)
+    cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
 
     @model_validator(mode="after")
     def _check_members(self) -> Self:
@@ -179,7 +181,8 @@ class Mixture(Scenario):
         data = read_yaml(path)
         if isinstance(data, dict) and "members" in data:
             raise ValueError(f"members.{name}: must not be a mixture itself")
-        return parse(Timeline, data, str(path))
+        timeline = parse(Timeline, data, str(path))
+        return timeline if self.cell is None else timeline.model_copy(update={"cell": self.cell})
 
 
 class Foreseen(Scenario):
