@@ -135,7 +135,7 @@ class Cell(Frozen):
     def _nominal(self, system: System, path: str) -> float:
         """The number at `path`; raises ConfigError where it cannot differ."""
         try:
-            nominal = _read(system, path)
+            nominal = number_at(system, path)
             _check_may_differ(system, path)
             if nominal == 0 and isinstance(self.system[path], Factor):
                 raise ValueError("is 0, which a factor leaves as it is; must be above 0, or have a value")
@@ -196,7 +196,7 @@ def _rebuilt(part: Any, changes: dict[str, Any], where: str) -> Any:
     return parse(type(part), {**old, **new}, where.removesuffix(".") or "the whole")
 
 
-def _read(system: System, path: str) -> float:
+def number_at(system: System, path: str) -> float:
     """The number at `path`. Raises ValueError where there is none."""
     keys = path.split(".")
     if keys[0] not in ROOTS:

@@ -61,8 +61,9 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     terms as costs, at least 0; `info["cost"]` is what SLA misses and failures cost, for constrained learning.
 
     ## Starting State
-    An episode of the scenario: its traffic, incidents and campaigns are drawn from an episode seed. The caches are
-    warm, and a warm-up with the default configuration has been simulated. The episode seed is drawn from `reset`'s
+    An episode of the scenario: its traffic, incidents and campaigns are drawn from an episode seed, and in some
+    scenarios what differs in its cell. The caches are warm, and a warm-up with the default configuration has been
+    simulated. The episode seed is drawn from `reset`'s
     seed, or is `options={"episode_seed": int}`. One episode seed gives the same traffic and incidents to every policy.
 
     ## Episode End
