@@ -137,7 +137,7 @@ class Cell(Frozen):
         try:
             nominal = number_at(system, path)
             _check_may_differ(system, path)
-            if nominal == 0 and isinstance(self.system[path], Factor):
+            if nominal == 0 and (isinstance(self.system[path], Factor) or path.startswith(f"{COMPUTE}.")):
                 raise ValueError("is 0, which a factor leaves as it is; must be above 0, or have a value")
         except ValueError as error:
             raise ConfigError(f"{self._source}: system.{path}: {error}") from None

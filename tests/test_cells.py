@@ -202,3 +202,11 @@ def test_a_mixtures_cell_replaces_that_of_its_members() -> None:
         assert auth_s(own) == pytest.approx(2 * auth_s(SYSTEM))
         assert own is not None
         assert own.users == SYSTEM.users
+
+
+@pytest.mark.parametrize("name", ["varied-compound", "storm"])
+def test_a_scenario_with_a_cell_can_be_written_down_and_read_again(name: str) -> None:
+    first = load_scenario(name)
+    again = load_scenario(first.model_dump(mode="json"))
+    a, b = first.episode(SYSTEM, 3), again.episode(SYSTEM, 3)
+    assert (a.system, a.price_factors, a.changes) == (b.system, b.price_factors, b.changes)
