@@ -38,7 +38,9 @@ except PackageNotFoundError:
 
 SCENARIOS = (
     "normal", "peak-hour", "evening-peak", "whole-day", "llm-rate-limit", "invalidation-storm", "retry-storm",
-    "campaign", "compound", "trace", "mixed", "mixed-without-slow-auth",
+    "campaign", "compound", "trace", "mixed", "mixed-without-slow-auth", "varied-normal", "varied-peak-hour",
+    "varied-llm-rate-limit", "varied-invalidation-storm", "varied-retry-storm", "varied-campaign", "varied-compound",
+    "varied-real-hour", "varied", "storm",
 )  # fmt: skip
 """The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v1`."""
 

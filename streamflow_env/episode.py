@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamflow_env.system import System
+
 BIN_S: Final = 5.0
 """Length of a bin of traffic, within which the rates are constant."""
+PriceOf = Literal["replicas", "memory", "llm"]
+"""What has a price: replicas, the caches' memory, and LLM requests."""
+PRICE_FACTORS: Final[tuple[PriceOf, ...]] = get_args(PriceOf)
+"""What the numbers of `Episode.price_factors` belong to, in order."""
+USUAL_PRICES: Final = (1.0, 1.0, 1.0)
 ChangeKind = Literal["slowdown_factor", "quota_factor", "retry_after_s", "invalidate_fraction"]
 """What an incident changes of a service: its slowness (1 is healthy), an LLM's quota (1 is full) and retry-after,
 or it invalidates a share of a cache's keys in bulk."""
@@ -58,6 +65,10 @@ class Episode:
         changes: in order of time.
         start_hour: hour of the day at t = 0, in [0, 24).
         announcements: in order of their start.
+        system: what is simulated, where this cell differs; None is the system that the episode was made for.
+        price_factors: of the prices of `PRICE_FACTORS`, in that order.
+        delay_intervals: by so many control intervals what is observed is late.
+        noise_fraction: the standard deviation of the relative error of what is observed.
     """
 
     scenario: str
@@ -69,6 +80,10 @@ class Episode:
     changes: tuple[Change, ...] = ()
     marks: tuple[Mark, ...] = field(default=())
     announcements: tuple[Announcement, ...] = ()
+    system: System | None = None
+    price_factors: tuple[float, float, float] = USUAL_PRICES
+    delay_intervals: int = 0
+    noise_fraction: float = 0.0
 
     def announced(self, time_s: float) -> tuple[float, float]:
         """The earliest campaign that is known and not over at `time_s`: seconds to its start (0 while it runs), rate in

@@ -6,6 +6,7 @@ others, and replacing a range by a number does not change the other draws of the
 
 from __future__ import annotations
 
+import hashlib
 import math
 from functools import partial
 from typing import Annotated, Any, Final
@@ -19,6 +20,8 @@ TRAFFIC: Final = 2
 SWING: Final = 3
 SURGE: Final = 4
 INCIDENT: Final = 5
+SIGN: Final = 6
+CELL: Final = 7
 
 
 def stream(seed: int, name: int, index: int = 0) -> np.random.Generator:
@@ -26,10 +29,21 @@ def stream(seed: int, name: int, index: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(name, index))))
 
 
+def stream_called(seed: int, name: str) -> np.random.Generator:
+    """The random stream of what differs between cells and is called `name`, in the episode of `seed`."""
+    return stream(seed, CELL, int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"))
+
+
 def draw(rng: np.random.Generator, limits: tuple[float, float]) -> float:
     """A number, uniform in [low, high]; always uses one draw."""
     low, high = limits
     return min(low + (high - low) * float(rng.random()), high)
+
+
+def draw_factor(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+    """A factor, log-uniform in [low, high]; always uses one draw."""
+    low, high = limits
+    return min(low * math.exp(math.log(high / low) * float(rng.random())), high)
 
 
 def draw_count(rng: np.random.Generator, limits: tuple[int, int]) -> int:
@@ -67,4 +81,7 @@ FractionRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a nu
 HourRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number in [0, 24]", low=0, high=24))]
 CountRange = Annotated[
     tuple[int, int], BeforeValidator(partial(as_range, allowed="a whole number of at least 1", low=1, whole=True))
+]
+SizeRange = Annotated[
+    tuple[int, int], BeforeValidator(partial(as_range, allowed="a whole number of at least 0", low=0, whole=True))
 ]

@@ -11,17 +11,18 @@ import operator
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from streamflow_env.cells import Cell, load_cell
 from streamflow_env.episode import BIN_S, Episode, Mark
 from streamflow_env.errors import ConfigError
 from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
 from streamflow_env.paths import config_names, config_path
-from streamflow_env.ranges import INCIDENT, MIXTURE, stream
+from streamflow_env.ranges import INCIDENT, MIXTURE, SIGN, stream
 from streamflow_env.system import System
 from streamflow_env.system.schema import Frozen, Positive, Text, parse, read_yaml
 from streamflow_env.traffic import Load, TraceTraffic, Traffic
@@ -59,6 +60,7 @@ class Timeline(Scenario):
     horizon_s: Positive
     traffic: Traffic
     incidents: tuple[Incident, ...] = ()
+    cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -71,6 +73,11 @@ class Timeline(Scenario):
         return self
 
     def check(self, system: System) -> None:
+        self._check_incidents(system)
+        if self.cell is not None:
+            self.cell.check(system)
+
+    def _check_incidents(self, system: System) -> None:
         for index, incident in enumerate(self.incidents):
             try:
                 incident.check(system)
@@ -84,21 +91,19 @@ class Timeline(Scenario):
         """Episode `seed` with other noise: what can be foreseen is that of `seed`, the rest that of `noise_seed`.
 
         The load can be foreseen, and the incidents that are announced or have a warning sign. Unannounced incidents,
-        and the random draws of every request, are those of `noise_seed`.
+        and the random draws of every request, are those of `noise_seed`. The cell is that of `seed`.
 
         Raises:
             ConfigError: the scenario names what the system does not have, or a seed is not a whole number from 0.
         """
         seed, noise_seed = _checked_seed(seed), _checked_seed(noise_seed)
-        self.check(system)
+        self._check_incidents(system)
+        own = {} if self.cell is None else self.cell.draw(system, seed)
         zero_s = _zero_s(system)
         num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
         load = self.traffic.sample(seed, np.maximum(middles_s, 0.0), self.horizon_s)
-        outbreaks = [
-            self._outbreak(index, seed if incident.is_foreseen else noise_seed)
-            for index, incident in enumerate(self.incidents)
-        ]
+        outbreaks = [self._outbreak(index, seed, noise_seed) for index in range(len(self.incidents))]
         effects = [effect for outbreak in outbreaks for effect in outbreak.effects]
         extras = [extra for outbreak in outbreaks for extra in outbreak.extras]
         marks = [*load.marks, *(mark for outbreak in outbreaks for mark in outbreak.marks)]
@@ -109,10 +114,11 @@ class Timeline(Scenario):
             horizon_s=self.horizon_s,
             start_hour=load.start_hour,
             bin_ns=round(BIN_S * NANOSECONDS),
-            rates_rps=_rates(system, load, extras),
+            rates_rps=_rates(own.get("system") or system, load, extras),
             changes=changes_of(effects, zero_s, self.horizon_s),
             marks=_visible(marks, self.horizon_s),
             announcements=tuple(sorted(announcements, key=lambda a: (a.start_s, a.known_from_s, a.end_s))),
+            **own,
         )
 
     def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
@@ -132,18 +138,23 @@ class Timeline(Scenario):
         data["traffic"] = {**kept, "start": None, **options, "kind": "trace", "trace": str(trace)}
         return parse(Timeline, data, f"scenario {self.name}")
 
-    def _outbreak(self, index: int, seed: int) -> Outbreak:
-        incident, rng = self.incidents[index], stream(seed, INCIDENT, index)
-        return incident.sample(rng) if rng.random() < incident.chance else Outbreak()
+    def _outbreak(self, index: int, seed: int, noise_seed: int) -> Outbreak:
+        """Incident number `index` as it happens. Episode `seed` says whether it can be foreseen."""
+        incident = self.incidents[index]
+        has_sign = stream(seed, SIGN, index).random() < incident.sign_chance
+        rng = stream(seed if has_sign else noise_seed, INCIDENT, index)
+        return incident.sample(rng, has_sign) if rng.random() < incident.chance else Outbreak()
 
 
 class Mixture(Scenario):
     """One of several scenarios for each episode: `members` gives their names (or files) and weights.
 
-    Its episode `seed` is the episode `seed` of the drawn member, and has the name of that member.
+    Its episode `seed` is the episode `seed` of the drawn member, and has the name of that member. With a `cell` all
+    members have that one instead of their own.
     """
 
     members: dict[Text, Positive] = Field(min_length=1)
+    cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
 
     @model_validator(mode="after")
     def _check_members(self) -> Self:
@@ -170,7 +181,8 @@ class Mixture(Scenario):
         data = read_yaml(path)
         if isinstance(data, dict) and "members" in data:
             raise ValueError(f"members.{name}: must not be a mixture itself")
-        return parse(Timeline, data, str(path))
+        timeline = parse(Timeline, data, str(path))
+        return timeline if self.cell is None else timeline.model_copy(update={"cell": self.cell})
 
 
 class Foreseen(Scenario):

@@ -16,6 +16,7 @@ from streamflow_env.scenarios import Mixture, Timeline, load_scenario, scenario_
 from streamflow_env.system import System, load_system
 
 HOURLY = ("normal", "peak-hour", "llm-rate-limit", "invalidation-storm", "retry-storm", "campaign", "compound")
+VARIED = tuple(f"varied-{name}" for name in (*HOURLY, "real-hour"))
 CASCADES = ("llm-rate-limit", "invalidation-storm", "retry-storm", "compound")
 SEEDS = range(30)
 CALM: dict[str, Any] = {"name": "calm", "horizon_s": 600, "traffic": {"kind": "ramps", "level": 1.0}}
@@ -42,7 +43,8 @@ def at_s(system: System, episode: Episode) -> list[float]:
 
 
 def test_the_shipped_scenarios() -> None:
-    assert set(scenario_names()) == {*HOURLY, "evening-peak", "mixed", "mixed-without-slow-auth", "trace", "whole-day"}
+    others = {"evening-peak", "mixed", "mixed-without-slow-auth", "trace", "whole-day", "varied", "storm"}
+    assert set(scenario_names()) == {*HOURLY, *VARIED, *others}
     for name in scenario_names():
         scenario = load_scenario(name)
         assert scenario.name == name

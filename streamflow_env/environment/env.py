@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import gymnasium
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import Telemetry
 from streamflow_env.environment.metrics import interval_metrics
+from streamflow_env.environment.monitoring import Monitoring
 from streamflow_env.environment.problem import (
     NUM_EPISODE_SEEDS,
     Problem,
@@ -25,6 +26,8 @@ from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import Episode
 from streamflow_env.scenarios import Scenario
 from streamflow_env.system import System
+
+_ONLY_CELL: Final = np.zeros(1, dtype=np.intp)
 
 
 class NoEpisodeError(ResetNeeded, AttributeError):
@@ -58,8 +61,9 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     terms as costs, at least 0; `info["cost"]` is what SLA misses and failures cost, for constrained learning.
 
     ## Starting State
-    An episode of the scenario: its traffic, incidents and campaigns are drawn from an episode seed. The caches are
-    warm, and a warm-up with the default configuration has been simulated. The episode seed is drawn from `reset`'s
+    An episode of the scenario: its traffic, incidents and campaigns are drawn from an episode seed, and in some
+    scenarios what differs in its cell. The caches are warm, and a warm-up with the default configuration has been
+    simulated. The episode seed is drawn from `reset`'s
     seed, or is `options={"episode_seed": int}`. One episode seed gives the same traffic and incidents to every policy.
 
     ## Episode End
@@ -107,6 +111,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.default_action = problem.default_action
         self.action_space, self.observation_space = problem.action_space, problem.observation_space
         self._engine = make_engine(engine, self.system)
+        self._monitoring = Monitoring(1, self.observation_table.num_measured)
         self._episode: Episode | None = None
         self._telemetry: Telemetry | None = None
         self._start_ns = 0
@@ -128,6 +133,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._telemetry = self._engine.reset(self._episode)
         self._start_ns = self._telemetry.end_ns
         self._truncated = False
+        self._monitoring.begin(_ONLY_CELL, [self._episode], self._measured())
         return self._observation(), self._info(dict.fromkeys(REWARD_TERMS, 0.0))
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -145,7 +151,9 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         previous_controls = self.telemetry.controls
         self._telemetry = self._engine.step(controls)
         self._truncated = self.time_s >= self._episode.horizon_s
-        terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights)
+        self._monitoring.record(_ONLY_CELL, self._measured())
+        prices = self._episode.price_factors
+        terms = reward_terms(self.telemetry, previous_controls, self.system, self.weights, prices)
         reward = sequential_sum(terms.values())
         return self._observation(), reward, False, self._truncated, self._info(terms)
 
@@ -172,7 +180,11 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         hour = time_of_day_h(self.episode.start_hour, self.time_s)
         announced = self.episode.announced(self.time_s)
         settings = self.control_table.action(self.telemetry.controls)
-        return self.observation_table.encode(self.telemetry, hour, settings, announced)
+        return self.observation_table.encode_values(self._monitoring.show()[0], hour, settings, announced)
+
+    def _measured(self) -> NDArray[np.float64]:
+        """What is measured of the only cell, shape (1, num_measured)."""
+        return self.observation_table.measure(self.telemetry, self.episode.price_factors)[np.newaxis]
 
     def _info(self, terms: dict[str, float]) -> dict[str, Any]:
         return {
@@ -180,7 +192,7 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             "scenario": self.episode.scenario,
             "time_s": self.time_s,
             "controls": dict(zip(self.control_table.names, self.telemetry.controls.tolist(), strict=True)),
-            "metrics": interval_metrics(self.telemetry, self.system),
+            "metrics": interval_metrics(self.telemetry, self.system, self.episode.price_factors),
             **reward_info(terms),
         }
 

@@ -27,12 +27,14 @@ from streamflow_env.environment.quantities import (
     background_in_flight,
     cacheable_queries,
     llm_accepted,
+    llm_price,
     memory_price_ns,
     replicas_price_ns,
 )
 from streamflow_env.environment.readings import (
     Count,
     Percentile,
+    PriceFactors,
     Ratio,
     Reading,
     Readings,
@@ -42,6 +44,7 @@ from streamflow_env.environment.readings import (
     once_per_system,
     service_counts,
 )
+from streamflow_env.episode import USUAL_PRICES
 from streamflow_env.system import (
     Cache,
     Consumer,
@@ -72,22 +75,29 @@ class MetricTable:
         self.names = tuple(metric.name for metric in self.metrics)
         self._readings = Readings(system, [metric.reading for metric in self.metrics])
 
-    def of(self, telemetry: Telemetry) -> dict[str, float]:
+    def of(self, telemetry: Telemetry, price_factors: PriceFactors = USUAL_PRICES) -> dict[str, float]:
         """Every metric by name, of one interval or of several that `accumulate` has joined."""
-        return dict(zip(self.names, self._readings.evaluate(telemetry).tolist(), strict=True))
+        return dict(zip(self.names, self._readings.evaluate(telemetry, price_factors).tolist(), strict=True))
 
-    def of_fleet(self, telemetry: FleetTelemetry) -> dict[str, NDArray[np.float64]]:
-        """Every metric of each cell's interval, shape (num_cells,)."""
-        values = np.ascontiguousarray(self._readings.evaluate(telemetry).T)
+    def of_fleet(
+        self, telemetry: FleetTelemetry, price_factors: PriceFactors = USUAL_PRICES
+    ) -> dict[str, NDArray[np.float64]]:
+        """Every metric of each cell's interval, shape (num_cells,); `price_factors` has shape (num_cells, 3)."""
+        values = np.ascontiguousarray(self._readings.evaluate(telemetry, price_factors).T)
         return dict(zip(self.names, values, strict=True))
 
 
 metric_table = once_per_system(MetricTable)
 
 
-def interval_metrics(telemetry: Telemetry, system: System) -> dict[str, float]:
-    """The metrics by name, of one interval or of several that `accumulate` has joined."""
-    return metric_table(system).of(telemetry)
+def interval_metrics(
+    telemetry: Telemetry, system: System, price_factors: PriceFactors = USUAL_PRICES
+) -> dict[str, float]:
+    """The metrics by name, of one interval or of several that `accumulate` has joined.
+
+    `price_factors` are those of the episode.
+    """
+    return metric_table(system).of(telemetry, price_factors)
 
 
 def accumulate(total: Telemetry | None, telemetry: Telemetry) -> Telemetry:
@@ -210,7 +220,7 @@ def _llm(system: System) -> Iterator[Metric]:
 
 def _costs(system: System) -> Iterator[Metric]:
     replicas, memory = replicas_price_ns(system), memory_price_ns(system)
-    llm = llm_accepted(system, system.llm_price_per_request * HOUR_NS)
+    llm = llm_price(system, system.llm_price_per_request * HOUR_NS)
     total = Ratio(replicas + memory + llm, per_ns=True)
     yield Metric("cost_per_hour", "currency/h", "replicas paid for, cache memory, and LLM", total)
     meaning = "replicas and read replicas paid for: ready, pending and draining"

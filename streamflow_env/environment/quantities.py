@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from streamflow_env.environment.accounting import FAILURES
@@ -11,6 +12,11 @@ from streamflow_env.system import Cache, Database, LlmEndpoint, System, VectorIn
 NS: Final = 1e9
 MINUTE_NS: Final = 60 * NS
 HOUR_NS: Final = 3600 * NS
+
+
+def llm_price(system: System, weight: float = 1.0) -> tuple[Count, ...]:
+    """LLM requests that found a token, as something that is paid for."""
+    return tuple(replace(count, price="llm") for count in llm_accepted(system, weight))
 
 
 def llm_accepted(system: System, weight: float = 1.0) -> tuple[Count, ...]:
@@ -23,7 +29,7 @@ def llm_accepted(system: System, weight: float = 1.0) -> tuple[Count, ...]:
 def replicas_price_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
     """Price per hour of the replicas paid for, read replicas included, times ns."""
     return tuple(
-        Count("services", row, "replica_ns", weight * service.price_per_replica_hour)
+        Count("services", row, "replica_ns", weight * service.price_per_replica_hour, "replicas")
         for row, service in enumerate(system.services.values())
         if isinstance(service, WorkerPool | Database)
     )
@@ -32,7 +38,7 @@ def replicas_price_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
 def memory_price_ns(system: System, weight: float = 1.0) -> tuple[Count, ...]:
     """Price per hour of the caches' memory, used or not, times ns."""
     return tuple(
-        Count("services", row, "memory_ns", weight * service.price_per_1000_entries_hour / 1000.0)
+        Count("services", row, "memory_ns", weight * service.price_per_1000_entries_hour / 1000.0, "memory")
         for row, service in enumerate(system.services.values())
         if isinstance(service, Cache)
     )

@@ -27,8 +27,10 @@ from streamflow_env.engines.telemetry import (
     bucket_middle_s,
     percentile_buckets,
 )
+from streamflow_env.episode import PRICE_FACTORS, USUAL_PRICES, PriceOf
 from streamflow_env.system import System
 
+PriceFactors = tuple[float, float, float] | NDArray[np.float64]
 MIDDLES_S: Final = bucket_middle_s(np.arange(NUM_BUCKETS))
 """Middle of each histogram bucket in seconds, shape (NUM_BUCKETS,)."""
 
@@ -43,16 +45,20 @@ NUM_PRIORITIES: Final = 2
 
 @dataclass(frozen=True)
 class Count:
-    """`weight` times counter `field` of row `row` of a record; class c's priority p is row 2 · c + p."""
+    """`weight` times counter `field` of row `row` of a record; class c's priority p is row 2 · c + p.
+
+    `price` says whose price it is part of: an episode may have factors of prices.
+    """
 
     record: Literal["services", "classes", "calls"]
     row: int
     field: str
     weight: float = 1.0
+    price: PriceOf | None = None
 
     def times(self, factor: float) -> Count:
         """The same counter, weighing `factor` times as much."""
-        return Count(self.record, self.row, self.field, self.weight * factor)
+        return Count(self.record, self.row, self.field, self.weight * factor, self.price)
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,16 @@ class Readings:
         self._empty = np.array([ratio.empty for ratio in ratios], dtype=np.float64)
         self._percentiles = [p for p in (_Percentiles(readings, name) for name in HISTOGRAMS) if len(p.places)]
 
-    def evaluate(self, telemetry: Telemetry | FleetTelemetry) -> NDArray[np.float64]:
-        """Every reading in order, percentiles in s; shape (num_readings,), of a fleet (num_cells, num_readings)."""
+    def evaluate(
+        self, telemetry: Telemetry | FleetTelemetry, price_factors: PriceFactors = USUAL_PRICES
+    ) -> NDArray[np.float64]:
+        """Every reading in order, percentiles in s; shape (num_readings,), of a fleet (num_cells, num_readings).
+
+        `price_factors` are those of `Episode`, shape (3,), or of a fleet (num_cells, 3).
+        """
         counts = telemetry.counts
-        above, below = self._above.of(counts), self._below.of(counts)
+        factors = np.asarray(price_factors, dtype=np.float64)
+        above, below = self._above.of(counts, factors), self._below.of(counts, factors)
         ratios = np.divide(above, below, out=np.zeros_like(above) + self._empty, where=below > 0)
         if not self._percentiles:
             return ratios
@@ -120,16 +132,20 @@ class Readings:
             values[..., percentiles.places] = percentiles.of(telemetry)
         return values
 
-    def _indices(self, counts: tuple[Count, ...]) -> list[tuple[int, float]]:
+    def _indices(self, counts: tuple[Count, ...]) -> list[_Pick]:
         return [
-            (self._starts[c.record] + c.row * len(FIELDS[c.record]) + FIELDS[c.record].index(c.field), c.weight)
+            (
+                self._starts[c.record] + c.row * len(FIELDS[c.record]) + FIELDS[c.record].index(c.field),
+                c.weight,
+                c.price,
+            )
             for c in counts
         ]
 
-    def _denominator(self, ratio: Ratio) -> list[tuple[int, float]]:
+    def _denominator(self, ratio: Ratio) -> list[_Pick]:
         if ratio.per_ns:
-            return [(_DURATION, 1.0)]
-        return [(_ONE, 1.0)] if ratio.denominator is None else self._indices(ratio.denominator)
+            return [(_DURATION, 1.0, None)]
+        return [(_ONE, 1.0, None)] if ratio.denominator is None else self._indices(ratio.denominator)
 
 
 def service_counts(system: System, kind: type[Any] | UnionType, *fields: str, weight: float = 1.0) -> tuple[Count, ...]:
@@ -186,20 +202,27 @@ def _places(readings: Sequence[Reading], chosen: Callable[[Reading], bool]) -> N
 
 
 _ONE, _DURATION = 0, 1
+_Pick = tuple[int, float, PriceOf | None]
+"""Place of a counter, its weight, and whose price it is part of."""
 
 
 class _Sums:
     """Weighted sums over chosen places of the last axis; a sum of nothing is 0."""
 
-    def __init__(self, picks: list[list[tuple[int, float]]]) -> None:
-        picks = [pick or [(_ONE, 0.0)] for pick in picks]
-        self._index = np.array([index for pick in picks for index, _ in pick], dtype=np.intp)
-        self._weight = np.array([weight for pick in picks for _, weight in pick], dtype=np.float64)
+    def __init__(self, picks: list[list[_Pick]]) -> None:
+        picks = [pick or [(_ONE, 0.0, None)] for pick in picks]
+        self._index = np.array([index for pick in picks for index, _, _ in pick], dtype=np.intp)
+        self._weight = np.array([weight for pick in picks for _, weight, _ in pick], dtype=np.float64)
+        prices = [price for pick in picks for _, _, price in pick]
+        self._priced = np.array([at for at, price in enumerate(prices) if price is not None], dtype=np.intp)
+        self._price = np.array([PRICE_FACTORS.index(p) for p in prices if p is not None], dtype=np.intp)
         self._offset = np.cumsum([0] + [len(pick) for pick in picks])[: len(picks)]
 
-    def of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def of(self, counts: NDArray[np.int64], price_factors: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sums of each row of `counts`. The order of addition does not depend on the number of rows."""
         weighed = counts.take(self._index, axis=-1) * self._weight
+        if len(self._priced):
+            weighed[..., self._priced] *= price_factors[..., self._price]
         sums: NDArray[np.float64] = np.add.reduceat(weighed, self._offset, axis=-1)
         return sums
 

@@ -17,15 +17,16 @@ from streamflow_env.environment.quantities import (
     excess_ages_ns,
     failures,
     lateness,
-    llm_accepted,
+    llm_price,
     memory_price_ns,
     quality_loss,
     query_ages_ns,
     replicas_price_ns,
     stale_answers,
 )
-from streamflow_env.environment.readings import Ratio, Readings, class_counts, once_per_system
+from streamflow_env.environment.readings import PriceFactors, Ratio, Readings, class_counts, once_per_system
 from streamflow_env.environment.sequential_sum import sequential_sum
+from streamflow_env.episode import USUAL_PRICES
 from streamflow_env.paths import config_path
 from streamflow_env.system import LlmEndpoint, System
 from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, load, parse, read_yaml
@@ -89,24 +90,29 @@ def load_reward(source: str | Path | dict[str, Any] | RewardWeights = "default")
 
 
 def reward_terms(
-    telemetry: Telemetry, previous_controls: NDArray[np.floating], system: System, weights: RewardWeights
-) -> dict[str, float]:
+    telemetry: Telemetry, previous_controls: NDArray[np.floating], system: System, weights: RewardWeights,
+    price_factors: PriceFactors = USUAL_PRICES,
+) -> dict[str, float]:  # fmt: skip
     """The terms of `REWARD_TERMS` for one interval, each at most 0.
 
     `previous_controls` are the natural values that were in force before, shape (num_controls,). The terms of users and
     answers are per first attempt of the interval. Where there are fewer than at half the normal load, they are per
     first attempt of half the normal load: after a sudden fall of the load, the attempts that end outnumber those that
-    begin.
+    begin. `price_factors` are those of the episode.
     """
-    terms = _terms(telemetry, previous_controls, system, weights)
+    terms = _terms(telemetry, previous_controls, system, weights, price_factors)
     return {name: float(value) for name, value in terms.items()}
 
 
 def fleet_reward_terms(
-    telemetry: FleetTelemetry, previous_controls: NDArray[np.floating], system: System, weights: RewardWeights
-) -> dict[str, NDArray[np.float64]]:
-    """`reward_terms` of each cell, shape (num_cells,); `previous_controls` has shape (num_cells, num_controls)."""
-    return _terms(telemetry, previous_controls, system, weights)
+    telemetry: FleetTelemetry, previous_controls: NDArray[np.floating], system: System, weights: RewardWeights,
+    price_factors: PriceFactors = USUAL_PRICES,
+) -> dict[str, NDArray[np.float64]]:  # fmt: skip
+    """`reward_terms` of each cell, shape (num_cells,).
+
+    `previous_controls` has shape (num_cells, num_controls), `price_factors` (num_cells, 3).
+    """
+    return _terms(telemetry, previous_controls, system, weights, price_factors)
 
 
 def reward_info(terms: dict[str, Any]) -> dict[str, Any]:
@@ -125,10 +131,10 @@ def reward_info(terms: dict[str, Any]) -> dict[str, Any]:
 
 def _terms(
     telemetry: Telemetry | FleetTelemetry, previous_controls: NDArray[np.floating], system: System,
-    weights: RewardWeights,
+    weights: RewardWeights, price_factors: PriceFactors,
 ) -> dict[str, Any]:  # fmt: skip
     """Each term as an array of the shape of the telemetry's leading axis: of one interval, shape ()."""
-    read = dict(zip(MEASURES, _readings(system).evaluate(telemetry).T, strict=True))
+    read = dict(zip(MEASURES, _readings(system).evaluate(telemetry, price_factors).T, strict=True))
     late, premium_late = ("lateness", "premium_lateness") if weights.graded else ("late", "premium_late")
     premium = weights.late * read[premium_late] + weights.failed * read["premium_failed"]
     attempts = np.maximum(read["intents"], LEAST_LOAD * _normal_intents(telemetry, system))
@@ -178,7 +184,7 @@ def _measures(system: System) -> dict[str, Ratio]:
         "backlog": Ratio(background_in_flight(system)),
         "fleet": Ratio(replicas_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
         "memory": Ratio(memory_price_ns(system, 1 / fleet if fleet > 0 else 0.0), per_ns=True),
-        "quota": Ratio(llm_accepted(system, 1 / quota_per_ns if quota_per_ns > 0 else 0.0), per_ns=True),
+        "quota": Ratio(llm_price(system, 1 / quota_per_ns if quota_per_ns > 0 else 0.0), per_ns=True),
     }
 
 

@@ -17,6 +17,7 @@ from streamflow_env.engines import make_fleet
 from streamflow_env.engines.fleet import FleetTelemetry
 from streamflow_env.environment.infos import as_vector_info
 from streamflow_env.environment.metrics import metric_table
+from streamflow_env.environment.monitoring import Monitoring
 from streamflow_env.environment.problem import (
     NUM_EPISODE_SEEDS,
     Problem,
@@ -26,7 +27,7 @@ from streamflow_env.environment.problem import (
 )
 from streamflow_env.environment.rewards import REWARD_TERMS, RewardWeights, fleet_reward_terms, reward_info
 from streamflow_env.environment.sequential_sum import sequential_sum
-from streamflow_env.episode import Episode
+from streamflow_env.episode import PRICE_FACTORS, Episode
 from streamflow_env.errors import ConfigError
 from streamflow_env.scenarios import Scenario
 from streamflow_env.system import System
@@ -84,6 +85,8 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         self.observation_space = batch_space(problem.observation_space, num_envs)
         self._metrics = metric_table(problem.system) if metrics else None
         self._fleet = make_fleet(engine, problem.system, num_envs, num_threads)
+        self._monitoring = Monitoring(num_envs, problem.observation_table.num_measured)
+        self._price_factors = np.ones((num_envs, len(PRICE_FACTORS)))
         self._streams: list[np.random.Generator | None] = [None] * num_envs
         self._episodes: list[Episode] = []
         self._seeds = np.zeros(num_envs, dtype=np.int64)
@@ -204,9 +207,11 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
             self._episodes[cell] = episode
             self._seeds[cell], self._scenarios[cell] = episode.seed, episode.scenario
             self._horizon_s[cell] = episode.horizon_s
+            self._price_factors[cell] = episode.price_factors
         self._start_ns[cells] = self.telemetry.end_ns[cells]
         self._last_action[cells] = self.problem.default_action
         self._ended[cells] = False
+        self._monitoring.begin(cells, begun, self._measured())
 
     def _check_begun(self) -> None:
         if not self._episodes:
@@ -223,15 +228,22 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
         controls = self.problem.control_table.naturals(np.where(chosen[:, None], actions, self._last_action))
         self._last_action[chosen] = actions[chosen]
         previous = self.telemetry.controls.copy()
-        self._fleet.step(np.flatnonzero(chosen), controls)
-        return fleet_reward_terms(self.telemetry, previous, self.problem.system, self.problem.weights)
+        cells = np.flatnonzero(chosen)
+        self._fleet.step(cells, controls)
+        self._monitoring.record(cells, self._measured())
+        problem = self.problem
+        return fleet_reward_terms(self.telemetry, previous, problem.system, problem.weights, self._price_factors)
+
+    def _measured(self) -> Floats:
+        """What is measured of every cell, shape (num_envs, num_measured)."""
+        return self.problem.observation_table.measure(self.telemetry, self._price_factors)
 
     def _observe(self) -> Observations:
         times_s = self.time_s.tolist()
         hours = [time_of_day_h(episode.start_hour, t) for episode, t in zip(self._episodes, times_s, strict=True)]
         announced = np.array([episode.announced(t) for episode, t in zip(self._episodes, times_s, strict=True)])
         settings = self.problem.control_table.action(self.telemetry.controls)
-        return self.problem.observation_table.encode(self.telemetry, hours, settings, announced)
+        return self.problem.observation_table.encode_values(self._monitoring.show(), hours, settings, announced)
 
     def _info(self, terms: dict[str, Floats]) -> dict[str, Any]:
         names, controls = self.problem.control_table.names, self.telemetry.controls.T.copy()
@@ -242,7 +254,7 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
             "controls": dict(zip(names, controls, strict=True)),
         }
         if self._metrics is not None:
-            info["metrics"] = self._metrics.of_fleet(self.telemetry)
+            info["metrics"] = self._metrics.of_fleet(self.telemetry, self._price_factors)
         return info | reward_info(terms)
 
     def _finals(self, terms: dict[str, Floats]) -> dict[str, Any]:

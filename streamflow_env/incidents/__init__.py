@@ -15,14 +15,15 @@ from pydantic import Field
 from streamflow_env.incidents.campaign import Campaign
 from streamflow_env.incidents.changes import changes_of
 from streamflow_env.incidents.incident import BaseIncident, Effect, Extra, Outbreak
-from streamflow_env.incidents.trouble import ContentDrop, LlmDegradation, Precursor, Slowdown
+from streamflow_env.incidents.trouble import ContentDrop, Deployment, LlmDegradation, Precursor, Slowdown
 
-Incident = Annotated[Slowdown | LlmDegradation | ContentDrop | Campaign, Field(discriminator="kind")]
+Incident = Annotated[Slowdown | LlmDegradation | ContentDrop | Campaign | Deployment, Field(discriminator="kind")]
 
 __all__ = [
     "BaseIncident",
     "Campaign",
     "ContentDrop",
+    "Deployment",
     "Effect",
     "Extra",
     "Incident",

@@ -17,7 +17,7 @@ from streamflow_env.ranges import (
     draw_count,
 )
 from streamflow_env.system import System
-from streamflow_env.system.schema import Count, Text
+from streamflow_env.system.schema import Count, Fraction, Text
 
 
 class Campaign(BaseIncident):
@@ -26,7 +26,7 @@ class Campaign(BaseIncident):
     A request of `messages_class` sends `messages_per_request` of them. The plan is that a share `open_fraction` of the
     recipients opens the app. They make first attempts of `opens_class` within `opens_spread_s`, from `opens_delay_s`
     after the first message on. The actual number is the plan times `noise`. The plan is known `announced_s` before the
-    first message; the noise is not.
+    first message; the noise is not. With probability 1 - `announced_chance` nobody has told the operators.
     """
 
     kind: Literal["campaign"]
@@ -38,18 +38,19 @@ class Campaign(BaseIncident):
     opens_delay_s: NonNegativeRange
     opens_spread_s: PositiveRange
     announced_s: NonNegativeRange
+    announced_chance: Fraction = 1.0
     noise: NonNegativeRange = (1.0, 1.0)
     messages_per_request: Count = 1
 
     @property
-    def is_foreseen(self) -> bool:
-        return True
+    def sign_chance(self) -> float:
+        return self.announced_chance
 
     def check(self, system: System) -> None:
         check_class(system, "messages_class", self.messages_class, "background")
         check_class(system, "opens_class", self.opens_class, "interactive")
 
-    def sample(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator, has_sign: bool = True) -> Outbreak:
         start_s, sent_s = stretch(rng, self.start_s, self.spread_s)
         num_messages = draw_count(rng, self.num_messages)
         planned = num_messages * draw(rng, self.open_fraction)
@@ -59,6 +60,8 @@ class Campaign(BaseIncident):
         num_opens = round(planned * draw(rng, self.noise))
         known_from_s = start_s - draw(rng, self.announced_s)
         num_requests = -(-num_messages // self.messages_per_request)
+        planned_rps = planned / opens_spread_s
+        known = (Announcement(known_from_s, start_s, max(sent_s, over_s), planned_rps),) if has_sign else ()
         return Outbreak(
             marks=(
                 Mark(f"campaign, {num_messages} messages", start_s, sent_s),
@@ -68,5 +71,5 @@ class Campaign(BaseIncident):
                 Extra(self.messages_class, num_requests, start_s, sent_s),
                 Extra(self.opens_class, num_opens, opens_s, over_s, shape="burst"),
             ),
-            announcements=(Announcement(known_from_s, start_s, max(sent_s, over_s), planned / opens_spread_s),),
+            announcements=known,
         )

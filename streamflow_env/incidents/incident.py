@@ -69,17 +69,20 @@ class BaseIncident(Frozen):
     chance: Fraction = 1.0
 
     @property
-    def is_foreseen(self) -> bool:
-        """Whether it is announced, or has a warning sign before it begins."""
-        return False
+    def sign_chance(self) -> float:
+        """How probable it is that, if it happens, it can be foreseen: it is announced, or has a warning sign before."""
+        return 0.0
 
     @abstractmethod
     def check(self, system: System) -> None:
         """Raises ValueError, naming the key, where the incident does not fit the system."""
 
     @abstractmethod
-    def sample(self, rng: np.random.Generator) -> Outbreak:
-        """The incident as it happens in one episode. `chance` is not drawn here."""
+    def sample(self, rng: np.random.Generator, has_sign: bool = True) -> Outbreak:
+        """The incident as it happens in one episode; its other numbers are the same with and without its sign.
+
+        `chance` and `sign_chance` are not drawn here.
+        """
 
 
 def stretch(rng: np.random.Generator, start_s: Range, duration_s: Range) -> tuple[float, float]:

@@ -1,10 +1,12 @@
-"""Incidents that come unannounced: a service slows down, an LLM's provider is in trouble, content is dropped."""
+"""Incidents that come unannounced: a service slows down or is replaced, an LLM is in trouble, content is dropped."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from streamflow_env.episode import Mark
 from streamflow_env.incidents.incident import (
@@ -18,14 +20,18 @@ from streamflow_env.incidents.incident import (
 )
 from streamflow_env.ranges import CountRange, FractionRange, NonNegativeRange, PositiveRange, draw, draw_count
 from streamflow_env.system import System
-from streamflow_env.system.schema import Frozen, Text
+from streamflow_env.system.schema import Fraction, Frozen, Text
 
 
 class Precursor(Frozen):
-    """The warning sign: for `lead_s` before the incident the service is `factor` times as slow as healthy."""
+    """The warning sign: for `lead_s` before the incident the service is `factor` times as slow as healthy.
+
+    With probability 1 - `chance` there is none, and the incident comes out of the blue.
+    """
 
     lead_s: PositiveRange
     factor: PositiveRange
+    chance: Fraction = 1.0
 
 
 class Slowdown(BaseIncident):
@@ -38,18 +44,18 @@ class Slowdown(BaseIncident):
     precursor: Precursor | None = None
 
     @property
-    def is_foreseen(self) -> bool:
-        return self.precursor is not None
+    def sign_chance(self) -> float:
+        return 0.0 if self.precursor is None else self.precursor.chance
 
     def check(self, system: System) -> None:
         check_service(system, "service", self.service)
 
-    def sample(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator, has_sign: bool = True) -> Outbreak:
         start_s, end_s = stretch(rng, self.start_s, self.duration_s)
         factor = draw(rng, self.factor)
         effect = Effect(self.service, "slowdown_factor", factor, start_s, end_s)
         mark = Mark(f"{self.service} {factor:.1f}x slower", start_s, end_s)
-        sign = _warning(rng, self.precursor, self.service, start_s)
+        sign = _warning(rng, self.precursor if has_sign else None, self.service, start_s)
         return Outbreak((*sign.effects, effect), (*sign.marks, mark))
 
 
@@ -65,13 +71,13 @@ class LlmDegradation(BaseIncident):
     precursor: Precursor | None = None
 
     @property
-    def is_foreseen(self) -> bool:
-        return self.precursor is not None
+    def sign_chance(self) -> float:
+        return 0.0 if self.precursor is None else self.precursor.chance
 
     def check(self, system: System) -> None:
         check_service(system, "service", self.service, "llm_endpoint")
 
-    def sample(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator, has_sign: bool = True) -> Outbreak:
         start_s, end_s = stretch(rng, self.start_s, self.duration_s)
         quota, latency = draw(rng, self.quota_factor), draw(rng, self.latency_factor)
         retry_after_s = draw(rng, self.retry_after_s)
@@ -81,8 +87,27 @@ class LlmDegradation(BaseIncident):
             Effect(self.service, "retry_after_s", retry_after_s, start_s, end_s),
         )
         mark = Mark(f"{self.service} quota {quota:.2f}x, latency {latency:.1f}x", start_s, end_s)
-        sign = _warning(rng, self.precursor, self.service, start_s)
+        sign = _warning(rng, self.precursor if has_sign else None, self.service, start_s)
         return Outbreak((*sign.effects, *effects), (*sign.marks, mark))
+
+
+class Deployment(BaseIncident):
+    """A new version of one of `services` comes, and for the rest of the episode it takes `factor` times as long."""
+
+    kind: Literal["deployment"]
+    services: tuple[Text, ...] = Field(min_length=1)
+    factor: PositiveRange
+
+    def check(self, system: System) -> None:
+        for service in self.services:
+            check_service(system, "services", service)
+
+    def sample(self, rng: np.random.Generator, has_sign: bool = True) -> Outbreak:
+        start_s = draw(rng, self.start_s)
+        service = self.services[draw_count(rng, (0, len(self.services) - 1))]
+        factor = draw(rng, self.factor)
+        effect = Effect(service, "slowdown_factor", factor, start_s, math.inf)
+        return Outbreak((effect,), (Mark(f"new version: {service} takes {factor:.2f}x", start_s, math.inf),))
 
 
 class ContentDrop(BaseIncident):
@@ -99,7 +124,7 @@ class ContentDrop(BaseIncident):
         check_service(system, "cache", self.cache, "cache")
         check_class(system, "items_class", self.items_class, "background")
 
-    def sample(self, rng: np.random.Generator) -> Outbreak:
+    def sample(self, rng: np.random.Generator, has_sign: bool = True) -> Outbreak:
         start_s, end_s = stretch(rng, self.start_s, self.spread_s)
         num_items = draw_count(rng, self.num_items)
         fraction = draw(rng, self.invalidate_fraction)

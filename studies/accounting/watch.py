@@ -27,7 +27,7 @@ class Watch:
     """Checks one episode of a system against every rule, interval by interval, from the `first` telemetry on."""
 
     def __init__(self, system: System, episode: Episode, first: Telemetry) -> None:
-        self._facts = Facts(system)
+        self._facts = Facts(episode.system or system)
         self._settings = Settings(self._facts)
         self._quotas = Quotas(self._facts, episode)
         self._before = first

@@ -1,4 +1,4 @@
-"""The tables of `docs/reference/environment.md`, generated from the code."""
+"""The tables of the pages about the environment and its scenarios, generated from the code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from streamflow_env import ENV_IDS, SCENARIOS
+from streamflow_env.cells import number_at
 from streamflow_env.environment.accounting import ATTEMPT_ENDS, FAILURES
 from streamflow_env.environment.metrics import MetricTable
 from streamflow_env.environment.observations import Field, ObservationTable, reward_fields
@@ -18,7 +19,11 @@ from studies.common import markdown
 from studies.common.study import ROOT
 
 PAGE: Final = ROOT / "docs" / "reference" / "environment.md"
+SCENARIOS_PAGE: Final = ROOT / "docs" / "guide" / "scenarios.md"
+PAGES: Final = (PAGE, SCENARIOS_PAGE)
 SECTION: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+CELLS: Final = ("varied", "storm")
+LINE: Final = re.compile(r"^ *([\w.]+): *(\{.*?\}|\[.*?\])? *(?:# *(.+))?$", re.MULTILINE)
 WEIGHT: Final = re.compile(r"^(\w+): *(\S+) *# *(.+)$", re.MULTILINE)
 
 
@@ -32,6 +37,7 @@ def documented(page: str, system: System) -> str:
         "reward_fields": _reward_fields(system),
         "rewards": _rewards(),
         "metrics": _metrics(system),
+        "cells": _cells(system),
     }
     return SECTION.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
 
@@ -91,6 +97,28 @@ def _rewards() -> str:
     weights = WEIGHT.findall(config_path("reward", "default").read_text(encoding="utf-8"))
     rows = [(name, value, REWARD_TERMS.get(name, "setting"), reason) for name, value, reason in weights]
     return _table(("weight", "default", "what it weighs", "why"), rows)
+
+
+def _cells(system: System) -> str:
+    """One row a line of the cells' files. They have the same lines."""
+    files = [config_path("cells", name).read_text(encoding="utf-8") for name in CELLS]
+    ranges = [dict[str, str](), dict[str, str]()]
+    reasons: dict[str, str] = {}
+    for found, file in zip(ranges, files, strict=True):
+        group = ""
+        for name, value, reason in LINE.findall(file):
+            group = name if not value else group
+            key = name if "." in name else f"{group}.{name}"
+            if value:
+                found[key] = " ".join(value.strip("{}").replace(":", "").split())
+                reasons[key] = reason
+    rows = [(f"`{key}`", _nominal(system, key), *(found[key] for found in ranges), reasons[key]) for key in reasons]
+    return _table(("what", "usually", *(f"`{name}`" for name in CELLS), "why"), rows)
+
+
+def _nominal(system: System, key: str) -> str:
+    group = key.split(".")[0]
+    return {"prices": "1", "telemetry": "0"}.get(group) or f"{number_at(system, key):g}"
 
 
 def _metrics(system: System) -> str:

@@ -138,7 +138,12 @@ def run_episode(
         "in_cascade_fraction": in_cascade_fraction(errors),
         "time_to_recover_s": time_to_recover_s(errors, env.system.control_interval_s),
     }
-    return {RETURN: episode_return, **interval_metrics(total, env.system), **cascades, **sums}
+    return {
+        RETURN: episode_return,
+        **interval_metrics(total, env.system, env.episode.price_factors),
+        **cascades,
+        **sums,
+    }
 
 
 def record_episode(policy: Policy, env: StreamFlowEnv, seed: int) -> tuple[dict[str, float], Recording]:

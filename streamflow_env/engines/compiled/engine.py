@@ -46,15 +46,15 @@ class CompiledEngine:
     """Simulates one system; see `streamflow_env.engines.Engine`. Its whole state is in arrays, and pickles as such.
 
     Args:
-        system: what is simulated.
+        system: what is simulated, unless an episode has a system of its own.
         log: whether the telemetry carries every visit and answer.
         layout: `lay_out(system)`, where the caller has it already. The engine copies it and does not change it.
     """
 
     def __init__(self, system: System, *, log: bool = False, layout: Layout | None = None) -> None:
-        self._system = system
         self._log = log
-        self._layout = layout or lay_out(system)
+        self._usual = (system, layout or lay_out(system))
+        self._system, self._layout = self._usual
         self._is_started = False
         self._state: State
         self._cache_room: NDArray[np.int64]
@@ -66,6 +66,8 @@ class CompiledEngine:
 
     def reset(self, episode: Episode) -> Telemetry:
         """Start `episode` warm, simulate the warm-up by default, and return the telemetry of its last interval."""
+        own = episode.system
+        self._system, self._layout = self._usual if own is None else (own, lay_out(own))
         self._state = self._first_state(episode)
         self._is_started = True
         warm = warm_state(self._system, episode.rates_rps[:, 0])

@@ -71,7 +71,10 @@ CALL_WIDTH: Final = CALL_STATE.itemsize // 8
 
 
 class CompiledFleet(Fleet):
-    """Compiled engines whose kernels run one after another, without Python in between."""
+    """Compiled engines whose kernels run one after another, without Python in between.
+
+    Episodes may have systems of their own. These have the same services, calls, classes, controls and intervals.
+    """
 
     def __init__(self, system: System, num_cells: int, num_threads: int = 1) -> None:
         layout = lay_out(system)

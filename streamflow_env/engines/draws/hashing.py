@@ -50,13 +50,14 @@ LLM_BENEFIT: Final = 23
 NUM_PURPOSES: Final = 64
 
 # What a key belongs to: the arrival stream, a user, a request, a consumer's batches, the jobs of a deferred queue, the
-# evictions for want of memory in a cache.
+# evictions for want of memory in a cache, an observation.
 ARRIVALS: Final = 0
 USERS: Final = 1
 REQUESTS: Final = 2
 BATCHES: Final = 3
 DEFERRED: Final = 4
 MEMORY: Final = 5
+OBSERVED: Final = 6
 
 
 @kernel

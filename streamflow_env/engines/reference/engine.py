@@ -31,7 +31,10 @@ from streamflow_env.episode import Change, Episode
 
 
 class ReferenceEngine:
-    """Simulates one system with SimPy, one process per attempt. With `log`, telemetry has visits and answers."""
+    """Simulates one system with SimPy, one process per attempt. With `log`, telemetry has visits and answers.
+
+    An episode that has a system of its own is simulated with that.
+    """
 
     def __init__(self, system: config.System, *, log: bool = False) -> None:
         self._system = system
@@ -47,7 +50,7 @@ class ReferenceEngine:
         """
         self._episode = episode
         self._past_controls = []
-        self._running = RunningEpisode(self._system, episode, self._log)
+        self._running = RunningEpisode(episode.system or self._system, episode, self._log)
         return self._running.warm_up()
 
     def step(self, controls: NDArray[np.float64]) -> Telemetry:

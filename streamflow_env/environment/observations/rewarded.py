@@ -15,7 +15,7 @@ from streamflow_env.environment.quantities import (
     excess_ages_ns,
     failures,
     lateness,
-    llm_accepted,
+    llm_price,
     memory_price_ns,
     quality_loss,
     query_ages_ns,
@@ -32,7 +32,7 @@ def reward_fields(system: System) -> dict[str, tuple[str, ...]]:
     `churn` can be read from the settings of two observations, one after the other.
     """
     background = [name for name, request_class in system.classes.items() if request_class.kind == "background"]
-    llms = [name for name, service in system.services.items() if isinstance(service, LlmEndpoint)]
+    accepted = [f"{n}.accepted_per_min" for n, service in system.services.items() if isinstance(service, LlmEndpoint)]
     named = {
         "late": ("users.lateness",),
         "failed": ("users.failures",),
@@ -45,7 +45,7 @@ def reward_fields(system: System) -> dict[str, tuple[str, ...]]:
         "churn": tuple(f"control.{control.name}" for control in system.controls),
         "replicas": ("cost.replicas_per_hour",),
         "memory": ("cost.memory_per_hour",),
-        "llm": tuple(f"{name}.accepted_per_min" for name in llms),
+        "llm": ("cost.llm_per_hour",) if system.llm_price_per_request > 0 else tuple(accepted),
     }
     present = {field.name for field in rewarded_fields(system)}
     shown = ("users.", "cost.")
@@ -119,7 +119,7 @@ def _costs(system: System) -> Iterator[Field]:
     quota = sum(service.quota_per_minute for service in system.services.values() if isinstance(service, LlmEndpoint))
     high = 2.0 * quota * 60.0 * system.llm_price_per_request
     if high > 0:
-        spent = Ratio(llm_accepted(system, system.llm_price_per_request * HOUR_NS), per_ns=True)
+        spent = Ratio(llm_price(system, system.llm_price_per_request * HOUR_NS), per_ns=True)
         yield _loss("cost.llm_per_hour", "currency/h", high, "LLM requests that found a token", spent)
 
 

@@ -24,7 +24,8 @@ from streamflow_env.environment.observations.fields import Field, normal_rps
 from streamflow_env.environment.observations.requests import call_fields, class_fields, overall_fields
 from streamflow_env.environment.observations.rewarded import rewarded_fields
 from streamflow_env.environment.observations.services import service_fields
-from streamflow_env.environment.readings import Readings
+from streamflow_env.environment.readings import PriceFactors, Readings
+from streamflow_env.episode import USUAL_PRICES
 from streamflow_env.system import System
 
 ANNOUNCED_HIGH_S: Final = 1800.0
@@ -40,6 +41,7 @@ class ObservationTable:
     Attributes:
         fields: in the order of the observation.
         low, high: bounds of the encoded observation, shape (size,), float32.
+        num_measured: how many fields are measured; they are the first.
     """
 
     def __init__(self, system: System) -> None:
@@ -50,6 +52,7 @@ class ObservationTable:
         self.size = len(self.fields)
         self._num_scaled = len(scaled)
         self._controls = system.control_table
+        self.num_measured = len(measured)
         self._readings = Readings(system, [field.reading for field in measured if field.reading is not None])
         self._high = np.array([f.high for f in scaled])
         self._log = np.array([f.scale == "log" for f in scaled])
@@ -75,7 +78,26 @@ class ObservationTable:
         `settings` are those in force, as an action: shape (num_controls,), in [-1, 1]. `announced` is of the next
         campaign that is known: seconds to its start (0 while it runs), first attempts per second that it is to bring.
         """
-        values = np.concatenate((self._readings.evaluate(telemetry), announced), axis=-1)
+        return self.encode_values(self.measure(telemetry), time_of_day_h, settings, announced)
+
+    def measure(
+        self, telemetry: Telemetry | FleetTelemetry, price_factors: PriceFactors = USUAL_PRICES
+    ) -> NDArray[np.float64]:
+        """The measured fields in natural units, shape (num_measured,), of a fleet (num_cells, num_measured).
+
+        `price_factors` are those of the episode, shape (3,), or of each cell's, shape (num_cells, 3).
+        """
+        return self._readings.evaluate(telemetry, price_factors)
+
+    def encode_values(
+        self,
+        measured: NDArray[np.float64],
+        time_of_day_h: float | Sequence[float],
+        settings: NDArray[np.floating],
+        announced: tuple[float, float] | NDArray[np.float64] = NOTHING_ANNOUNCED,
+    ) -> NDArray[np.float32]:
+        """`encode`, of what `measure` gives or the monitoring makes of it."""
+        values = np.concatenate((measured, announced), axis=-1)
         values = np.minimum(np.maximum(values, 0.0), self._high)
         scaled = np.where(self._log, np.log1p(values / self._knee) / self._norm, values / self._high)
         clock = (

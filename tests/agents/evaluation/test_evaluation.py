@@ -81,6 +81,16 @@ def test_every_policy_meets_the_same_demand(env: StreamFlowEnv) -> None:
     assert len({figures[RETURN] for figures in found[:2]}) == 2
 
 
+def test_costs_are_at_the_prices_of_the_episode(scenario: str) -> None:
+    content = read_yaml(scenario)
+    dear = StreamFlowEnv({**content, "cell": {"prices": {"replicas": 2.0, "memory": 0.5}}})
+    usual = StreamFlowEnv(content, system=dear.system)
+    policy = make_baseline("do_nothing", usual.system, usual.observation_table)
+    before, after = run_episode(policy, usual, SEEDS[0]), run_episode(policy, dear, SEEDS[0])
+    for name, factor in (("replicas", 2.0), ("memory", 0.5), ("llm", 1.0)):
+        assert after[f"{name}_cost_per_hour"] == pytest.approx(factor * before[f"{name}_cost_per_hour"])
+
+
 def test_means_over_episodes(env: StreamFlowEnv) -> None:
     policy = make_baseline("playbook", env.system, env.observation_table)
     figures = evaluate_policy(policy, env, SEEDS)

@@ -6,11 +6,14 @@ import re
 
 import pytest
 
+from streamflow_env.cells import Cell
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.rewards import REWARD_TERMS
+from streamflow_env.paths import config_path
 from streamflow_env.system import load_system
 from streamflow_env.system.parameters import AT_ONCE, PARAMETERS, Parameter
-from studies.reference.report import PAGE, SECTION, documented
+from streamflow_env.system.schema import parse, read_yaml
+from studies.reference.report import CELLS, PAGE, SCENARIOS_PAGE, SECTION, documented
 
 SYSTEM = load_system()
 
@@ -20,6 +23,21 @@ def test_the_page_is_up_to_date() -> None:
     assert documented(page, load_system()) == page, "run make study NAME=reference"
     names = [name for _, name, _ in SECTION.findall(page)]
     assert names == ["actions", "observations", "groups", "rewards", "reward_fields", "ids", "metrics"]
+
+
+def test_the_page_of_scenarios_has_the_ranges_of_the_cells() -> None:
+    page = SCENARIOS_PAGE.read_text(encoding="utf-8")
+    assert documented(page, SYSTEM) == page, "run make study NAME=reference"
+    for name in CELLS:
+        cell = parse(Cell, read_yaml(config_path("cells", name)), name)
+        for path, variation in cell.system.items():
+            ((kind, (low, high)),) = dict(variation).items()
+            row = next(line for line in page.splitlines() if line.startswith(f"| `{path}`"))
+            shown = [cell.strip() for cell in row.split("|")[3:5]]
+            assert kind in shown[CELLS.index(name)]
+            assert [float(x) for x in re.findall(r"[\d.]+", shown[CELLS.index(name)])] == [low, high]
+            assert row.count("|") == 6
+            assert len(row.split("|")[-2]) > 8, "it has a reason"
 
 
 def test_the_page_has_gymnasiums_headings() -> None:
