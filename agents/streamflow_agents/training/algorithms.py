@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from streamflow_agents.policies.models import MODELS, find_model
 from streamflow_agents.policies.residual import ResidualSettings
-from streamflow_agents.training.networks import DefaultStartPolicy, DefaultStartRecurrentPolicy
+from streamflow_agents.training.networks import DefaultStartPolicy, DefaultStartRecurrentPolicy, HeldNoisePolicy
 from streamflow_agents.training.same_luck import SameLuckPPO
 from streamflow_agents.training.vec_env import Cut
 from streamflow_env.paths import config_path
@@ -255,14 +255,11 @@ def _start_ppo(model: Any, settings: Settings, start_action: tuple[float, ...], 
 def _start_same_luck(
     model: Any, settings: Settings, start_action: tuple[float, ...], observations: torch.Tensor
 ) -> None:
-    """As PPO's. A rollout with the start action fits the normalisation, and shows how large the features are."""
+    """As PPO's. If observations are normalised, a rollout with the start action shows first how they are spread."""
     cells: VecNormalize = model.get_env()
-    seen: list[Any] = []
-    for _ in range(settings.num_steps):
-        seen.append(cells.get_original_obs())
+    for _ in range(settings.num_steps if cells.norm_obs else 0):
         cells.step(np.tile(np.array(start_action, dtype=np.float32), (cells.num_envs, 1)))
-    inputs = cells.normalize_obs(np.concatenate(seen))
-    _start_ppo(model, settings, start_action, torch.as_tensor(inputs))
+    _start_ppo(model, settings, start_action, observations)
     if not model.rollout_buffer.critic:
         model.no_value()
 
@@ -284,7 +281,7 @@ ALGORITHMS: Final[dict[str, Algorithm]] = {
     "recurrent_ppo": Algorithm(
         RecurrentPpoSettings, MODELS["recurrent_ppo"], DefaultStartRecurrentPolicy, _recurrent_options, _start_ppo
     ),
-    "same_luck_ppo": Algorithm(SameLuckSettings, SameLuckPPO, DefaultStartPolicy, _same_luck_options, _start_same_luck),
+    "same_luck_ppo": Algorithm(SameLuckSettings, SameLuckPPO, HeldNoisePolicy, _same_luck_options, _start_same_luck),
     "sac": Algorithm(SacSettings, MODELS["sac"], "MlpPolicy", _sac_options, _start_sac),
     "tqc": Algorithm(TqcSettings, MODELS["tqc"], "MlpPolicy", _tqc_options, _start_sac),
 }

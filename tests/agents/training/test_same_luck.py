@@ -12,6 +12,7 @@ import torch
 import yaml
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from streamflow_agents.evaluation.episodes import evaluate_policy
@@ -19,7 +20,7 @@ from streamflow_agents.policies.baselines import make_baseline
 from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.policies.residual import Residual
 from streamflow_agents.seeds import VALIDATION
-from streamflow_agents.training.algorithms import load_settings
+from streamflow_agents.training.algorithms import build_model, load_settings
 from streamflow_agents.training.paired import compare, difference_figures
 from streamflow_agents.training.residual_vec_env import ResidualVecEnv
 from streamflow_agents.training.run import TrainingArguments, read_run, resume, run_training, train
@@ -221,6 +222,23 @@ def test_it_starts_as_the_base_and_goes_on_after_a_stop(tmp_path: Path) -> None:
     log = EventAccumulator(str(folder))
     log.Reload()
     assert {"action_mean/replicas", "action_std/gain", "train/approx_kl"} <= set(log.Tags()["scalars"])
+
+
+def test_the_noise_is_held_whatever_is_observed() -> None:
+    cells = VecNormalize(SeededVecEnv(FakeCells(64), seed_limit=1_000_000), norm_obs=False)
+    model: Any = build_model("same_luck_ppo", small("same_luck_ppo", start_std=0.1), cells, (0.0,) * 3, seed=0)
+    observations = torch.as_tensor(np.random.default_rng(0).normal(size=(2, 64, 4)).astype(np.float32))
+    draws = []
+    for _ in range(2):
+        model.policy.reset_noise(64)
+        with torch.no_grad():
+            first, second = (
+                model.policy(seen)[0] - model.policy.get_distribution(seen).mode() for seen in observations
+            )
+        torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
+        draws.append(first)
+    assert draws[0].std(dim=0).numpy() == pytest.approx(0.1, rel=0.4)
+    assert (draws[0] - draws[1]).abs().mean() > 0.05
 
 
 def test_with_a_critic_it_trains_too(tmp_path: Path) -> None:
