@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from streamflow_agents.policies.baselines import BASELINE_NAMES, is_baseline, make_baseline
 from streamflow_agents.policies.protocol import Policy
+from streamflow_agents.policies.residual import KEY, Residual, ResidualPolicy, ResidualSettings, make_residual
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
-from streamflow_env.system.schema import read_yaml
+from streamflow_env.system.schema import parse, read_yaml
 
 BEST_MODEL: Final = "best_model.zip"
 NORMALISATION: Final = "vecnormalize.pkl"
@@ -25,8 +26,9 @@ DESCRIPTION: Final = "config.yaml"
 def load_policy(name: str, env: StreamFlowEnv) -> Policy:
     """The policy called `name` for the system of `env`: a baseline's name, a run's folder, or the path of a model.
 
-    Beside a model, `config.yaml` names its algorithm; without it the algorithm is PPO. `vecnormalize.pkl`, if there,
-    holds the statistics that the model's observations were normalised with. Loading either can run code: load only
+    Beside a model, `config.yaml` names its algorithm; without it the algorithm is PPO. It also has the residual that
+    the model moves a baseline by, if it does. `vecnormalize.pkl`, if there, holds the statistics that the model's
+    observations were normalised with. Loading either can run code: load only
     files that you trust.
 
     Raises:
@@ -74,19 +76,12 @@ def _model_path(name: str) -> Path:
     return path
 
 
-class TrainedPolicy:
-    """A Stable-Baselines3 model, with the normalisation of observations that it was trained with."""
+class NormalisedPolicy:
+    """`model`, a Stable-Baselines3 model, behind the normalisation `statistics` of observations, None for none."""
 
-    def __init__(self, path: Path, env: StreamFlowEnv) -> None:
-        self._model = _load_model(path)
-        for what, has, needs in (
-            ("observations", self._model.observation_space, env.observation_space),
-            ("actions", self._model.action_space, env.action_space),
-        ):
-            if has.shape != needs.shape:
-                raise ConfigError(f"{path}: its {what} have shape {has.shape}, those of this system {needs.shape}")
-        statistics = path.parent / NORMALISATION
-        self._normalise = _load_normalisation(statistics) if statistics.is_file() else None
+    def __init__(self, model: Any, statistics: Any) -> None:
+        self._model = model
+        self._statistics = statistics
 
     def predict(
         self,
@@ -96,10 +91,41 @@ class TrainedPolicy:
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
         """The model's action, of a shape that matches the observation's, and its hidden state."""
-        if self._normalise is not None:
-            observation = self._normalise.normalize_obs(observation)
+        if self._statistics is not None:
+            observation = self._statistics.normalize_obs(observation)
         action, state = self._model.predict(observation, state, episode_start, deterministic)
         return action, state
+
+
+class TrainedPolicy:
+    """A Stable-Baselines3 model, with the normalisation of observations, and the residual, that it was trained with."""
+
+    def __init__(self, path: Path, env: StreamFlowEnv) -> None:
+        self._model = _load_model(path)
+        residual = _load_residual(path.parent / DESCRIPTION, env)
+        if residual is None:
+            needs = env.observation_space.shape, env.action_space.shape
+        else:
+            needs = (residual.size,), (len(residual.names),)
+        for what, has, needed in (
+            ("observations", self._model.observation_space.shape, needs[0]),
+            ("actions", self._model.action_space.shape, needs[1]),
+        ):
+            if has != needed:
+                raise ConfigError(f"{path}: its {what} have shape {has}, those of this system {needed}")
+        statistics = path.parent / NORMALISATION
+        network = NormalisedPolicy(self._model, _load_normalisation(statistics) if statistics.is_file() else None)
+        self._policy: Policy = network if residual is None else ResidualPolicy(residual, network)
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        """The action, of a shape that matches the observation's, and the state to hand in at the next call."""
+        return self._policy.predict(observation, state, episode_start, deterministic)
 
 
 def _load_model(path: Path) -> Any:
@@ -124,6 +150,16 @@ def _algorithm(description: Path) -> str:
     content = read_yaml(description) if description.is_file() else {}
     arguments = content.get("arguments") if isinstance(content, dict) else None
     return str(arguments.get("algorithm", "ppo")) if isinstance(arguments, dict) else "ppo"
+
+
+def _load_residual(description: Path, env: StreamFlowEnv) -> Residual | None:
+    content = read_yaml(description) if description.is_file() else {}
+    settings = content.get("hyperparameters") if isinstance(content, dict) else None
+    given = settings.get(KEY) if isinstance(settings, dict) else None
+    if given is None:
+        return None
+    parsed = parse(ResidualSettings, given, f"{description}: hyperparameters.{KEY}")
+    return make_residual(parsed, env.system, env.observation_table)
 
 
 def _load_normalisation(path: Path) -> Any:

@@ -13,6 +13,7 @@ from streamflow_env.errors import ConfigError
 MODELS: Final[dict[str, type[BaseAlgorithm]]] = {
     "ppo": PPO,
     "recurrent_ppo": RecurrentPPO,
+    "same_luck_ppo": PPO,  # it acts as PPO does; only its training differs (`SameLuckPPO`)
     "sac": SAC,
     "tqc": TQC,
 }

@@ -14,9 +14,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
 from streamflow_agents.policies.models import MODELS, find_model
-from streamflow_agents.training.networks import DefaultStartPolicy, DefaultStartRecurrentPolicy
+from streamflow_agents.policies.residual import ResidualSettings
+from streamflow_agents.training.networks import DefaultStartPolicy, DefaultStartRecurrentPolicy, HeldNoisePolicy
+from streamflow_agents.training.same_luck import SameLuckPPO
+from streamflow_agents.training.vec_env import Cut
 from streamflow_env.paths import config_path
-from streamflow_env.system.schema import Count, Fraction, Frozen, NonNegative, Number, Positive, Size, load
+from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Number, Positive, Size, load
 
 LARGEST_MEAN: Final = 0.97
 """Where SAC and TQC start for a control whose default is at an end of its axis: tanh never reaches 1."""
@@ -25,7 +28,10 @@ CLIPPED_MEAN: Final = 2.5
 
 
 class Settings(Frozen):
-    """What every algorithm has; `configs/training/*.yaml` say what each number means."""
+    """What every algorithm has; `configs/training/*.yaml` say what each number means.
+
+    With `residual` the network moves a baseline; see `streamflow_agents.policies.residual`.
+    """
 
     learning_rate: Positive
     final_learning_rate_fraction: Fraction
@@ -34,13 +40,32 @@ class Settings(Frozen):
     discount: Fraction
     hidden_layers: tuple[Count, ...] = Field(min_length=1)
     start_std: Positive
+    residual: ResidualSettings | None = None
+
+    @property
+    def normalises_rewards(self) -> bool:
+        """Whether rewards are divided by the standard deviation of the return."""
+        return True
+
+    def cut(self, num_cells: int) -> Cut | None:
+        """When training episodes are cut short."""
+        return None
+
+
+class CuttingSettings(Settings):
+    """What algorithms have that cut episodes short and whose cells are at different times of their episodes."""
+
     collapse_below: Fraction
     collapse_steps: Count
     stagger_steps: Count
 
+    def cut(self, num_cells: int) -> Cut | None:
+        first_steps = 1 + np.arange(num_cells) * self.stagger_steps // num_cells
+        return Cut(self.collapse_below, self.collapse_steps, first_steps)
 
-class PpoSettings(Settings):
-    """Hyperparameters of PPO."""
+
+class ClippingSettings(Settings):
+    """What the algorithms have that clip the change of the policy, as PPO does."""
 
     num_epochs: Count
     gae_lambda: Fraction
@@ -52,13 +77,35 @@ class PpoSettings(Settings):
     noise_steps: Count
 
 
+class PpoSettings(ClippingSettings, CuttingSettings):
+    """Hyperparameters of PPO."""
+
+
+class SameLuckSettings(ClippingSettings):
+    """Hyperparameters of PPO on groups of cells that share their luck; see `streamflow_agents.training.same_luck`."""
+
+    group_size: Count
+    groups_per_member: Count
+    even_members: Flag
+    critic: Flag
+
+    @property
+    def normalises_rewards(self) -> bool:
+        """Group advantages have a scale of their own, so only a critic needs it."""
+        return self.critic
+
+    def num_cells(self, num_members: int) -> int:
+        """The cells that a training has unless it is told otherwise."""
+        return self.group_size * self.groups_per_member * num_members
+
+
 class RecurrentPpoSettings(PpoSettings):
     """Hyperparameters of PPO with a memory: an LSTM before the actor, another before the critic."""
 
     memory_size: Count
 
 
-class SacSettings(Settings):
+class SacSettings(CuttingSettings):
     """Hyperparameters of SAC."""
 
     num_updates: Count
@@ -130,10 +177,19 @@ def build_model(
         **algorithm.options(settings, cells.num_envs, start_action),
     )
     algorithm.start(model, settings, start_action, torch.as_tensor(cells.reset()))
+    if settings.residual is not None:
+        _forget_observations(model)
     return model
 
 
-def _ppo_options(settings: PpoSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
+def _forget_observations(model: Any) -> None:
+    """Make the mean action the same whatever is observed, exactly, until something is learned."""
+    last = model.actor.mu[0] if hasattr(model, "actor") else model.policy.action_net[0]
+    with torch.no_grad():
+        last.weight.zero_()
+
+
+def _ppo_options(settings: ClippingSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
     layers = list(settings.hidden_layers)
     return {
         "n_steps": settings.num_steps,
@@ -158,6 +214,12 @@ def _recurrent_options(
     options = _ppo_options(settings, num_cells, start_action)
     options["policy_kwargs"]["lstm_hidden_size"] = settings.memory_size
     return options
+
+
+def _same_luck_options(settings: SameLuckSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
+    options = _ppo_options(settings, num_cells, start_action)
+    options["vf_coef"] = settings.value_weight if settings.critic else 0.0
+    return options | {"group_size": settings.group_size, "critic": settings.critic}
 
 
 def _sac_options(settings: SacSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
@@ -190,6 +252,18 @@ def _start_ppo(model: Any, settings: Settings, start_action: tuple[float, ...], 
     model.policy.set_exploration(settings.start_std, observations)
 
 
+def _start_same_luck(
+    model: Any, settings: Settings, start_action: tuple[float, ...], observations: torch.Tensor
+) -> None:
+    """As PPO's. If observations are normalised, a rollout with the start action shows first how they are spread."""
+    cells: VecNormalize = model.get_env()
+    for _ in range(settings.num_steps if cells.norm_obs else 0):
+        cells.step(np.tile(np.array(start_action, dtype=np.float32), (cells.num_envs, 1)))
+    _start_ppo(model, settings, start_action, observations)
+    if not model.rollout_buffer.critic:
+        model.no_value()
+
+
 def _start_sac(model: Any, settings: Settings, start_action: tuple[float, ...], observations: torch.Tensor) -> None:
     """The mean's layer returns the start action for every input; the noise has the size `start_std` before the tanh."""
     actor = model.actor
@@ -207,6 +281,7 @@ ALGORITHMS: Final[dict[str, Algorithm]] = {
     "recurrent_ppo": Algorithm(
         RecurrentPpoSettings, MODELS["recurrent_ppo"], DefaultStartRecurrentPolicy, _recurrent_options, _start_ppo
     ),
+    "same_luck_ppo": Algorithm(SameLuckSettings, SameLuckPPO, HeldNoisePolicy, _same_luck_options, _start_same_luck),
     "sac": Algorithm(SacSettings, MODELS["sac"], "MlpPolicy", _sac_options, _start_sac),
     "tqc": Algorithm(TqcSettings, MODELS["tqc"], "MlpPolicy", _tqc_options, _start_sac),
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from streamflow_agents.policies.protocol import Policy
 from streamflow_agents.training.checkpoints import TrainingProgress
 from streamflow_agents.training.curves import Curves, write_evaluation
+from streamflow_agents.training.paired import difference_figures
 from streamflow_agents.training.task import Judge
 from streamflow_env.environment.sequential_sum import sequential_sum
 
@@ -57,24 +59,24 @@ class TrainingLog(BaseCallback):
     """Logs means over all cells of what the environment's info reports, of the actions, and the learner's figures.
 
     It logs at the first update after `every_steps`, and at the end: some algorithms update too often, or finish
-    episodes too rarely, for a log of their own.
+    episodes too rarely, for a log of their own. `action_names` are those of the controls, unless they are given.
     """
 
-    def __init__(self, every_steps: int) -> None:
+    def __init__(self, every_steps: int, action_names: Sequence[str] = ()) -> None:
         super().__init__()
         self._every_steps = every_steps
         self._logged_at = 0
         self._means = {group: Means() for group in GROUPS}
         self._actions: list[NDArray[np.float32]] = []
-        self._control_names: tuple[str, ...] = ()
+        self._action_names = tuple(action_names)
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
             for group, means in self._means.items():
                 means.add(info[group])
         self._actions.append(np.clip(self.locals["actions"], -1.0, 1.0))
-        if not self._control_names:
-            self._control_names = tuple(self.locals["infos"][0]["controls"])
+        if not self._action_names:
+            self._action_names = tuple(self.locals["infos"][0]["controls"])
         return True
 
     def _on_training_start(self) -> None:
@@ -97,7 +99,7 @@ class TrainingLog(BaseCallback):
                     self.logger.record("metrics/sla_miss_fraction", 1.0 - value)
         actions = np.concatenate(self._actions)
         self._actions.clear()
-        for name, mean, std in zip(self._control_names, actions.mean(axis=0), actions.std(axis=0), strict=True):
+        for name, mean, std in zip(self._action_names, actions.mean(axis=0), actions.std(axis=0), strict=True):
             self.logger.record(f"action_mean/{name}", float(mean))
             self.logger.record(f"action_std/{name}", float(std))
         self.model.dump_logs()
@@ -110,6 +112,9 @@ class EvaluationLog(BaseCallback):
     once. Their scores are written at each evaluation under the same tags, as runs of their own (`baseline-NAME` in
     `folder`): TensorBoard draws them as lines into the same charts. `progress` is
     brought up to date; a resumed run brings the one it had.
+
+    `as_policy` makes of the model what is judged. The returns of the reference policy `paired_with` are taken off the
+    model's, episode by episode; the mean of it is shown with its 95 % interval.
     """
 
     def __init__(
@@ -120,8 +125,13 @@ class EvaluationLog(BaseCallback):
         folder: Path,
         progress: TrainingProgress,
         keep: Callable[[], None],
+        *,
+        as_policy: Callable[[Any], Policy] = lambda model: model,
+        paired_with: str = "",
     ) -> None:
         super().__init__()
+        self._as_policy = as_policy
+        self._paired_with = paired_with
         self._judge = judge
         self._reference_policies = reference_policies
         self._every_steps = every_steps
@@ -154,20 +164,30 @@ class EvaluationLog(BaseCallback):
             line.close()
 
     def _evaluate(self) -> None:
-        figures, steps, progress = self._judge(self.model), self.model.num_timesteps, self._progress
+        figures, steps, progress = self._judge(self._as_policy(self.model)), self.model.num_timesteps, self._progress
         progress.evaluated_at = steps
         better = figures["return"] > progress.best_return
         if better:
             progress.best_return, progress.best_at = figures["return"], steps
-        write_evaluation(self.logger.output_formats, steps, figures)
+        difference = difference_figures(figures, progress.levels.get(self._paired_with, {}))
+        write_evaluation(self.logger.output_formats, steps, figures | difference)
         for name, line in self._lines.items():
             write_evaluation([line], steps, progress.levels[name])
         self._keep()
         log(
             f"step {steps:>9,}: return {figures['return']:.1f}"
             + (f", SLA {figures['sla_fraction']:.1%}" if "sla_fraction" in figures else "")
+            + (f", {_shown(difference)} to {self._paired_with}" if difference else "")
             + (" (best so far)" if better else "")
         )
+
+
+def _shown(difference: dict[str, float]) -> str:
+    """The difference and its interval; of one episode there is no interval."""
+    shown = f"{difference['paired_difference']:+.2f}"
+    if "paired_difference_low" not in difference:
+        return shown
+    return f"{shown} ({difference['paired_difference_low']:+.2f} to {difference['paired_difference_high']:+.2f})"
 
 
 class ProgressBar(BaseCallback):

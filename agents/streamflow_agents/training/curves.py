@@ -10,6 +10,8 @@ import yaml
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
+from streamflow_agents.training.task import EPISODE
+
 
 class Curves(TensorBoardOutputFormat):
     """An event file in `folder` of what follows the first `steps`; later points of older files are not shown."""
@@ -31,7 +33,10 @@ def open_curves(folder: Path, configuration: dict[str, Any], steps: int) -> Logg
 
 
 def write_evaluation(outputs: Iterable[KVWriter], step: int, figures: dict[str, float]) -> None:
-    """Write `figures` under `eval/` at `step`, at once; what the logger gathers for its next line is left alone."""
-    values = {f"eval/{name}": value for name, value in figures.items()}
+    """Write `figures` under `eval/` at `step`, at once; what the logger gathers for its next line is left alone.
+
+    Returns of single episodes are left out.
+    """
+    values = {f"eval/{name}": value for name, value in figures.items() if not name.startswith(EPISODE)}
     for output in outputs:
         output.write(values, dict.fromkeys(values, ()), step)

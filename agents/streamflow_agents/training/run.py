@@ -14,31 +14,44 @@ import platform
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from streamflow_agents.arguments import argument
-from streamflow_agents.policies.loading import DESCRIPTION
-from streamflow_agents.training.algorithms import ALGORITHMS, Settings, build_model, find_algorithm, load_settings
+from streamflow_agents.policies.loading import DESCRIPTION, NormalisedPolicy
+from streamflow_agents.policies.protocol import Policy
+from streamflow_agents.policies.residual import KEY, Residual, ResidualPolicy
+from streamflow_agents.training.algorithms import (
+    ALGORITHMS,
+    SameLuckSettings,
+    Settings,
+    build_model,
+    find_algorithm,
+    load_settings,
+)
 from streamflow_agents.training.callbacks import EvaluationLog, ProgressBar, TrainingLog, log
 from streamflow_agents.training.checkpoints import TrainingProgress, newest_checkpoint, save_checkpoint, save_model
 from streamflow_agents.training.curves import open_curves
+from streamflow_agents.training.residual_vec_env import ResidualVecEnv
 from streamflow_agents.training.task import Task, streamflow_task
-from streamflow_agents.training.vec_env import Cut, SeededVecEnv
+from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import parse, read_yaml
 
 LOG_STEPS = 32
 """The least steps of each cell between two points of TensorBoard's curves."""
+
+LARGEST_INPUT = 5.0
+"""Normalised inputs of a residual's network are clipped at so many standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class TrainingArguments:
     engine: str = argument("compiled", "engine that simulates", ENGINE_NAMES)
     total_steps: int = argument(100_000, "control steps of training, all cells together")
     seed: int = argument(0, "seed of everything random in training")
-    num_cells: int = argument(48, "cells simulated side by side")
+    num_cells: int = argument(48, "cells simulated side by side; same_luck_ppo has its groups by default")
     num_threads: int = argument(2, "threads that simulate them")
     evaluate_every: int = argument(25_000, "control steps between two evaluations and checkpoints")
     num_evaluation_episodes: int = argument(14, "episodes of an evaluation, the same each time, never trained on")
@@ -89,7 +102,12 @@ def run_training(given: dict[str, Any]) -> Path:
     """
     if given.get("resume") is None:
         arguments = TrainingArguments(**given)
-        return train(arguments, _task(arguments, {"scenario": arguments.scenario, "system": arguments.system}))
+        task = _task(arguments, {"scenario": arguments.scenario, "system": arguments.system})
+        settings = load_settings(arguments.algorithm)
+        if "num_cells" not in given and isinstance(settings, SameLuckSettings):
+            num_members = 1 if task.members is None else len(task.members.names)
+            arguments = replace(arguments, num_cells=settings.num_cells(num_members))
+        return train(arguments, task, settings)
     others = sorted(set(given) - {"resume", "total_steps"})
     if others:
         raise ConfigError(f"--{others[0].replace('_', '-')}: beside --resume only --total-steps may be given")
@@ -106,12 +124,21 @@ def train(arguments: TrainingArguments, task: Task, settings: Settings | None = 
     """
     settings = settings or load_settings(arguments.algorithm)
     torch.set_num_threads(1)
+    _check_groups(arguments, settings)
+    residual = _make_residual(settings, task)
     run = _new_run(arguments, settings, task)
     cells = _make_cells(run, task)
-    normalised = VecNormalize(VecMonitor(cells), norm_obs=False, norm_reward=True, gamma=settings.discount)
+    normalised = VecNormalize(
+        _monitored(cells, residual),
+        norm_obs=residual is not None,
+        norm_reward=settings.normalises_rewards,
+        clip_obs=LARGEST_INPUT,
+        gamma=settings.discount,
+    )
+    start_action = task.start_action if residual is None else (0.0,) * len(residual.names)
     with closing(normalised):
-        model = build_model(arguments.algorithm, settings, normalised, task.start_action, arguments.seed)
-        _learn(run, task, model, cells, TrainingProgress())
+        model = build_model(arguments.algorithm, settings, normalised, start_action, arguments.seed)
+        _learn(run, task, model, cells, TrainingProgress(), residual)
     return run.folder
 
 
@@ -147,11 +174,12 @@ def resume(run: Run, task: Task) -> Path:
     run = replace(run, configuration=configuration)
     _write_configuration(run)
     checkpoint.publish_best(run.folder)
+    residual = _make_residual(run.settings, task)
     cells = _make_cells(run, task)
-    normalised = checkpoint.load_normalisation(VecMonitor(cells))
+    normalised = checkpoint.load_normalisation(_monitored(cells, residual))
     with closing(normalised):
         kind = find_algorithm(run.arguments.algorithm).model
-        _learn(run, task, checkpoint.load_model(kind, normalised, cells), cells, checkpoint.progress)
+        _learn(run, task, checkpoint.load_model(kind, normalised, cells), cells, checkpoint.progress, residual)
     return run.folder
 
 
@@ -194,15 +222,50 @@ def _task(arguments: TrainingArguments, sources: dict[str, Any]) -> Task:
     )
 
 
+def _check_groups(arguments: TrainingArguments, settings: Settings) -> None:
+    """Raise ConfigError, before anything is made, where the cells are not whole groups."""
+    if isinstance(settings, SameLuckSettings) and arguments.num_cells % settings.group_size:
+        raise ConfigError(f"num_cells {arguments.num_cells}: must be a multiple of group_size = {settings.group_size}")
+
+
+def _make_residual(settings: Settings, task: Task) -> Residual | None:
+    if settings.residual is None:
+        return None
+    if task.make_residual is None:
+        raise ConfigError(f"{KEY}: this task has no baseline to be on")
+    return task.make_residual(settings.residual)
+
+
 def _make_cells(run: Run, task: Task) -> SeededVecEnv:
     arguments, settings = run.arguments, run.settings
-    first_steps = 1 + np.arange(arguments.num_cells) * settings.stagger_steps // arguments.num_cells
-    cut = Cut(settings.collapse_below, settings.collapse_steps, first_steps)
+    groups: dict[str, Any] = {}
+    if isinstance(settings, SameLuckSettings):
+        groups["group_size"] = settings.group_size
+        groups["even_members"] = task.members if settings.even_members else None
     cells = task.make_cells(arguments.num_cells)
-    return SeededVecEnv(cells, seed=arguments.seed, seed_limit=task.seed_limit, cut=cut)
+    cut = settings.cut(arguments.num_cells)
+    return SeededVecEnv(cells, seed=arguments.seed, seed_limit=task.seed_limit, cut=cut, **groups)
 
 
-def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: SeededVecEnv, progress: TrainingProgress) -> None:
+def _monitored(cells: SeededVecEnv, residual: Residual | None) -> VecEnv:
+    return VecMonitor(cells if residual is None else ResidualVecEnv(cells, residual))
+
+
+def _as_policy(model: Any, residual: Residual | None) -> Policy:
+    """What acts in an environment as `model` does in training."""
+    if residual is None:
+        return model  # type: ignore[no-any-return]
+    return ResidualPolicy(residual, NormalisedPolicy(model, model.get_vec_normalize_env()))
+
+
+def _learn(
+    run: Run,
+    task: Task,
+    model: BaseAlgorithm,
+    cells: SeededVecEnv,
+    progress: TrainingProgress,
+    residual: Residual | None,
+) -> None:
     arguments, steps = run.arguments, model.num_timesteps
     bar = ProgressBar(arguments.total_steps, first_step=steps, shown=arguments.progress)
 
@@ -212,8 +275,17 @@ def _learn(run: Run, task: Task, model: BaseAlgorithm, cells: SeededVecEnv, prog
     callbacks = CallbackList(
         [
             bar,
-            TrainingLog(LOG_STEPS * arguments.num_cells),
-            EvaluationLog(task.judge, task.reference_policies, arguments.evaluate_every, run.folder, progress, keep),
+            TrainingLog(LOG_STEPS * arguments.num_cells, () if residual is None else residual.names),
+            EvaluationLog(
+                task.judge,
+                task.reference_policies,
+                arguments.evaluate_every,
+                run.folder,
+                progress,
+                keep,
+                as_policy=partial(_as_policy, residual=residual),
+                paired_with=task.paired_with,
+            ),
         ]
     )
     model.set_logger(open_curves(run.folder, run.configuration, steps))

@@ -14,8 +14,9 @@ from gymnasium.vector import AutoresetMode
 
 from streamflow_agents.policies.baselines import make_baseline
 from streamflow_agents.policies.protocol import Policy
+from streamflow_agents.policies.residual import Residual, ResidualSettings, make_residual
 from streamflow_agents.seeds import TRAINING, VALIDATION
-from streamflow_agents.training.vec_env import Cells, SeededVecEnv
+from streamflow_agents.training.vec_env import Cells, Members, SeededVecEnv
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.vector_env import StreamFlowVectorEnv
 from streamflow_env.scenarios import Mixture
@@ -29,6 +30,13 @@ LEVELS: Final = ("cost_per_hour", "llm_requests_per_min", "replicas.")
 
 REFERENCES: Final = ("do_nothing", "playbook_hpa", "expert", "tuned_static", "tuned_expert")
 """The baselines whose scores TensorBoard shows; all of them are judged before the first step."""
+
+PAIRED_WITH: Final = "tuned_expert"
+"""The baseline whose return, episode by episode, is taken off the agent's."""
+
+EPISODE: Final = "episode/"
+"""Figures whose names begin so are returns of single episodes: `episode/SCENARIO/SEED`. TensorBoard does not show them.
+"""
 
 Judge = Callable[[Any], dict[str, float]]
 """Scores a `Policy` or an SB3 model: named figures, `return` among them."""
@@ -45,6 +53,9 @@ class Task:
         reference_policies: the baselines it is compared with, by name.
         seed_limit: no training episode has a seed of this or more.
         description: the task's part of the run's `config.yaml`.
+        members: the members of the scenario if it is a mixture.
+        make_residual: makes a residual on a baseline; None where there is nothing to be on.
+        paired_with: the name of the reference policy whose returns are taken off the agent's, episode by episode.
     """
 
     make_cells: Callable[[int], Cells]
@@ -53,6 +64,9 @@ class Task:
     reference_policies: dict[str, Policy]
     seed_limit: int
     description: dict[str, Any]
+    members: Members | None = None
+    make_residual: Callable[[ResidualSettings], Residual] | None = None
+    paired_with: str = PAIRED_WITH
 
 
 def streamflow_task(
@@ -84,7 +98,7 @@ def streamflow_task(
     return Task(
         make_cells=make_cells,
         start_action=tuple(env.default_action.tolist()),
-        judge=partial(judge, make_cells=make_cells, seeds=seeds),
+        judge=partial(judge, make_cells=make_cells, seeds=seeds, member_of=partial(member_of, env)),
         reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in REFERENCES},
         seed_limit=TRAINING.end,
         description={
@@ -92,7 +106,21 @@ def streamflow_task(
             "reward": env.weights.model_dump(mode="json"),
             "system": env.system.model_dump(mode="json"),
         },
+        members=members_of(env),
+        make_residual=partial(make_residual, system=env.system, table=env.observation_table),
     )
+
+
+def member_of(env: StreamFlowEnv, seed: int) -> str:
+    """The name of the scenario of episode `seed`: of a mixture, the member that was drawn."""
+    return env.scenario.episode(env.system, seed).scenario
+
+
+def members_of(env: StreamFlowEnv) -> Members | None:
+    """The members of the scenario of `env`; None if it is not a mixture."""
+    if not isinstance(env.scenario, Mixture):
+        return None
+    return Members(tuple(member.name for member in env.scenario.scenarios), partial(member_of, env))
 
 
 def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
@@ -102,7 +130,7 @@ def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
     seeds: list[int] = []
     times_drawn: Counter[str] = Counter()
     for seed in range(VALIDATION.first, VALIDATION.end):
-        name = env.scenario.episode(env.system, seed).scenario
+        name = member_of(env, seed)
         if len(seeds) == num_episodes:
             break
         if times_drawn[name] < at_most:
@@ -111,10 +139,13 @@ def validation_seeds(env: StreamFlowEnv, num_episodes: int) -> list[int]:
     return seeds
 
 
-def judge(policy: Any, *, make_cells: Callable[[int], Cells], seeds: Sequence[int]) -> dict[str, float]:
+def judge(
+    policy: Any, *, make_cells: Callable[[int], Cells], seeds: Sequence[int], member_of: Callable[[int], str]
+) -> dict[str, float]:
     """Mean return of the deterministic `policy` over the episodes `seeds`, run side by side, and other figures.
 
-    `SHARES` are the intervals' values weighed by their attempts; `LEVELS` are means over the intervals.
+    The return of each episode is among them, under `EPISODE`. `SHARES` are the intervals' values weighed by their
+    attempts; `LEVELS` are means over the intervals.
     """
     cells = SeededVecEnv(make_cells(len(seeds)), seed_limit=TRAINING.end)
     cells.set_options([{"episode_seed": seed} for seed in seeds])
@@ -141,6 +172,7 @@ def judge(policy: Any, *, make_cells: Callable[[int], Cells], seeds: Sequence[in
         "return": float(returns.mean()),
         **dict(zip(SHARES, weighed.tolist(), strict=True)),
         **{name: float(np.mean(values)) for name, values in levels.items()},
+        **{f"{EPISODE}{member_of(seed)}/{seed}": float(got) for seed, got in zip(seeds, returns, strict=True)},
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +23,18 @@ StepReturn = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], 
 """Observations, rewards, whether the episode ended, infos; of every cell."""
 
 
+MOST_DRAWS: Final = 10_000
+"""So many seeds are drawn at most until an episode of the wanted member of a mixture comes."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members of a mixture, and `of`, which says of which member the episode with a seed is."""
+
+    names: tuple[str, ...]
+    of: Callable[[int], str]
+
+
 @dataclass(frozen=True)
 class Cut:
     """When a training episode is truncated before its horizon.
@@ -32,6 +45,9 @@ class Cut:
 
     The first episode of a cell also ends when the cell has done its `first_steps`, shape (num_cells,). With another
     number in each cell, the cells are soon at different times of their episodes.
+
+    Where cells are in groups, no episode is cut for a collapse, and all cells of a group have the `first_steps` of its
+    first cell.
     """
 
     below: float
@@ -45,16 +61,35 @@ class SeededVecEnv(VecEnv):
     The episode seeds of a cell are drawn from its child stream of `seed`, in [0, `seed_limit`): no episode with a seed
     of `seed_limit` or more is ever seen. `set_options` can name the episode seeds of the next `reset` instead.
 
+    With a `group_size` above 1, so many neighbouring cells are a group: they share each episode's seed, which is drawn
+    from the group's stream, and begin and end together. `even_members` is a mixture whose members the groups meet in
+    turn: group g in its episode n meets member g + n · groups, counted around. Seeds are drawn until one is of it.
+
     Raises:
-        ConfigError: `env` resets its cells itself.
+        ConfigError: `env` resets its cells itself, or its cells are not whole groups.
     """
 
-    def __init__(self, env: Cells, *, seed: int = 0, seed_limit: int, cut: Cut | None = None) -> None:
+    def __init__(
+        self,
+        env: Cells,
+        *,
+        seed: int = 0,
+        seed_limit: int,
+        cut: Cut | None = None,
+        group_size: int = 1,
+        even_members: Members | None = None,
+    ) -> None:
         mode = env.metadata["autoreset_mode"]
         if mode != AutoresetMode.DISABLED:
             raise ConfigError(f"autoreset_mode {mode.value}: must be Disabled; the cells are reset here")
+        if group_size < 1 or env.num_envs % group_size:
+            raise ConfigError(f"num_cells {env.num_envs}: must be a multiple of group_size = {group_size}")
         self.env = env
-        self.streams = _streams(seed, env.num_envs)
+        self._group_size = group_size
+        self._num_groups = env.num_envs // group_size
+        self._even_members = even_members
+        self._num_begun = np.zeros(self._num_groups, dtype=np.int64)
+        self.streams = _streams(seed, self._num_groups)
         self._seed_limit = seed_limit
         self._cut = cut
         self._collapsed_steps = np.zeros(env.num_envs, dtype=np.int64)
@@ -63,9 +98,9 @@ class SeededVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def seed(self, seed: int | None = None) -> list[int]:
-        """Start the cells' streams of seeds anew from `seed`; this holds from each cell's next episode on."""
+        """Start the streams of seeds anew from `seed`; this holds from each cell's next episode on."""
         seed = 0 if seed is None else seed
-        self.streams = _streams(seed, self.num_envs)
+        self.streams = _streams(seed, self._num_groups)
         return [seed] * self.num_envs
 
     def reset(self) -> NDArray[np.float32]:
@@ -117,27 +152,50 @@ class SeededVecEnv(VecEnv):
     def _begin(self, cells: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Start an episode in each of `cells`; the observations of all."""
         chosen = np.flatnonzero(cells).tolist()
+        drawn: dict[int, int] = {}
         seeds = np.zeros(self.num_envs, dtype=np.int64)
         for cell in chosen:
-            seeds[cell] = self._next_seed(cell)
+            seeds[cell] = self._next_seed(cell, drawn)
         observations, infos = self.env.reset(options={"reset_mask": cells, "episode_seed": seeds})
         for cell in chosen:
             self.reset_infos[cell] = of_cell(infos, cell)
         self._collapsed_steps[cells] = 0
         return observations
 
-    def _next_seed(self, cell: int) -> int:
-        """The seed of the cell's next episode: the one that `set_options` named, or the next one of its stream."""
+    def _next_seed(self, cell: int, drawn: dict[int, int]) -> int:
+        """The seed of the cell's next episode: the one that `set_options` named, or the next one of its group.
+
+        `drawn` holds the groups' seeds that were drawn for the episodes that begin now.
+        """
         if self._options[cell]:
             return int(self._options[cell]["episode_seed"])
-        return int(self.streams[cell].integers(self._seed_limit))
+        group = cell // self._group_size
+        if group not in drawn:
+            drawn[group] = self._draw(group)
+        return drawn[group]
+
+    def _draw(self, group: int) -> int:
+        stream, members = self.streams[group], self._even_members
+        if members is None:
+            return int(stream.integers(self._seed_limit))
+        turn = group + int(self._num_begun[group]) * self._num_groups
+        wanted = members.names[turn % len(members.names)]
+        self._num_begun[group] += 1
+        for _ in range(MOST_DRAWS):
+            seed = int(stream.integers(self._seed_limit))
+            if members.of(seed) == wanted:
+                return seed
+        raise ConfigError(f"members.{wanted}: none of {MOST_DRAWS} seeds is of this member; its weight is too small")
 
     def _cut_short(self, infos: list[dict[str, Any]]) -> NDArray[np.bool_]:
         if self._cut is None:
             return np.zeros(self.num_envs, dtype=bool)
+        self._steps += 1
+        if self._group_size > 1:
+            of_first = np.repeat(self._cut.first_steps[:: self._group_size], self._group_size)
+            return np.asarray(self._steps == of_first, dtype=np.bool_)
         collapsed = np.array([info["metrics"]["sla_fraction"] for info in infos]) < self._cut.below
         self._collapsed_steps = np.where(collapsed, self._collapsed_steps + 1, 0)
-        self._steps += 1
         patient = self._collapsed_steps < self._cut.patience_steps
         return np.asarray(~patient | (self._steps == self._cut.first_steps), dtype=np.bool_)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,16 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.system.schema import load, read_yaml
 from tests.agents.training.fake_cells import DO_NOTHING, FakeCell, FakeCells
-from tests.agents.training.fake_task import TASK, fake_arguments, judge
+from tests.agents.training.fake_task import TASK as SHORT_TASK
+from tests.agents.training.fake_task import fake_arguments, judge
+
+TASK = replace(SHORT_TASK, make_cells=partial(FakeCells, horizon=16))
+"""Its episodes are as long as a rollout of `SMALL`, or half of it."""
 
 SMALL: dict[str, dict[str, Any]] = {
     "ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2},
     "recurrent_ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2, "memory_size": 8},
+    "same_luck_ppo": {"num_steps": 32, "batch_size": 64, "num_epochs": 2, "group_size": 2, "residual": None},
     "sac": {"num_steps": 8, "num_updates": 4, "batch_size": 32, "first_update_at": 64, "hidden_layers": [32]},
     "tqc": {"num_steps": 8, "num_updates": 4, "batch_size": 32, "first_update_at": 64, "hidden_layers": [32]},
 }
