@@ -28,15 +28,14 @@ def load_policy(name: str, env: StreamFlowEnv) -> Policy:
 
     Beside a model, `config.yaml` names its algorithm; without it the algorithm is PPO. It also has the residual that
     the model moves a baseline by, if it does. `vecnormalize.pkl`, if there, holds the statistics that the model's
-    observations were normalised with. Loading either can run code: load only
-    files that you trust.
+    observations were normalised with. Loading either can run code: load only files that you trust.
 
     Raises:
         ConfigError: no such baseline or file, not a model, or one trained on other observations or controls.
     """
     if is_baseline(name):
         return make_baseline(name, env.system, env.observation_table)
-    return TrainedPolicy(_model_path(name), env)
+    return _load_trained(_model_path(name), env)
 
 
 def name_policies(given: Sequence[str]) -> dict[str, str]:
@@ -97,35 +96,23 @@ class NormalisedPolicy:
         return action, state
 
 
-class TrainedPolicy:
-    """A Stable-Baselines3 model, with the normalisation of observations, and the residual, that it was trained with."""
-
-    def __init__(self, path: Path, env: StreamFlowEnv) -> None:
-        self._model = _load_model(path)
-        residual = _load_residual(path.parent / DESCRIPTION, env)
-        if residual is None:
-            needs = env.observation_space.shape, env.action_space.shape
-        else:
-            needs = (residual.size,), (len(residual.names),)
-        for what, has, needed in (
-            ("observations", self._model.observation_space.shape, needs[0]),
-            ("actions", self._model.action_space.shape, needs[1]),
-        ):
-            if has != needed:
-                raise ConfigError(f"{path}: its {what} have shape {has}, those of this system {needed}")
-        statistics = path.parent / NORMALISATION
-        network = NormalisedPolicy(self._model, _load_normalisation(statistics) if statistics.is_file() else None)
-        self._policy: Policy = network if residual is None else ResidualPolicy(residual, network)
-
-    def predict(
-        self,
-        observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: NDArray[Any] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
-        """The action, of a shape that matches the observation's, and the state to hand in at the next call."""
-        return self._policy.predict(observation, state, episode_start, deterministic)
+def _load_trained(path: Path, env: StreamFlowEnv) -> Policy:
+    """The model at `path`, with the normalisation of observations, and the residual, that it was trained with."""
+    model = _load_model(path)
+    residual = _load_residual(path.parent / DESCRIPTION, env)
+    if residual is None:
+        needs = env.observation_space.shape, env.action_space.shape
+    else:
+        needs = (residual.size,), (len(residual.names),)
+    for what, has, needed in (
+        ("observations", model.observation_space.shape, needs[0]),
+        ("actions", model.action_space.shape, needs[1]),
+    ):
+        if has != needed:
+            raise ConfigError(f"{path}: its {what} have shape {has}, those of this system {needed}")
+    statistics = path.parent / NORMALISATION
+    network = NormalisedPolicy(model, _load_normalisation(statistics) if statistics.is_file() else None)
+    return network if residual is None else ResidualPolicy(residual, network)
 
 
 def _load_model(path: Path) -> Any:
