@@ -28,7 +28,7 @@ from streamflow_env.ranges import (
     stream_called,
 )
 from streamflow_env.system import CallStep, ComputeStep, LookupStep, Step, System
-from streamflow_env.system.schema import Frozen, Text, parse, read_yaml
+from streamflow_env.system.schema import Frozen, Text, parse, place, read_yaml
 
 COMPUTE: Final = "compute"
 """The path `compute.POOL.mean_s` is the compute steps that a worker of POOL does, in the plans of all classes."""
@@ -112,7 +112,7 @@ class Cell(Frozen):
             try:
                 ends = variation.ends(nominal)
             except ValueError as error:
-                raise ConfigError(f"{self._source}: system.{path}.{error}") from None
+                raise ConfigError(f"{self._at(path)}: system.{path}.{error}") from None
             for end in ends:
                 self._with(system, {path: _like(nominal, end)})
 
@@ -140,14 +140,18 @@ class Cell(Frozen):
             if nominal == 0 and (isinstance(self.system[path], Factor) or path.startswith(f"{COMPUTE}.")):
                 raise ValueError("is 0, which a factor leaves as it is; must be above 0, or have a value")
         except ValueError as error:
-            raise ConfigError(f"{self._source}: system.{path}: {error}") from None
+            raise ConfigError(f"{self._at(path)}: system.{path}: {error}") from None
         return nominal
 
     def _with(self, system: System, values: Mapping[str, float]) -> System:
         try:
             return with_values(system, values)
         except ConfigError as error:
-            raise ConfigError(f"{self._source}: system: {error}") from None
+            raise ConfigError(f"{self._at(*values)}: system: {error}") from None
+
+    def _at(self, *paths: str) -> str:
+        """The file, and the line where it has a path; of several paths, where they begin."""
+        return place(self._source, ["system", *(paths if len(paths) == 1 else ())])
 
 
 def load_cell(source: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from streamflow_env.cells import Cell, load_cell
 from streamflow_env.episode import BIN_S, Episode, Mark
@@ -24,7 +24,7 @@ from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.ranges import INCIDENT, MIXTURE, SIGN, stream
 from streamflow_env.system import System
-from streamflow_env.system.schema import Frozen, Positive, Text, parse, read_yaml
+from streamflow_env.system.schema import Frozen, Positive, Text, parse, place, read_yaml
 from streamflow_env.traffic import Load, TraceTraffic, Traffic
 
 NANOSECONDS: Final = 1e9
@@ -36,6 +36,12 @@ class Scenario(Frozen):
 
     name: Text
     meaning: Text = Field(default="no description", description="one line for documentation and reports")
+    _source: str = PrivateAttr(default="")
+
+    @property
+    def longest_s(self) -> float:
+        """How long its longest episode is; infinity where that is not known."""
+        return math.inf
 
     @abstractmethod
     def check(self, system: System) -> None:
@@ -51,7 +57,7 @@ class Scenario(Frozen):
 
     def with_trace(self, trace: str | Path, **options: Any) -> Scenario:
         """This scenario under recorded traffic; see `Timeline.with_trace`."""
-        raise ConfigError(f"scenario {self.name}: a mixture takes no trace; give it to one of its members")
+        raise ConfigError(f"scenario {self.name}: takes no trace; take scenario 'trace' (StreamFlow-Trace-v1) with it")
 
 
 class Timeline(Scenario):
@@ -72,6 +78,10 @@ class Timeline(Scenario):
                 )
         return self
 
+    @property
+    def longest_s(self) -> float:
+        return self.horizon_s
+
     def check(self, system: System) -> None:
         self._check_incidents(system)
         if self.cell is not None:
@@ -82,7 +92,9 @@ class Timeline(Scenario):
             try:
                 incident.check(system)
             except ValueError as error:
-                raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
+                key = str(error).split(" ", 1)[0]
+                where = place(self._source, ["incidents", index, key]) if self._source else f"scenario {self.name}"
+                raise ConfigError(f"{where}: incidents.{index}.{incident.kind}.{error}") from None
 
     def episode(self, system: System, seed: int) -> Episode:
         return self.variation(system, seed, seed)
@@ -166,6 +178,16 @@ class Mixture(Scenario):
         """The members, in order."""
         return tuple(self._member(name) for name in self.members)
 
+    @property
+    def longest_s(self) -> float:
+        return max(scenario.longest_s for scenario in self.scenarios)
+
+    def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
+        raise ConfigError(
+            f"scenario {self.name}: a mixture takes no trace; take scenario 'trace' (StreamFlow-Trace-v1) with it,"
+            f" or one of its members: {', '.join(self.members)}"
+        )
+
     def check(self, system: System) -> None:
         for scenario in self.scenarios:
             scenario.check(system)
@@ -182,6 +204,7 @@ class Mixture(Scenario):
         if isinstance(data, dict) and "members" in data:
             raise ValueError(f"members.{name}: must not be a mixture itself")
         timeline = parse(Timeline, data, str(path))
+        timeline._source = str(path)
         return timeline if self.cell is None else timeline.model_copy(update={"cell": self.cell})
 
 
@@ -194,6 +217,10 @@ class Foreseen(Scenario):
     @property
     def horizon_s(self) -> float:
         return self.timeline.horizon_s
+
+    @property
+    def longest_s(self) -> float:
+        return self.horizon_s
 
     def check(self, system: System) -> None:
         self.timeline.check(system)
@@ -218,7 +245,9 @@ def load_scenario(source: str | Path | dict[str, Any] | Scenario) -> Scenario:
 
 def _parse(data: Any, name: str) -> Scenario:
     is_mixture = isinstance(data, dict) and "members" in data
-    return parse(Mixture, data, name) if is_mixture else parse(Timeline, data, name)
+    scenario = parse(Mixture, data, name) if is_mixture else parse(Timeline, data, name)
+    scenario._source = name
+    return scenario
 
 
 def scenario_names() -> list[str]:

@@ -190,7 +190,7 @@ def test_an_error_names_the_file(tmp_path: Any) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml: .*factor"):
         scenario(str(path))
     path.write_text("name: mine\nsystem:\n  services.auth.replicas: {factor: [1, 2]}\n")
-    with pytest.raises(ConfigError, match=r"mine\.yaml: system\.services\.auth\.replicas: must not differ"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: line 3: system\.services\.auth\.replicas: must not differ"):
         scenario(str(path)).check(SYSTEM)
 
 

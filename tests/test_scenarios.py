@@ -274,7 +274,7 @@ def test_another_system_from_a_dictionary() -> None:
         (90_000_000_000, "till", 3.0),
         (150_000_000_000, "till", 1.0),
     ]
-    with pytest.raises(ConfigError, match=r"retry-storm: incidents.0.slowdown.service = 'auth': .*: door, till"):
+    with pytest.raises(ConfigError, match=r"retry-storm.yaml: line 13: incidents.0.*service = 'auth': .*: door, till"):
         load_scenario("retry-storm").episode(shop, 1)
     with pytest.raises(ConfigError, match=r"service = 'llm': must be a service of kind llm_endpoint .*it has none"):
         load_scenario("llm-rate-limit").episode(shop, 1)

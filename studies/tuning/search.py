@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
 from streamflow_agents.evaluation.episodes import RETURN, run_episode
 from streamflow_agents.parallel import Workers
 from streamflow_agents.seeds import JUDGING, TUNING
 from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.system.yaml_files import dump_yaml
 from studies.tuning.form import Form, TuningPlan, Values
 
 Judge = Callable[[Sequence[Values], Sequence[int]], list[float]]
@@ -67,7 +67,7 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
         f" seed {plan.seed}.\n# Mean return over {len(plan.scenarios)} scenarios, {plan.judging_seeds} judging seeds"
         f" each: {scores[0]:.2f}; where the search began: {scores[1]:.2f}.\n\n"
     )
-    path.write_text(head + yaml.safe_dump(form.settings(values), sort_keys=False, width=120), encoding="utf-8")
+    path.write_text(head + dump_yaml(form.settings(values)), encoding="utf-8")
     return path
 
 

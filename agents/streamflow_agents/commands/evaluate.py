@@ -9,8 +9,6 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
 from streamflow_agents.arguments import argument, parse_arguments
 from streamflow_agents.evaluation.episodes import Setting, evaluate
 from streamflow_agents.evaluation.kept_episodes import write_results
@@ -26,6 +24,7 @@ from streamflow_agents.policies.loading import name_policies
 from streamflow_agents.seeds import evaluation_seeds
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
+from streamflow_env.system.yaml_files import dump_yaml
 
 SCENARIOS = "normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound"
 
@@ -82,7 +81,7 @@ def run(arguments: Arguments, command: str) -> None:
     print_tables(summaries, arguments.reference)
     folder.mkdir(parents=True, exist_ok=True)
     described = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), **asdict(arguments), "scenarios": scenarios}
-    (folder / "config.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+    (folder / "config.yaml").write_text(dump_yaml(described), encoding="utf-8")
     (folder / "summary.md").write_text(markdown(summaries, arguments.reference, seeds, command), encoding="utf-8")
     write_summary_csv(summaries, folder / "summary.csv")
     write_results(folder / "episodes.csv", results, num_digits=None, overwrite=False)

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
 from streamflow_agents.training.task import EPISODE
+from streamflow_env.system.yaml_files import dump_yaml
 
 
 class Curves(TensorBoardOutputFormat):
@@ -25,7 +25,7 @@ def open_curves(folder: Path, configuration: dict[str, Any], steps: int) -> Logg
     """A logger whose curves go on after `steps`, with each part of `configuration` as a text."""
     curves = Curves(folder, steps)
     for name, part in configuration.items():
-        text = yaml.safe_dump(part, sort_keys=False, allow_unicode=True, width=120)
+        text = dump_yaml(part)
         indented = "".join(f"    {line}\n" for line in text.splitlines())  # Markdown's block of code
         curves.writer.add_text(f"configuration/{name}", indented, steps)
     curves.writer.flush()
