@@ -6,6 +6,7 @@ has a traffic and incidents; a `Mixture` draws one of several scenarios for each
 
 from __future__ import annotations
 
+import hashlib
 import math
 import operator
 from abc import abstractmethod
@@ -24,6 +25,7 @@ from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.ranges import INCIDENT, MIXTURE, SIGN, stream
 from streamflow_env.system import System
+from streamflow_env.system.pinned_files import check_digest
 from streamflow_env.system.schema import Frozen, Positive, Text, parse, place, read_yaml
 from streamflow_env.traffic import Load, TraceTraffic, Traffic
 
@@ -147,7 +149,7 @@ class Timeline(Scenario):
         data = self.model_dump()
         data["horizon_s"] = options.pop("horizon_s", self.horizon_s)
         kept = data["traffic"] if isinstance(self.traffic, TraceTraffic) else {}
-        data["traffic"] = {**kept, "start": None, **options, "kind": "trace", "trace": str(trace)}
+        data["traffic"] = {**kept, "start": None, "digest": None, **options, "kind": "trace", "trace": str(trace)}
         return parse(Timeline, data, f"scenario {self.name}")
 
     def _outbreak(self, index: int, seed: int, noise_seed: int) -> Outbreak:
@@ -161,12 +163,31 @@ class Timeline(Scenario):
 class Mixture(Scenario):
     """One of several scenarios for each episode: `members` gives their names (or files) and weights.
 
+    A member that is a file is kept by its absolute path, and what it means by its SHA-256 in `digests`: a file that has
+    changed since then is an error.
+
     Its episode `seed` is the episode `seed` of the drawn member, and has the name of that member. With a `cell` all
     members have that one instead of their own.
     """
 
     members: dict[Text, Positive] = Field(min_length=1)
     cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
+    digests: dict[Text, Text] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, data: Any) -> Any:
+        members = data.get("members") if isinstance(data, dict) else None
+        if not isinstance(members, dict):
+            return data
+        files = {name: str(Path(name).resolve()) for name in members if _is_file(name)}
+        digests = {path: _meaning_of(_read_member(path)) for path in files.values()}
+        kept = data.get("digests")
+        for path, digest in digests.items():
+            check_digest(path, kept.get(path) if isinstance(kept, dict) else None, digest)
+        return {**data, "members": {files.get(name, name): weight for name, weight in members.items()}} | (
+            {"digests": digests} if digests else {}
+        )
 
     @model_validator(mode="after")
     def _check_members(self) -> Self:
@@ -199,13 +220,28 @@ class Mixture(Scenario):
         return self.scenarios[index].episode(system, seed)
 
     def _member(self, name: str) -> Timeline:
-        path = config_path("scenarios", name)
-        data = read_yaml(path)
-        if isinstance(data, dict) and "members" in data:
-            raise ValueError(f"members.{name}: must not be a mixture itself")
-        timeline = parse(Timeline, data, str(path))
-        timeline._source = str(path)
+        timeline = _read_member(name)
         return timeline if self.cell is None else timeline.model_copy(update={"cell": self.cell})
+
+
+def _read_member(name: str) -> Timeline:
+    path = config_path("scenarios", name)
+    data = read_yaml(path)
+    if isinstance(data, dict) and "members" in data:
+        raise ValueError(f"members.{name}: must not be a mixture itself")
+    timeline = parse(Timeline, data, str(path))
+    timeline._source = str(path)
+    return timeline
+
+
+def _meaning_of(scenario: Scenario) -> str:
+    """The SHA-256 of all that a scenario says, its cell and the digest of its trace among it."""
+    return hashlib.sha256(scenario.model_dump_json().encode()).hexdigest()
+
+
+def _is_file(name: Any) -> bool:
+    """Whether a member is given by the path of a file, not by the name of a shipped scenario."""
+    return isinstance(name, str) and name not in config_names("scenarios") and Path(name).is_file()
 
 
 class Foreseen(Scenario):

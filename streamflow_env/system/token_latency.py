@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from streamflow_env.system.pinned_files import pinned
 from streamflow_env.system.schema import Frozen, NonNegative, Text
 
 MAX_LATENCIES: Final = 4096
@@ -21,7 +22,8 @@ class TokenLatency(Frozen):
     """The latency of an LLM from recorded requests: `base_s` plus a time per input token and per output token.
 
     `trace` is the path of a CSV file with a header; a relative path starts at the working directory. Its columns
-    `input_column` and `output_column` hold whole numbers of tokens. Every latency is drawn from its rows.
+    `input_column` and `output_column` hold whole numbers of tokens. Every latency is drawn from its rows. The path is
+    kept as an absolute one, with the file's SHA-256 (`digest`): another file at its place is an error.
     """
 
     trace: Text
@@ -30,6 +32,12 @@ class TokenLatency(Frozen):
     base_s: NonNegative = 0.0
     seconds_per_input_token: NonNegative
     seconds_per_output_token: NonNegative
+    digest: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, data: Any) -> Any:
+        return pinned(data, "trace", lambda trace: (str(Path(trace).resolve()), Path(trace)))
 
     @cached_property
     def latencies_ns(self) -> tuple[int, ...]:

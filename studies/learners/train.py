@@ -78,5 +78,5 @@ def _called(run: Path) -> str:
     try:
         arguments = parse_yaml((run / "config.yaml").read_text(encoding="utf-8"))["arguments"]
         return f"{arguments['algorithm']}-{int(arguments['total_steps']):,}".replace(",", "_")
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{run / 'config.yaml'}: not a run's configuration: {error!r}") from None
