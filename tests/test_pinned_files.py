@@ -65,7 +65,7 @@ def test_a_run_goes_on_with_its_own_file_in_any_folder(make: Any, folders: Any, 
 def test_a_changed_file_is_an_error_that_says_so(make: Any, changed: str, said: str, folders: Any) -> None:
     again = kept(make())
     path = folders[0] / changed
-    path.write_text(path.read_text().replace("60,8", "60,800").replace("600", "660"))
+    path.write_text(path.read_text().replace("\n60,8\n", "\n60,800\n").replace("horizon_s: 600", "horizon_s: 660"))
     with pytest.raises(ConfigError, match=said):
         load_scenario(again)
 
@@ -97,9 +97,8 @@ def test_token_counts_are_kept_in_the_same_way(folders: Any, monkeypatch: Any) -
     }  # fmt: skip
     again = kept(load_system(data))
     monkeypatch.chdir(folders[1])
-    assert load_system(again).model_dump()["services"]["llm"]["token_latency"]["trace"] == str(
-        folders[0] / "tokens.csv"
-    )
+    latency = load_system(again).model_dump()["services"]["llm"]["token_latency"]
+    assert latency["trace"] == str(folders[0] / "tokens.csv")
     (folders[0] / "tokens.csv").write_text("ContextTokens,GeneratedTokens\n8,8\n")
     with pytest.raises(ConfigError, match=r"tokens\.csv: has changed since"):
         load_system(again)

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
