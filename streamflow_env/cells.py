@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag
+from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.ranges import (
+    FactorRange,
     FractionRange,
-    PositiveRange,
+    NumberRange,
     Range,
     SizeRange,
-    as_range,
     draw,
     draw_count,
     draw_factor,
@@ -39,7 +38,7 @@ ROOTS: Final = ("services", "calls", "users", "classes", COMPUTE)
 class Factor(Frozen):
     """The number of the system file times a factor that is log-uniform in `factor`."""
 
-    factor: PositiveRange
+    factor: FactorRange
 
     def draw(self, seed: int, path: str, nominal: float) -> float:
         return nominal * draw_factor(stream_called(seed, path), self.factor)
@@ -51,7 +50,7 @@ class Factor(Frozen):
 class Value(Frozen):
     """A number that is uniform in `value`, whatever the system file says."""
 
-    value: Annotated[Range, BeforeValidator(partial(as_range, allowed="a number", low=-math.inf))]
+    value: NumberRange
 
     def draw(self, seed: int, path: str, nominal: float) -> float:
         rng, (low, high) = stream_called(seed, path), self.value
@@ -79,9 +78,9 @@ Variation = Annotated[
 class Prices(Frozen):
     """Factors of the prices of replicas, of the caches' memory and of LLM requests, each log-uniform."""
 
-    replicas: PositiveRange = (1.0, 1.0)
-    memory: PositiveRange = (1.0, 1.0)
-    llm: PositiveRange = (1.0, 1.0)
+    replicas: FactorRange = (1.0, 1.0)
+    memory: FactorRange = (1.0, 1.0)
+    llm: FactorRange = (1.0, 1.0)
 
 
 class TelemetryQuality(Frozen):

@@ -21,12 +21,13 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from streamflow_env.cells import Cell, load_cell
 from streamflow_env.episode import BIN_S, Episode, Mark
 from streamflow_env.errors import ConfigError
-from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
+from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of, check_slowdowns
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.ranges import INCIDENT, MIXTURE, SIGN, stream
 from streamflow_env.system import System
 from streamflow_env.system.pinned_files import check_digest
-from streamflow_env.system.schema import Frozen, Positive, Text, parse, place, read_yaml
+from streamflow_env.system.schema import Frozen, Positive, PositiveSeconds, Seed, Text, parse, place, read_yaml
+from streamflow_env.system.size import check_rates
 from streamflow_env.traffic import Load, TraceTraffic, Traffic
 
 NANOSECONDS: Final = 1e9
@@ -65,14 +66,15 @@ class Scenario(Frozen):
 class Timeline(Scenario):
     """A traffic, and incidents in it, for `horizon_s` from t = 0."""
 
-    horizon_s: Positive
+    horizon_s: PositiveSeconds
     traffic: Traffic
-    incidents: tuple[Incident, ...] = ()
+    incidents: tuple[Incident, ...] = Field(default=(), max_length=100)
     cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
         self.traffic.check(self.horizon_s)
+        check_slowdowns(self.incidents)
         for index, incident in enumerate(self.incidents):
             if incident.start_s[1] >= self.horizon_s:
                 raise ValueError(
@@ -128,12 +130,22 @@ class Timeline(Scenario):
             horizon_s=self.horizon_s,
             start_hour=load.start_hour,
             bin_ns=round(BIN_S * NANOSECONDS),
-            rates_rps=_rates(own.get("system") or system, load, extras),
+            rates_rps=self._rates(own.get("system") or system, load, extras),
             changes=changes_of(effects, zero_s, self.horizon_s),
             marks=_visible(marks, self.horizon_s),
             announcements=tuple(sorted(announcements, key=lambda a: (a.start_s, a.known_from_s, a.end_s))),
             **own,
         )
+
+    def _rates(self, system: System, load: Load, extras: list[Extra]) -> NDArray[np.float64]:
+        """`_rates`, checked against what can be simulated."""
+        rates = _rates(system, load, extras)
+        try:
+            interactive = np.array(system.interactive)
+            check_rates(system, float(rates.sum(axis=0).max()), float(rates[interactive].sum(axis=0).max()))
+        except ValueError as error:
+            raise ConfigError(f"{self._source or f'scenario {self.name}'}: traffic and incidents: {error}") from None
+        return rates
 
     def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
         """This scenario with a recorded traffic instead of its own.
@@ -248,7 +260,7 @@ class Foreseen(Scenario):
     """One episode of a timeline with other noise in each episode: its seed is the noise seed of `variation`."""
 
     timeline: Timeline
-    of_seed: int
+    of_seed: Seed
 
     @property
     def horizon_s(self) -> float:

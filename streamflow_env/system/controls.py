@@ -57,7 +57,7 @@ class Control(Frozen):
         least, most = parameter.least, parameter.most
         if self.low < least or self.high > most:
             what = f"low {self.low} and high {self.high} of {parameter.name}"
-            raise ValueError(f"{what} must be {f'at least {least}' if most == math.inf else f'in [{least}, {most}]'}")
+            raise ValueError(f"{what} must be in [{least}, {most:.10g}]")
         if parameter.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
             raise ValueError(f"low {self.low} and high {self.high} of {parameter.name} must be whole numbers")
         if self.off_at_high and not parameter.can_be_off:

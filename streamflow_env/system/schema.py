@@ -10,21 +10,42 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.yaml_files import check_size, line_of
 from streamflow_env.system.yaml_files import read_yaml as read_yaml
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Fraction = Annotated[Number, Field(ge=0, le=1)]
-Integer = Annotated[int, Field(strict=True)]
-Count = Annotated[Integer, Field(ge=1)]
-Size = Annotated[Integer, Field(ge=0)]
+LARGEST: Final = 10**9
+"""No number of a configuration is larger, but for seeds."""
+SMALLEST: Final = 1e-10
+"""No number but 0 is nearer to 0: its inverse is a number too."""
+MAX_SHOWN: Final = 200
+"""So much of a wrong value is shown."""
+LONGEST_S: Final = 1e7
+"""No duration is longer: 116 days. A thousand times as long still fits into 64 bits of nanoseconds."""
+
+
+def _not_tiny(value: float) -> float:
+    if 0 < abs(value) < SMALLEST:
+        raise ValueError(f"must be 0, or at least {SMALLEST:g} away from it")
+    return value
+
+
+# Every number has two bounds, which are safe in 64 bits and in memory; tests/test_bounds.py looks at all models.
+_NOT_TINY: Final = AfterValidator(_not_tiny)
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST), _NOT_TINY]
+Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=LARGEST), _NOT_TINY]
+NonNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=LARGEST), _NOT_TINY]
+Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=LONGEST_S), _NOT_TINY]
+PositiveSeconds = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=LONGEST_S), _NOT_TINY]
+Fraction = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1), _NOT_TINY]
+Integer = Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+Count = Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
+Size = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+Seed = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 Flag = Annotated[bool, Field(strict=True)]
 
@@ -88,6 +109,14 @@ def _keys(item: dict[str, Any]) -> list[Any]:
     return keys if named is None or item["type"] != "value_error" else [*keys, *_parts(named[1])]
 
 
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
 def _explain_one(item: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
     if item["type"] == "extra_forbidden":
@@ -97,7 +126,7 @@ def _explain_one(item: dict[str, Any]) -> str:
     if item["type"] == "union_tag_not_found":
         return f"{key}.kind: required key is missing"
     value = item["input"]
-    shown = f" = {value!r}" if isinstance(value, int | float | str | bool | None) else ""
+    shown = f" = {_short(value)}" if isinstance(value, int | float | str | bool | None) else ""
     if item["msg"].startswith("Input should be "):
         return f"{key}{shown}: must be {item['msg'].removeprefix('Input should be ')}"
     message = item["msg"].removeprefix("Value error, ")

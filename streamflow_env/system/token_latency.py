@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from streamflow_env.system.pinned_files import pinned
-from streamflow_env.system.schema import Frozen, NonNegative, Text
+from streamflow_env.system.schema import LONGEST_S, Frozen, NonNegative, Seconds, Text
 
 MAX_LATENCIES: Final = 4096
 
@@ -29,7 +29,7 @@ class TokenLatency(Frozen):
     trace: Text
     input_column: Text = "ContextTokens"
     output_column: Text = "GeneratedTokens"
-    base_s: NonNegative = 0.0
+    base_s: Seconds = 0.0
     seconds_per_input_token: NonNegative
     seconds_per_output_token: NonNegative
     digest: Text | None = None
@@ -44,6 +44,10 @@ class TokenLatency(Frozen):
         """The latencies of the rows in ns, ascending. Of more than `MAX_LATENCIES` rows, that many at even ranks."""
         counts = read_token_counts(self.trace, self.input_column, self.output_column)
         seconds = self.base_s + counts @ np.array([self.seconds_per_input_token, self.seconds_per_output_token])
+        if seconds.max() > LONGEST_S:
+            raise ValueError(
+                f"token_latency: the longest of {self.trace} is {seconds.max():g} s: at most {LONGEST_S:g}"
+            )
         ordered = np.sort(np.floor(seconds * 1e9 + 0.5).astype(np.int64))
         if len(ordered) > MAX_LATENCIES:
             ordered = ordered[((np.arange(MAX_LATENCIES) + 0.5) * len(ordered) / MAX_LATENCIES).astype(np.int64)]

@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, model_validator
 from streamflow_env.episode import BIN_S
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
-from streamflow_env.ranges import Range, as_range, draw
+from streamflow_env.ranges import NonNegativeRange, Range, as_range, draw
 from streamflow_env.system.pinned_files import pinned
-from streamflow_env.system.schema import Flag, Positive, Text
+from streamflow_env.system.schema import LARGEST, Flag, Positive, PositiveSeconds, Text
 from streamflow_env.traffic.profile import DAY_HOURS, HOUR_S, Array, CurvedTraffic
 from streamflow_env.traffic.traces import COMPACT, EVENT_BIN_S, Trace, is_compact_date, read_trace, seconds_of
 
@@ -26,7 +26,11 @@ def _as_start(value: Any) -> Any:
         raise ValueError(COMPACT)
     if isinstance(value, str) and seconds_of(value) is None:
         raise ValueError("must be YYYY-MM-DD HH:MM:SS, or hours after the first row: a number or [low, high]")
-    return value if value is None or isinstance(value, str) else as_range(value, allowed="hours of at least 0", low=0)
+    return (
+        value
+        if value is None or isinstance(value, str)
+        else as_range(value, allowed="hours of at least 0", low=0, high=LARGEST)
+    )
 
 
 def _find(trace: str) -> tuple[str, Path]:
@@ -57,8 +61,8 @@ class TraceTraffic(CurvedTraffic):
     kind: Literal["trace"]
     trace: Text
     events: Flag = False
-    event_bin_s: Positive = EVENT_BIN_S
-    start: Annotated[str | Range | None, BeforeValidator(_as_start)] = None
+    event_bin_s: PositiveSeconds = EVENT_BIN_S
+    start: Annotated[str | NonNegativeRange | None, BeforeValidator(_as_start)] = None
     median_level: Positive = 1.0
     max_level: Positive | None = None
     digest: Text | None = None

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from streamflow_agents.seeds import SCORING_NOISE, evaluation_seeds
-from streamflow_env.system.schema import Count, Frozen, Positive, Text
+from streamflow_env.system.schema import Count, Frozen, Positive, PositiveSeconds, Seed, Text
 from studies.common.study import load_plan
 
 STUDY: Final = "clairvoyant"
@@ -30,10 +30,10 @@ class ClairvoyantPlan(Frozen):
     controls: tuple[Text, ...] = Field(min_length=1)
     scenario: Stage
     episode: Stage
-    segment_s: Positive
+    segment_s: PositiveSeconds
     judging: Count
     scoring: Count
-    seed: int
+    seed: Seed
 
     @property
     def wanted(self) -> list[tuple[str, int]]:

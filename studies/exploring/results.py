@@ -11,7 +11,7 @@ from typing import Final
 from streamflow_agents.evaluation.episodes import RETURN, TERM
 from streamflow_agents.evaluation.kept_episodes import Episodes, read_episodes, write_rows
 from streamflow_agents.evaluation.statistics import Estimate
-from streamflow_env.system.schema import NonNegative, load
+from streamflow_env.system.schema import Seconds, load
 from streamflow_env.system.yaml_files import dump_yaml
 from studies.exploring.measure import Row
 from studies.exploring.perturbations import BASE, label_of
@@ -24,7 +24,7 @@ PLAN: Final = "plan.yaml"
 class KeptPlan(Plan):
     """The plan of a run, with the time that it took."""
 
-    duration_s: NonNegative
+    duration_s: Seconds
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streamflow_agents.arguments import argument, parse_arguments
 from streamflow_agents.evaluation.episodes import Setting, evaluate
+from streamflow_agents.evaluation.fitting import fitting_policies, fitting_scenarios
 from streamflow_agents.evaluation.kept_episodes import write_results
 from streamflow_agents.evaluation.tables import (
     free_folder,
@@ -24,6 +25,7 @@ from streamflow_agents.policies.loading import name_policies
 from streamflow_agents.seeds import evaluation_seeds
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
+from streamflow_env.system import load_system
 from streamflow_env.system.yaml_files import dump_yaml
 
 SCENARIOS = "normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound"
@@ -63,7 +65,15 @@ def run(arguments: Arguments, command: str) -> None:
     """Evaluate, print and write; the summary names `command`. Raises ConfigError."""
     panels = load_panels(arguments.panels)
     policies = name_policies(arguments.policies.split(","))
-    scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS)
+    system = load_system(arguments.system)
+    policies, unfit = fitting_policies(policies, system)
+    scenarios, unfit_scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS), ""
+    if not arguments.scenarios:
+        fitting, unfit_scenarios = fitting_scenarios(scenarios.split(","), system)
+        scenarios = ",".join(fitting)
+    for line in (unfit, unfit_scenarios):
+        if line:
+            print(line, file=sys.stderr)
     if arguments.reference not in policies:
         raise ConfigError(f"reference {arguments.reference!r}: must be one of {', '.join(policies)}")
     seeds = evaluation_seeds(arguments.num_seeds)

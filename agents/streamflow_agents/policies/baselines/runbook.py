@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from streamflow_agents.policies.baselines.desk import Cells, Desk, Rows, rows
 from streamflow_agents.policies.baselines.parts import Part
 from streamflow_env.errors import ConfigError
-from streamflow_env.system.schema import Frozen, NonNegative, Number, Positive, Text
+from streamflow_env.system.schema import Frozen, Integer, Number, Positive, Seconds, Text
 
 USUAL = 0.02
 """The weight of the newest value in the mean that is a reading's usual value: of about 12 minutes. Assumed."""
@@ -22,8 +22,8 @@ class Sign(Frozen):
     """A reading above or below a bound, or above so many times its usual value."""
 
     reading: Text
-    above: Number | int | None = None
-    below: Number | int | None = None
+    above: Number | Integer | None = None
+    below: Number | Integer | None = None
     above_usual: Positive | None = None
 
     @model_validator(mode="after")
@@ -44,10 +44,10 @@ class Rule(Frozen):
 
     name: Text
     signs: tuple[Sign, ...] = Field(min_length=1)
-    hold_s: NonNegative
-    set: dict[Text, Number | int] = Field(default_factory=dict)
-    at_least: dict[Text, Number | int] = Field(default_factory=dict)
-    at_most: dict[Text, Number | int] = Field(default_factory=dict)
+    hold_s: Seconds
+    set: dict[Text, Number | Integer] = Field(default_factory=dict)
+    at_least: dict[Text, Number | Integer] = Field(default_factory=dict)
+    at_most: dict[Text, Number | Integer] = Field(default_factory=dict)
 
 
 class RunbookMemory(NamedTuple):
