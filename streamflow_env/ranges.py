@@ -88,8 +88,10 @@ def _range(allowed: str, low: float, high: float, *, above: bool = False, whole:
 NonNegativeRange = Annotated[Range, _range(f"a number in [0, {LARGEST}]", 0, LARGEST)]
 PositiveRange = Annotated[Range, _range(f"a number above 0, at most {LARGEST}", 0, LARGEST, above=True)]
 NumberRange = Annotated[Range, _range(f"a number in [-{LARGEST}, {LARGEST}]", -LARGEST, LARGEST)]
-SecondsRange = Annotated[Range, _range(f"a number in [0, {LONGEST_S:g}] s", 0, LONGEST_S)]
-PositiveSecondsRange = Annotated[Range, _range(f"a number above 0, at most {LONGEST_S:g} s", 0, LONGEST_S, above=True)]
+SecondsRange = Annotated[Range, _range(f"a number in [0, {LONGEST_S:.0f}] s", 0, LONGEST_S)]
+PositiveSecondsRange = Annotated[
+    Range, _range(f"a number above 0, at most {LONGEST_S:.0f} s", 0, LONGEST_S, above=True)
+]
 FactorRange = Annotated[Range, _range("a number in [0.001, 1000]", 0.001, 1000)]
 LevelRange = Annotated[Range, _range("a number in [0, 1000]", 0, 1000)]
 FractionRange = Annotated[Range, _range("a number in [0, 1]", 0, 1)]

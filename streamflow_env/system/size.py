@@ -49,7 +49,9 @@ def check_size(system: System) -> None:
     history_s = max([system.users.lookback_s, *(2 * s.ttl_s for s in system.services.values() if isinstance(s, Cache))])
     walked = history_s * _normal_rates(system)[1]
     _at_most("classes: normal_rate_rps, in the longest ttl_s or lookback_s", walked, MAX_WALKED)
-    _at_most("services and calls: bytes of entries, queues and breakers", _num_bytes(system), MAX_BYTES)
+    needed = _bytes(system)
+    if needed:
+        _at_most(f"{max(needed, key=needed.__getitem__)} and the like, in bytes", sum(needed.values()), MAX_BYTES)
 
 
 def check_rates(system: System, attempts_rps: float, interactive_rps: float) -> None:
@@ -58,7 +60,7 @@ def check_rates(system: System, attempts_rps: float, interactive_rps: float) -> 
     `attempts_rps` are those of all classes, `interactive_rps` those of users.
     """
     attempts = attempts_rps * system.control_interval_s
-    _at_most("first attempts in one control_interval_s", attempts, MAX_ATTEMPTS)
+    _at_most("first attempts in one control_interval_s (normal_rate_rps, traffic, incidents)", attempts, MAX_ATTEMPTS)
     _at_most("first attempts in users.lookback_s", interactive_rps * system.users.lookback_s, MAX_REMEMBERED)
     longest_s = max([system.users.deadline_s, *_ages_s(system)])
     _at_most("first attempts in one control_interval_s, times the longest deadline_s or ttl_s",
@@ -109,17 +111,20 @@ def _normal_rates(system: System) -> tuple[float, float]:
     return sum(rate for rate, _ in rates), sum(rate for rate, has_users in rates if has_users)
 
 
-def _num_bytes(system: System) -> float:
-    needed = 0.0
+def _bytes(system: System) -> dict[str, float]:
+    """The memory that is needed, by the key that asks for it."""
+    needed: dict[str, float] = {}
     for name, service in system.services.items():
         if isinstance(service, Cache):
-            needed += _ENTRY_BYTES * dict(_counts(system, name, service))["memory_entries"]
+            key = f"services.{name}.memory_entries"
+            needed[key] = _ENTRY_BYTES * dict(_counts(system, name, service))["memory_entries"]
         elif isinstance(service, VectorIndex):
-            needed += _QUERY_BYTES * service.query_entries
+            needed[f"services.{name}.query_entries"] = _QUERY_BYTES * service.query_entries
         elif isinstance(service, DeferredQueue):
-            needed += _JOB_BYTES * service.queue_limit
-    breakers = [system.users.breaker, *(policy.breaker for policy in system.calls.values())]
-    return needed + _NUMBER_BYTES * sum(breaker.window_size for breaker in breakers if breaker is not None)
+            needed[f"services.{name}.queue_limit"] = _JOB_BYTES * service.queue_limit
+    breakers = {"users": system.users.breaker, **{f"calls.{name}": call.breaker for name, call in system.calls.items()}}
+    windows = {f"{of}.breaker.window_size": breaker.window_size for of, breaker in breakers.items() if breaker}
+    return needed | {key: _NUMBER_BYTES * size for key, size in windows.items()}
 
 
 def _num_steps(plan: tuple[Step, ...]) -> int:

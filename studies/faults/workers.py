@@ -12,10 +12,10 @@ from typing import Any, Final
 from studies.faults.cases import Case
 from studies.faults.trial import OTHER, try_case
 
+VALID: Final = Case("system", ("name",), "text")
+"""What both engines run before the first trial, so that they are compiled."""
 MEMORY_BYTES: Final = 8 * 2**30
 """Of address space that a trial may take."""
-START_S: Final = 300.0
-"""So much longer the first trial of a process may take: it compiles the engine."""
 
 
 class Worker:
@@ -28,17 +28,11 @@ class Worker:
 
     def run(self, case: Case) -> tuple[str, str]:
         """How the case ended, and what was said."""
-        limit_s = self._limit_s
-        if self._process is None:
-            context = multiprocessing.get_context("spawn")
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs, self._num_steps), daemon=True)
-            self._process.start()
-            theirs.close()
-            limit_s += START_S
         try:
+            if self._process is None:
+                self._start()
             self._pipe.send(case)
-            if self._pipe.poll(limit_s):
+            if self._pipe.poll(self._limit_s):
                 return self._pipe.recv()  # type: ignore[no-any-return]
             said = f"hangs: longer than {self._limit_s:g} s"
         except (EOFError, OSError):
@@ -46,6 +40,14 @@ class Worker:
             said = f"the process died, with exit code {self._process.exitcode}"
         self.close()
         return OTHER, said
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._num_steps), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._pipe.recv()  # the engine is compiled
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -77,6 +79,7 @@ def _share(cases: Sequence[Case], num_steps: int, limit_s: float) -> list[tuple[
 
 def _serve(pipe: Connection, num_steps: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    pipe.send(try_case(VALID, num_steps))
     while True:
         try:
             case = pipe.recv()
