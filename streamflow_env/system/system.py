@@ -150,7 +150,7 @@ class System(Frozen):
 
     def _check_query(self, at: str, name: str, held: str | None) -> None:
         if name not in self.calls:
-            raise ValueError(f"{at}.query = {name!r}: must be one of {', '.join(self.calls)}")
+            raise ValueError(f"{at}.query = {name!r}: must be one of calls: {', '.join(self.calls) or 'it is empty'}")
         if self.calls[name].attempt_cpu is not None:
             self._check_cpu(f"{at}.query = {name!r} (attempt_cpu)", held)
 
@@ -181,7 +181,8 @@ class System(Frozen):
             raise ValueError(f"{where}.of = {control.of!r}: {obstacle}")
         value = self._default(control)
         if not control.low <= value <= control.high:
-            raise ValueError(f"{where}: its default is {value}, must be in [{control.low}, {control.high}]")
+            default = f"its default is {value} ({control.of}.{parameter.field or parameter.name})"
+            raise ValueError(f"{where}: {default}, must be in [{control.low}, {control.high}]")
 
     def _kind(self, where: str, name: str, allowed: set[str]) -> str:
         kind = self._kind_of(name)
