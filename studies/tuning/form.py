@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from streamflow_agents.policies.baselines import StaticBaseline
@@ -15,13 +16,17 @@ from streamflow_agents.policies.baselines.expert import ExpertSettings, make_exp
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
-from streamflow_env.system.schema import Count, Flag, Frozen, Number, Positive, Size, Text, load, read_yaml
+from streamflow_env.system.schema import Count, Flag, Frozen, Number, Positive, Size, Text, load, parse, read_yaml
 from studies.common.study import STUDIES, load_plan
 
 STUDY: Final = "tuning"
 STATIC: Final = "static"
 EXPERT: Final = "expert"
 FORMS: Final = (STATIC, EXPERT)
+CALM: Final = "calm"
+LEVELS: Final = (CALM, "varied")
+SETTINGS: Final = "settings/"
+"""Before a control's name: the path of its setting."""
 Values = dict[str, float]
 
 
@@ -49,6 +54,7 @@ class TuningPlan(Frozen):
     """What is searched, and for how long; `plan.yaml` says what the numbers are.
 
     Attributes:
+        result: by form, the name of the file that is written.
         start: by form, the file in configs/baselines where the search begins. A control that it does not name begins
             at its default.
         skip_seeds: the first generation's episodes are of the seed `TUNING.first + skip_seeds`.
@@ -58,6 +64,7 @@ class TuningPlan(Frozen):
 
     scenarios: tuple[Text, ...] = Field(min_length=1)
     start: dict[Text, Text]
+    result: dict[Text, Text]
     skip_seeds: Size
     num_steps: Count
     population: Count
@@ -68,14 +75,20 @@ class TuningPlan(Frozen):
     expert: dict[Text, Range] = Field(min_length=1)
 
 
-def load_tuning_plan() -> TuningPlan:
-    """The plan of the first search. Raises ConfigError where it is wrong."""
-    return load_plan(TuningPlan, STUDY)
+def load_tuning_plan(level: str = CALM) -> TuningPlan:
+    """The plan of the first search of a level. Raises ConfigError where it is wrong."""
+    return load_plan(TuningPlan, STUDY) if level == CALM else _read(level)
 
 
-def load_second_plan() -> TuningPlan:
+def load_second_plan(level: str = CALM) -> TuningPlan:
     """The plan of the second search, which begins where the first one ended. Raises ConfigError where it is wrong."""
-    return load(TuningPlan, STUDIES / STUDY / "again.yaml")
+    return _read("again" if level == CALM else f"{level}_again", load_tuning_plan(level))
+
+
+def _read(name: str, first: TuningPlan | None = None) -> TuningPlan:
+    """The plan in the file of this name; what it does not say is that of the `first` plan."""
+    path = STUDIES / STUDY / f"{name}.yaml"
+    return parse(TuningPlan, {**(first.model_dump() if first else {}), **read_yaml(path)}, str(path))
 
 
 class Form:
@@ -91,8 +104,9 @@ class Form:
         if name not in FORMS:
             raise ConfigError(f"form {name!r}: must be one of {', '.join(FORMS)}")
         self.name = name
-        if name not in plan.start:
-            raise ConfigError(f"start.{name}: is missing; must be a name of configs/baselines, or a YAML file")
+        for key, needed in (("start", plan.start), ("result", plan.result)):
+            if name not in needed:
+                raise ConfigError(f"{key}.{name}: is missing; must be a name of configs/baselines, or a YAML file")
         self._base: dict[str, Any] = read_yaml(config_path("baselines", plan.start[name]))
         self._env = StreamFlowEnv(plan.scenarios[0])
         if name == EXPERT:
@@ -121,12 +135,18 @@ class Form:
         """The content of the baseline's file."""
         if self.name == EXPERT:
             content = copy.deepcopy(self._base)
-            for path, value in values.items():
-                _put(content, path, float(f"{value:.4g}"))
+            for path, value in self.numbers(values).items():
+                _put(content, path, value)
             return dict(content)
+        return {"settings": {path.removeprefix(SETTINGS): value for path, value in self.numbers(values).items()}}
+
+    def numbers(self, values: Mapping[str, float]) -> Values:
+        """The numbers as they are in the file, by their path there."""
+        if self.name == EXPERT:
+            return {path: float(f"{value:.4g}") for path, value in values.items()}
         table = self._env.system.control_table
         natural = table.natural(np.array([values[name] for name in table.names], dtype=np.float32))
-        return {"settings": {name: float(f"{v:.6g}") for name, v in zip(table.names, natural, strict=True)}}
+        return {f"{SETTINGS}{name}": float(f"{v:.6g}") for name, v in zip(table.names, natural, strict=True)}
 
     def policy(self, values: Mapping[str, float]) -> Baseline:
         """The policy with these numbers."""
@@ -134,6 +154,11 @@ class Form:
         if self.name == EXPERT:
             return make_expert(env.system, env.observation_table, load(ExpertSettings, content))
         return StaticBaseline(env.system, env.observation_table, content["settings"])
+
+    def policies(self, candidates: Sequence[Values]) -> tuple[Baseline, dict[str, NDArray[np.float64]]]:
+        """One policy that acts in cell i as that of candidate i, and the numbers that `predict` moves for that."""
+        numbers = [self.numbers(values) for values in candidates]
+        return self.policy(self.start), {path: np.array([each[path] for each in numbers]) for path in numbers[0]}
 
 
 def _rule_or_key(content: Any, key: str) -> Any:

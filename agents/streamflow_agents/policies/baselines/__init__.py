@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
@@ -14,7 +15,7 @@ from streamflow_agents.policies.baselines.predictive import Predictive, Predicti
 from streamflow_agents.policies.baselines.static import Playbook, StaticBaseline
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
-from streamflow_env.paths import config_path
+from streamflow_env.paths import config_names, config_path
 from streamflow_env.system import System
 from streamflow_env.system.schema import load
 
@@ -66,16 +67,14 @@ def _aimd(system: System, table: ObservationTable) -> Baseline:
     )
 
 
-def _expert(system: System, table: ObservationTable) -> Baseline:
-    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "expert")))
+def _settings_of(name: str, system: System, table: ObservationTable) -> Baseline:
+    """The fixed settings in the file of this name."""
+    return StaticBaseline(system, table, load(Playbook, config_path("baselines", name)).settings)
 
 
-def _tuned_static(system: System, table: ObservationTable) -> Baseline:
-    return StaticBaseline(system, table, load(Playbook, config_path("baselines", "tuned_static")).settings)
-
-
-def _tuned_expert(system: System, table: ObservationTable) -> Baseline:
-    return make_expert(system, table, load(ExpertSettings, config_path("baselines", "tuned_expert")))
+def _expert_of(name: str, system: System, table: ObservationTable) -> Baseline:
+    """The expert in the file of this name."""
+    return make_expert(system, table, load(ExpertSettings, config_path("baselines", name)))
 
 
 def _hpa_settings() -> HpaSettings:
@@ -86,6 +85,11 @@ def _playbook_settings() -> dict[str, float]:
     return dict(load(Playbook, config_path("baselines", "playbook")).settings)
 
 
+def _tuned(form: str) -> list[str]:
+    """The names of what the tuning of this form has written, one for each level."""
+    return [name for name in config_names("baselines") if name.startswith(form)]
+
+
 _MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline]]] = {
     "do_nothing": _do_nothing,
     "hpa": _hpa,
@@ -94,15 +98,16 @@ _MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline]]] = {
     "playbook_hpa": _playbook_hpa,
     "predictive": _predictive,
     "aimd": _aimd,
-    "expert": _expert,
-    "tuned_static": _tuned_static,
-    "tuned_expert": _tuned_expert,
+    "expert": partial(_expert_of, "expert"),
+    "adaptive_expert": partial(_expert_of, "adaptive_expert"),
+    **{name: partial(_settings_of, name) for name in _tuned("tuned_static")},
+    **{name: partial(_expert_of, name) for name in _tuned("tuned_expert")},
 }
 BASELINE_NAMES: Final = tuple(_MAKERS)
 
 
 WITHOUT: Final = "~"
-_EXPERTS: Final = ("expert", "tuned_expert")
+_EXPERTS: Final = ("expert", "adaptive_expert", *_tuned("tuned_expert"))
 
 
 def is_baseline(name: str) -> bool:
