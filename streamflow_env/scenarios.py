@@ -98,7 +98,7 @@ class Timeline(Scenario):
         """
         seed, noise_seed = _checked_seed(seed), _checked_seed(noise_seed)
         self._check_incidents(system)
-        own = {} if self.cell is None else self.cell.draw(system, seed)
+        own = {} if self.cell is None else self.cell.draw(system, self.name, seed)
         zero_s = _zero_s(system)
         num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
