@@ -10,7 +10,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format study studies equivalence clean
+.PHONY: help train evaluate suite tensorboard test lint format study studies equivalence clean
 
 help:  ## this list
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ train: $(INSTALLED)  ## train PPO, then compare it with the baselines on held-ou
 
 evaluate: $(INSTALLED)  ## compare baselines and agents on held-out seeds (ARGS="--help")
 	$(BIN)/python scripts/evaluate.py $(ARGS)
+
+suite: $(INSTALLED)  ## score policies on the benchmark suite (ARGS="--policies tuned_expert,runs/RUN")
+	$(BIN)/python scripts/suite.py $(ARGS)
 
 tensorboard: $(INSTALLED)  ## look at the trainings: http://localhost:6006
 	$(BIN)/tensorboard --logdir runs

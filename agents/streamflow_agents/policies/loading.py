@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pickle
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamflow_agents.policies.baselines import BASELINE_NAMES, is_baseline, make_baseline
+from streamflow_agents.policies.baselines import BASELINE_NAMES, baseline_files, is_baseline, make_baseline
 from streamflow_agents.policies.protocol import Policy
 from streamflow_agents.policies.residual import KEY, Residual, ResidualPolicy, ResidualSettings, make_residual
 from streamflow_env.environment.env import StreamFlowEnv
@@ -57,6 +59,27 @@ def name_policies(given: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"policy {label!r}: given twice; give one another name, NAME={source}")
         policies[label] = source
     return policies
+
+
+def policy_digest(name: str) -> str:
+    """The SHA-256, in hex, of the files that make the policy called `name`; comments in YAML do not count.
+
+    They are the parameter files of a baseline, or a model with its normalisation and its description.
+
+    Raises:
+        ConfigError: no such baseline or file.
+    """
+    if is_baseline(name):
+        found, files = hashlib.sha256(name.encode()), baseline_files(name)
+    else:
+        model = _model_path(name)
+        beside = (model.parent / NORMALISATION, model.parent / DESCRIPTION)
+        found, files = hashlib.sha256(), (model, *(path for path in beside if path.is_file()))
+    for path in files:
+        is_yaml = path.suffix == ".yaml"
+        content = json.dumps(read_yaml(path), default=str).encode() if is_yaml else path.read_bytes()
+        found.update(path.name.encode() + hashlib.sha256(content).digest())
+    return found.hexdigest()
 
 
 def _label(source: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
@@ -25,6 +26,7 @@ __all__ = [
     "Baseline",
     "Playbook",
     "StaticBaseline",
+    "baseline_files",
     "each_without",
     "is_baseline",
     "make_baseline",
@@ -104,6 +106,13 @@ _MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline]]] = {
     **{name: partial(_expert_of, name) for name in _tuned("tuned_expert")},
 }
 BASELINE_NAMES: Final = tuple(_MAKERS)
+_FILES: Final[dict[str, tuple[str, ...]]] = {
+    "do_nothing": (),
+    "playbook_hpa": ("hpa", "playbook"),
+    "predictive": ("playbook", "predictive"),
+    "aimd": ("aimd", "hpa", "playbook"),
+}
+"""The files of a baseline that has not just the one of its name."""
 
 
 WITHOUT: Final = "~"
@@ -114,6 +123,12 @@ def is_baseline(name: str) -> bool:
     """Whether `name` names a baseline, or an expert without one of its parts: `expert~hpa`."""
     base, mark, _ = name.partition(WITHOUT)
     return base in _MAKERS and (not mark or base in _EXPERTS)
+
+
+def baseline_files(name: str) -> tuple[Path, ...]:
+    """The parameter files of the baseline called `name`. Raises ConfigError: there is no such file."""
+    base = name.partition(WITHOUT)[0]
+    return tuple(config_path("baselines", file) for file in _FILES.get(base, (base,)))
 
 
 def each_without(name: str) -> tuple[str, ...]:
