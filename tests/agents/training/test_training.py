@@ -14,8 +14,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from streamflow_agents.policies.networks import DefaultStartPolicy, ToBox
 from streamflow_agents.training.algorithms import PpoSettings, build_model, load_settings
-from streamflow_agents.training.networks import DefaultStartPolicy, ToBox
 from streamflow_agents.training.run import TrainingArguments, make_run_folder, train
 from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
