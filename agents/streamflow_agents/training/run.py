@@ -23,13 +23,10 @@ import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from streamflow_agents.arguments import argument
 from streamflow_agents.policies.loading import DESCRIPTION
-from streamflow_agents.policies.normalised import NormalisedPolicy, normalisation_of
-from streamflow_agents.policies.protocol import Policy
-from streamflow_agents.policies.residual import KEY, Residual, ResidualPolicy
+from streamflow_agents.policies.residual import Residual
 from streamflow_agents.training.algorithms import (
     ALGORITHMS,
     SameLuckSettings,
@@ -40,10 +37,10 @@ from streamflow_agents.training.algorithms import (
     make_model,
 )
 from streamflow_agents.training.callbacks import EvaluationLog, ProgressBar, TrainingLog, log
+from streamflow_agents.training.cells import as_policy, check_groups, make_cells, make_residual, normalise, start_action
 from streamflow_agents.training.checkpoints import FINAL_POLICY, TrainingProgress, newest_checkpoint, save_checkpoint
 from streamflow_agents.training.curves import open_curves
 from streamflow_agents.training.interrupts import SignalStop
-from streamflow_agents.training.residual_vec_env import ResidualVecEnv
 from streamflow_agents.training.task import Task, streamflow_task
 from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.engines import ENGINE_NAMES
@@ -55,9 +52,6 @@ LOG_STEPS = 32
 
 VERSIONS = ("streamflow-env", "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium")
 """Packages whose versions `config.yaml` has; those of all are in `versions.txt`."""
-
-LARGEST_INPUT = 5.0
-"""Normalised inputs of a residual's network are clipped at so many standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +129,14 @@ def train(arguments: TrainingArguments, task: Task, settings: Settings | None = 
     """
     settings = settings or load_settings(arguments.algorithm)
     torch.set_num_threads(1)
-    _check_groups(arguments, settings)
-    residual = _make_residual(settings, task)
+    check_groups(settings, arguments.num_cells)
+    residual = make_residual(settings, task)
     run = _new_run(arguments, settings, task)
-    cells = _make_cells(run, task)
-    normalised = _normalised(run, cells, residual)
+    cells = make_cells(task, run.settings, run.arguments.num_cells, run.arguments.seed)
+    normalised = normalise(cells, run.settings, residual)
     with closing(normalised):
-        start_action = _start_action(task, residual)
-        model = build_model(arguments.algorithm, settings, normalised, start_action, arguments.seed)
+        start = start_action(task, residual)
+        model = build_model(arguments.algorithm, settings, normalised, start, arguments.seed)
         _learn(run, task, model, cells, TrainingProgress(), residual)
     return run.folder
 
@@ -186,12 +180,12 @@ def resume(run: Run, task: Task) -> Path:
     log(f"going on with {run.folder} from step {checkpoint.steps:,}")
     run = _describe_resumption(run, checkpoint.steps)
     (run.folder / FINAL_POLICY).unlink(missing_ok=True)
-    residual = _make_residual(run.settings, task)
-    cells = _make_cells(run, task)
-    normalised = _normalised(run, cells, residual)
+    residual = make_residual(run.settings, task)
+    cells = make_cells(task, run.settings, run.arguments.num_cells, run.arguments.seed)
+    normalised = normalise(cells, run.settings, residual)
     with closing(normalised):
-        arguments, start_action = run.arguments, _start_action(task, residual)
-        model = make_model(arguments.algorithm, run.settings, normalised, start_action, arguments.seed)
+        arguments, start = run.arguments, start_action(task, residual)
+        model = make_model(arguments.algorithm, run.settings, normalised, start, arguments.seed)
         checkpoint.load(model, cells)
         _learn(run, task, model, cells, checkpoint.progress, residual)
     return run.folder
@@ -251,53 +245,6 @@ def _task(arguments: TrainingArguments, sources: dict[str, Any]) -> Task:
     )
 
 
-def _check_groups(arguments: TrainingArguments, settings: Settings) -> None:
-    """Raise ConfigError, before anything is made, where the cells are not whole groups."""
-    if isinstance(settings, SameLuckSettings) and arguments.num_cells % settings.group_size:
-        raise ConfigError(f"num_cells {arguments.num_cells}: must be a multiple of group_size = {settings.group_size}")
-
-
-def _make_residual(settings: Settings, task: Task) -> Residual | None:
-    if settings.residual is None:
-        return None
-    if task.make_residual is None:
-        raise ConfigError(f"{KEY}: this task has no baseline to be on")
-    return task.make_residual(settings.residual)
-
-
-def _make_cells(run: Run, task: Task) -> SeededVecEnv:
-    arguments, settings = run.arguments, run.settings
-    groups: dict[str, Any] = {}
-    if isinstance(settings, SameLuckSettings):
-        groups["group_size"] = settings.group_size
-        groups["even_members"] = task.members if settings.even_members else None
-    cells = task.make_cells(arguments.num_cells)
-    cut = settings.cut(arguments.num_cells)
-    return SeededVecEnv(cells, seed=arguments.seed, seed_limit=task.seed_limit, cut=cut, **groups)
-
-
-def _normalised(run: Run, cells: SeededVecEnv, residual: Residual | None) -> VecNormalize:
-    """`cells` as the learner meets them, with statistics that are yet to be gathered."""
-    return VecNormalize(
-        VecMonitor(cells if residual is None else ResidualVecEnv(cells, residual)),
-        norm_obs=residual is not None,
-        norm_reward=run.settings.normalises_rewards,
-        clip_obs=LARGEST_INPUT,
-        gamma=run.settings.discount,
-    )
-
-
-def _start_action(task: Task, residual: Residual | None) -> tuple[float, ...]:
-    return task.start_action if residual is None else (0.0,) * len(residual.names)
-
-
-def _as_policy(model: Any, residual: Residual | None) -> Policy:
-    """What acts in an environment as `model` does in training."""
-    if residual is None:
-        return model  # type: ignore[no-any-return]
-    return ResidualPolicy(residual, NormalisedPolicy(model, normalisation_of(model.get_vec_normalize_env())))
-
-
 def _learn(
     run: Run,
     task: Task,
@@ -327,7 +274,7 @@ def _learn(
                 run.folder,
                 progress,
                 keep,
-                as_policy=partial(_as_policy, residual=residual),
+                as_policy=partial(as_policy, residual=residual),
                 paired_with=task.paired_with,
             ),
         ]

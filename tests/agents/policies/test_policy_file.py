@@ -16,8 +16,8 @@ import yaml
 
 from streamflow_agents.policies.models import MODELS, NetworkSettings, build_network
 from streamflow_agents.policies.policy_file import read_policy, write_policy
-from streamflow_agents.training import run as training
 from streamflow_agents.training.algorithms import load_settings
+from streamflow_agents.training.cells import make_residual
 from streamflow_agents.training.checkpoints import save_checkpoint
 from streamflow_agents.training.run import train
 from streamflow_env.environment.env import StreamFlowEnv
@@ -80,7 +80,7 @@ def test_it_acts_as_the_model_that_was_saved(name: str, tmp_path: Path, monkeypa
         moved = FakeCell().action_space
     else:
         algorithm, task, settings = "same_luck_ppo", RESIDUAL_TASK, small("same_luck_ppo", residual=RESIDUAL)
-        residual = training._make_residual(settings, task)
+        residual = make_residual(settings, task)
         assert residual is not None
         space, moved = residual.observation_space, residual.action_space
     folder = train(fake_arguments(tmp_path, algorithm, 256, 128), task, settings)

@@ -11,9 +11,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from streamflow_agents.policies.arrays import read_arrays
 from streamflow_agents.policies.loading import load_policy
-from streamflow_agents.training import run as training
 from streamflow_agents.training.algorithms import make_model
+from streamflow_agents.training.cells import make_cells, make_residual, normalise, start_action
 from streamflow_agents.training.checkpoints import Checkpoint, newest_checkpoint
+from streamflow_agents.training.run import read_run
 from streamflow_agents.training.task import Task
 from tests.agents.training.fake_cells import FakeCell
 
@@ -34,12 +35,11 @@ def policy(folder: Path) -> Any:
 
 def model(folder: Path, task: Task, checkpoint: Checkpoint | None = None) -> BaseAlgorithm:
     """The model as `checkpoint` has it, by default the newest, on cells of its own."""
-    run = training.read_run(folder)
-    residual = training._make_residual(run.settings, task)
-    cells = training._make_cells(run, task)
-    normalised = training._normalised(run, cells, residual)
-    start = training._start_action(task, residual)
-    made = make_model(run.arguments.algorithm, run.settings, normalised, start, run.arguments.seed)
+    run = read_run(folder)
+    arguments, settings, residual = run.arguments, run.settings, make_residual(run.settings, task)
+    cells = make_cells(task, settings, arguments.num_cells, arguments.seed)
+    normalised, start = normalise(cells, settings, residual), start_action(task, residual)
+    made = make_model(arguments.algorithm, settings, normalised, start, arguments.seed)
     (checkpoint or newest(folder)).load(made, cells)
     return made
 
