@@ -11,8 +11,8 @@ from typing import Any, Final
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
+from streamflow_agents.policies.networks import DefaultStartPolicy
 from streamflow_agents.training.callbacks import TrainingLog
-from streamflow_agents.training.networks import DefaultStartPolicy
 from streamflow_agents.training.run import TrainingArguments, train
 from streamflow_agents.training.task import streamflow_task
 from studies.benchmark.results import Measurement, Sample, Target
