@@ -161,7 +161,7 @@ def test_the_background_takes_of_the_rest_what_the_reserves_leave(
 
 
 def test_the_share_kept_for_the_background_is_refilled_with_its_share_of_the_quota(engine: str) -> None:
-    """Five of its own and one of the rest; 1.05 s later, of four tokens a second, two of its own and one of the rest."""
+    """Five of its own and one of the rest; 1.05 s later, at four tokens a second, two and one."""
     system = shared(0.5, interactive_reserve_fraction=1.0, quota_per_minute=240)
     episode, _ = schedule(system, {}, background={100: 10, 1150: 10})
 

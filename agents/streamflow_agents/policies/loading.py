@@ -71,7 +71,7 @@ def name_policies(given: Sequence[str]) -> dict[str, str]:
 def policy_digest(name: str) -> str:
     """The SHA-256, in hex, of the files that make the policy called `name`; comments in YAML do not count.
 
-    They are the parameter files of a baseline, or a model with its normalisation and its description.
+    They are the parameter files of a baseline, or a model and its description.
 
     Raises:
         ConfigError: no such baseline or file.
@@ -80,8 +80,8 @@ def policy_digest(name: str) -> str:
         found, files = hashlib.sha256(name.encode()), baseline_files(name)
     else:
         model = _model_path(name)
-        beside = (model.parent / NORMALISATION, model.parent / DESCRIPTION)
-        found, files = hashlib.sha256(), (model, *(path for path in beside if path.is_file()))
+        description = model.parent / DESCRIPTION
+        found, files = hashlib.sha256(), (model, *([description] if description.is_file() else []))
     for path in files:
         is_yaml = path.suffix == ".yaml"
         content = json.dumps(read_yaml(path), default=str).encode() if is_yaml else path.read_bytes()

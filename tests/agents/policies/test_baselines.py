@@ -209,14 +209,14 @@ def test_the_files_of_a_baseline_are_those_that_it_reads(
 def test_a_digest_is_of_numbers_and_model_not_of_comments(tmp_path: Path) -> None:
     digests = {policy_digest(name) for name in (*BASELINE_NAMES, "expert~hpa")}
     assert len(digests) == len(BASELINE_NAMES) + 1
-    (tmp_path / "best_model.zip").write_bytes(b"a model")
+    (tmp_path / "policy.npz").write_bytes(b"a model")
     description = tmp_path / "config.yaml"
     found = []
     for text in ("arguments: {seed: 1}", "# a comment\narguments:\n  seed: 1\n", "arguments: {seed: 2}"):
         description.write_text(text, encoding="utf-8")
         found.append(policy_digest(str(tmp_path)))
     assert found[0] == found[1] != found[2]
-    (tmp_path / "best_model.zip").write_bytes(b"another")
+    (tmp_path / "policy.npz").write_bytes(b"another")
     assert policy_digest(str(tmp_path)) not in {*found, *digests}
     with pytest.raises(ConfigError, match="policy 'nosuch': neither a baseline"):
         policy_digest("nosuch")
