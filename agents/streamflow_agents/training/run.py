@@ -275,7 +275,7 @@ def _learn(
                 progress,
                 keep,
                 as_policy=partial(as_policy, residual=residual),
-                paired_with=task.paired_with,
+                paired_with=task.paired_with if run.settings.residual is None else run.settings.residual.base,
             ),
         ]
     )
