@@ -59,7 +59,7 @@ def powerset(*names: str) -> list[tuple[str, ...]]:
 
 def inputs(folder: Path) -> Inputs:
     """The inputs in the folder of the fixture `kept`."""
-    names = ("episodes", "learners", "parts", "headroom", "shifts")
+    names = ("episodes", "learners", "parts", "headroom", "doubled", "shifts")
     return Inputs(**{name: folder / f"{name}.csv.gz" for name in names}, schedules=folder / "schedules")
 
 
@@ -73,8 +73,9 @@ def kept(tmp_path: Path) -> Path:
     write_rows(folder / "headroom.csv.gz", rows({**rules, "clairvoyant": -70.0, "clairvoyant@llm_ask": -75.0}))
     write_rows(folder / "shifts.csv.gz", rows(rules, ("none", "the load times 1.3")))
     (folder / "schedules").mkdir()
-    found = FoundSchedule("calm", 0, "tuned_expert", 60.0, ("llm_ask",), ((0.1,),), ((-1.0, 2.0), (2.0, 3.0)))
-    (folder / "schedules" / "calm-0.json").write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
+    for name in SCENARIOS:
+        found = FoundSchedule("calm", name, 0, "tuned_expert", 60.0, ("llm_ask",), ((0.1,),), "whole", (-1.0, 2.0))
+        (folder / "schedules" / f"{name}-0.json").write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
     return folder
 
 
@@ -129,7 +130,8 @@ def test_what_is_optional_may_be_missing(kept: Path, missing: tuple[str, ...]) -
     for name in missing:
         (kept / f"{name}.csv.gz").unlink()
         if name == "headroom":
-            (kept / "schedules" / "calm-0.json").unlink()
+            for path in (kept / "schedules").iterdir():
+                path.unlink()
     write_page(inputs(kept), page, readme)
     text, summary = page.read_text(encoding="utf-8"), readme.read_text(encoding="utf-8")
     for written in (text, summary):
@@ -173,7 +175,8 @@ def test_what_is_missing_is_named_and_nothing_written(kept: Path, name: str) -> 
 
 
 def test_scores_without_their_schedules_are_an_error(kept: Path) -> None:
-    (kept / "schedules" / "calm-0.json").unlink()
+    for path in (kept / "schedules").iterdir():
+        path.unlink()
     with pytest.raises(ConfigError, match="run the study clairvoyant"):
         write_page(inputs(kept), kept.parent / "results.md")
 
