@@ -6,13 +6,16 @@ in time between them. The K cells of a group meet the same episode under the sam
 
 1. Luck is the same in all cells. It cancels where what the group got in the middle is taken off what each cell got.
    The median is the middle, not the mean: one cell that collapses must not move it.
-2. Point j acts only from a step on. What a cell got before is no consequence of its ε at that point. So the gradient
-   for point j is the mean of ε_ij · (G_ij − median of G_j over the group), where G_ij is the sum of cell i's rewards
-   from that step to the end.
-3. Each iteration has another noise seed, and some seeds spread ten times more than others. What is left of G is divided
-   by its median size over the group, point by point, and clipped: no cell and no storm decides alone.
+2. Point j acts only from a step on. What a cell got before is no consequence of its ε at that point. So for point j a
+   cell counts with A_ij = G_ij − median of G_j over the group, where G_ij is the sum of its rewards from that step on.
+3. Each iteration has another noise seed, and some seeds spread ten times more than others. A is divided by its median
+   size over the group, point by point, and clipped: no cell and no storm decides alone. Then it is standardised.
+4. The step is that of separable natural evolution strategies (Schaul, Glasmachers and Schmidhuber 2011): θ moves by
+   σ · mean of A_ij ε_ij, and log σ by half of `adapting` times the mean of A_ij (ε_ij² − 1). So σ shrinks where moving
+   far costs, and grows where it pays or hardly matters. A control has one σ at all points, which averages its noise.
 
-Adam takes the step. Its size and σ decay geometrically.
+The controls' sharpness differs a thousand times. With the same σ for all, the noise of the sharp ones hides what the
+others do, and the steps of all are too large for the sharp ones.
 """
 
 from __future__ import annotations
@@ -25,35 +28,33 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from streamflow_env.system.schema import Count, Frozen, Positive
+from streamflow_env.system.schema import Count, Frozen, NonNegative, Positive
 
 Floats = NDArray[np.float64]
 Rewards = Callable[[Floats, int], Floats]
 """Schedules, shape (num_cells, num_points, num_controls), and a noise seed that all meet; the rewards of every step,
 shape (num_steps, num_cells)."""
 
-LARGEST: Final = 4.0
-"""What a cell got above its group is clipped at so many spreads; a spread is the median of what is clipped."""
+LARGEST: Final = 6.0
+"""What a cell got above the middle is clipped at so many times its median size; of Gaussians that is 4 deviations."""
 LEAST_SPREAD: Final = 1e-9
 FAR: Final = 2.0
 """An offset of the whole action axis, which is 2 long; a larger one does the same."""
-MEMORY: Final = (0.9, 0.99)
-"""Adam's decay of the mean and of the mean square of gradients."""
+SCALES: Final = (0.01, 0.3)
+"""σ stays in this range: a hundredth of the axis is within rounding, a third leaves it from anywhere."""
 
 
 class Ascent(Frozen):
-    """How long and how boldly a schedule climbs; scales and steps are in units of the action axis, which is 2 long.
+    """How long and how boldly a schedule climbs.
 
-    `cells` are in a group. The standard deviation of the noise goes from `first_scale` to `last_scale`, and the size
-    of a step, coordinate by coordinate, from `first_step` to `last_step`.
+    `cells` are in a group. `scale` is the first σ, in units of the action axis, which is 2 long. `adapting` is how fast
+    σ changes; 0: not at all.
     """
 
     cells: Count
     iterations: Count
-    first_scale: Positive
-    last_scale: Positive
-    first_step: Positive
-    last_step: Positive
+    scale: Positive
+    adapting: NonNegative
 
     @field_validator("cells")
     @classmethod
@@ -63,14 +64,8 @@ class Ascent(Frozen):
         return cells
 
     def doubled(self) -> Ascent:
-        """The same with twice as many iterations: scale and step decay half as fast."""
+        """The same with twice as many iterations."""
         return self.model_copy(update={"iterations": 2 * self.iterations})
-
-    def at(self, iteration: int) -> tuple[float, float]:
-        """The scale of the noise and the size of the step of an iteration."""
-        share = iteration / max(1, self.iterations - 1)
-        scale = self.first_scale * (self.last_scale / self.first_scale) ** share
-        return scale, self.first_step * (self.last_step / self.first_step) ** share
 
 
 @dataclass(frozen=True)
@@ -104,40 +99,32 @@ def antithetic(rng: np.random.Generator, num_cells: int, shape: tuple[int, ...])
     return np.concatenate([half, -half])
 
 
-def group_gradient(rewards: Floats, noise: Floats, firsts: NDArray[np.intp]) -> Floats:
-    """The direction in which a group climbs, shape (num_points, num_controls), as the module's docstring says.
+def advantages(rewards: Floats, firsts: NDArray[np.intp]) -> Floats:
+    """What each cell got beyond the middle of its group from each point on, shape (num_points, num_cells).
+
+    The mean over the cells is 0, and the standard deviation 1; a point that acts in no step has 0 everywhere.
 
     Args:
         rewards: shape (num_steps, num_cells).
-        noise: shape (num_cells, num_points, num_controls).
-        firsts: the first step at which each point acts. A point that acts in none has a gradient of 0.
+        firsts: the first step at which each point acts.
     """
     to_go = np.concatenate([np.cumsum(rewards[::-1], axis=0)[::-1], np.zeros((1, rewards.shape[1]))])
     got = to_go[np.minimum(firsts, len(rewards))]
     above = got - np.median(got, axis=1, keepdims=True)
-    spread = np.maximum(np.median(np.abs(above), axis=1, keepdims=True), LEAST_SPREAD)
-    advantages = np.clip(above / spread, -LARGEST, LARGEST)
-    return np.einsum("pi,ipc->pc", advantages, noise) / len(noise)
+    size = np.maximum(np.median(np.abs(above), axis=1, keepdims=True), LEAST_SPREAD)
+    clipped = np.clip(above / size, -LARGEST, LARGEST)
+    clipped -= clipped.mean(axis=1, keepdims=True)
+    return np.asarray(clipped / np.maximum(clipped.std(axis=1, keepdims=True), LEAST_SPREAD))
 
 
-class Adam:
-    """Adam's steps (Kingma and Ba 2015), uphill."""
+def group_gradients(above: Floats, noise: Floats) -> tuple[Floats, Floats]:
+    """Where the schedule and log σ climb, shapes (num_points, num_controls) and (num_controls,).
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._mean = np.zeros(shape)
-        self._square = np.zeros(shape)
-        self._count = 0
-
-    def step(self, gradient: Floats, size: float) -> Floats:
-        """The step after `gradient`, of about `size` in each coordinate."""
-        self._count += 1
-        for average, value, memory in zip((self._mean, self._square), (gradient, gradient**2), MEMORY, strict=True):
-            average += (1.0 - memory) * (value - average)
-        mean, square = (
-            average / (1.0 - memory**self._count)
-            for average, memory in zip((self._mean, self._square), MEMORY, strict=True)
-        )
-        return size * mean / np.maximum(np.sqrt(square), LEAST_SPREAD)
+    Both are in units of σ. `above` are `advantages`; `noise` has shape (num_cells, num_points, num_controls).
+    """
+    schedule = np.einsum("pi,ipc->pc", above, noise) / len(noise)
+    scale = np.einsum("pi,ipc->pc", above, noise**2 - 1.0) / len(noise)
+    return schedule, scale.mean(axis=0)
 
 
 def climb(
@@ -149,14 +136,16 @@ def climb(
         shape: (num_points, num_controls).
         distance: steps between two points.
     """
-    rng, adam, firsts = np.random.default_rng(seed), Adam(shape), first_steps(shape[0], distance)
-    schedule, gains, path = np.zeros(shape), [], []
-    for iteration, noise_seed in enumerate(noise_seeds):
-        scale, size = ascent.at(iteration)
+    rng, firsts = np.random.default_rng(seed), first_steps(shape[0], distance)
+    schedule, scales = np.zeros(shape), np.full(shape[1], ascent.scale)
+    gains, path = [], []
+    for noise_seed in noise_seeds:
         noise = antithetic(rng, ascent.cells, shape)
-        without = np.zeros_like(schedule)
-        seen = rewards(np.concatenate([schedule + scale * noise, [schedule, without]]), noise_seed)
+        asked = np.concatenate([schedule + scales * noise, [schedule, np.zeros(shape)]])
+        seen = rewards(asked, noise_seed)
         gains.append(float(seen[:, -2].sum() - seen[:, -1].sum()))
-        schedule = np.clip(schedule + adam.step(group_gradient(seen[:, :-2], noise, firsts), size), -FAR, FAR)
+        move, grow = group_gradients(advantages(seen[:, :-2], firsts), noise)
+        schedule = np.clip(schedule + scales * move, -FAR, FAR)
+        scales = np.clip(scales * np.exp(0.5 * ascent.adapting * grow), *SCALES)
         path.append(schedule)
     return Climbed(path[(len(path) - 1) // 2], path[-1], tuple(gains))
