@@ -82,7 +82,7 @@ class Climbed:
 
 def weights(at: float, num_points: int) -> Floats:
     """How much each point counts at a time in units of their distance, shape (num_points,); the last one stays."""
-    return np.maximum(0.0, 1.0 - np.abs(min(at, num_points - 1.0) - np.arange(num_points)))
+    return np.asarray(np.maximum(0.0, 1.0 - np.abs(min(at, num_points - 1.0) - np.arange(num_points))))
 
 
 def first_steps(num_points: int, distance: float) -> NDArray[np.intp]:

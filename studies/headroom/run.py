@@ -57,12 +57,12 @@ def run(arguments: Arguments) -> int:
     if arguments.quick:
         noise_seeds = noise_seeds[:1]
         schedules = [schedule for schedule in schedules if schedule.seed == schedules[0].seed]
-        policies, frozen = name_policies([ZERO, FIXED, plan.parts_of, *more]), ("auth_replicas",)
+        policies, frozen = name_policies([ZERO, FIXED, plan.parts_of, *more]), ["auth_replicas"]
     else:
         there = [name for name in clairvoyant.optional_bases if is_baseline(name)]
         policies = name_policies([*plan.policies, *there, *each_without(plan.parts_of), *more])
         policies |= find_learners(ROOT / arguments.learners)
-        frozen = schedules[0].controls
+        frozen = list(schedules[0].controls)
     for file, episodes in {
         FILE: scored_episodes(schedules, policies, frozen, noise_seeds),
         DOUBLED_FILE: doubled_episodes(doubled, noise_seeds),

@@ -134,6 +134,7 @@ def plan(short: str, **changes: Any) -> ClairvoyantPlan:
     return load(ClairvoyantPlan, content | changes)
 
 
+@pytest.mark.slow
 def test_a_search_is_kept_and_not_repeated(short: str, tmp_path: Path) -> None:
     ours, folder = plan(short), tmp_path / "kept"
     found = search_all(ours, folder, jobs=1, progress=False)
@@ -151,7 +152,7 @@ def test_a_search_is_kept_and_not_repeated(short: str, tmp_path: Path) -> None:
 
 def test_a_search_that_was_killed_goes_on(short: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it had kept is not searched again, and a half-written file is none."""
-    ours, searched = plan(short), []
+    ours, searched = plan(short), list[Wanted]()
 
     def stand_in(plan: ClairvoyantPlan, wanted: Wanted) -> FoundSchedule:
         if len(searched) == 1:
@@ -164,11 +165,11 @@ def test_a_search_that_was_killed_goes_on(short: str, tmp_path: Path, monkeypatc
         search_all(ours, tmp_path, jobs=1, progress=False)
     (tmp_path / "short-1000001.partial").write_text('{"scen', encoding="utf-8")
     assert [one.seed for one in read_schedules(tmp_path)] == [1_000_000]
-    before, searched = searched, []
+    before, searched = searched, list[Wanted]()
     with pytest.raises(KeyboardInterrupt):
         search_all(ours, tmp_path, jobs=1, progress=False)
     assert [one.seed for one in [*before, *searched]] == [1_000_000, 1_000_001]
-    searched = []
+    searched = list[Wanted]()
     search_all(ours, tmp_path, jobs=1, progress=False)
     assert [one.doubled for one in searched] == [True]
 

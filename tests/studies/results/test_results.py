@@ -71,6 +71,8 @@ def kept(tmp_path: Path) -> Path:
     write_rows(folder / "learners.csv.gz", rows({"ppo#0": -84.0, "ppo#1": -82.0}))
     write_rows(folder / "parts.csv.gz", rows({"tuned_expert": -80.0, "tuned_expert~hpa": -95.0}))
     write_rows(folder / "headroom.csv.gz", rows({**rules, "clairvoyant": -70.0, "clairvoyant@llm_ask": -75.0}))
+    doubled = [row for row in rows({"clairvoyant, doubled": -69.0}) if row["episode_seed"] == 0]
+    write_rows(folder / "doubled.csv.gz", doubled)
     write_rows(folder / "shifts.csv.gz", rows(rules, ("none", "the load times 1.3")))
     (folder / "schedules").mkdir()
     for name in SCENARIOS:
@@ -96,6 +98,7 @@ def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
     assert "reach **67**" in text
     assert "**Go.** The tuned fixed setting scores above 60 in 0 of" in text
     assert "| `llm_ask` | -5.0 | -5.0 | -5.0 |" in text
+    assert "| calm | storm | 20.00 | +1.00 | +5.0 % |" in text
     assert "| hpa | -15.0" in text
     assert "| ppo (2 runs) | 3.0 | 1.0 | **4.0** | 1.0 | 3.0 | 12.0 |" in text
     assert "| do_nothing | storm | 3.0 | 1.0 | **4.0** | 1.0 | 3.0 | 12.0 |" in text
