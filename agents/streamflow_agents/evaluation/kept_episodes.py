@@ -49,6 +49,17 @@ class Episodes:
         rows = slice(scenarios, scenarios + 1) if isinstance(scenarios, int) else scenarios
         return self.figures[policy][figure][:, rows]
 
+    def only(self, scenarios: Sequence[str]) -> Episodes:
+        """The same in those of `scenarios` that there are. Raises ConfigError: there is none."""
+        rows = [index for index, name in enumerate(self.scenarios) if name in scenarios]
+        if not rows:
+            raise ConfigError(f"scenarios {', '.join(scenarios)}: none is of {', '.join(self.scenarios)}")
+        figures = {
+            policy: {name: values[:, rows] for name, values in of_policy.items()}
+            for policy, of_policy in self.figures.items()
+        }
+        return Episodes(tuple(self.scenarios[row] for row in rows), self.seeds, figures)
+
     def difference(
         self, policy: str, reference: str, scenarios: slice | int = slice(None), figure: str = RETURN
     ) -> Estimate:
