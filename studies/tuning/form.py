@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,9 @@ STUDY: Final = "tuning"
 STATIC: Final = "static"
 EXPERT: Final = "expert"
 FORMS: Final = (STATIC, EXPERT)
-CALM: Final = "calm"
-LEVELS: Final = (CALM, "varied")
+Level = Literal["calm", "varied"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+CALM: Final = LEVELS[0]
 SETTINGS: Final = "settings/"
 """Before a control's name: the path of its setting."""
 Values = dict[str, float]
@@ -54,7 +55,7 @@ class TuningPlan(Frozen):
     """What is searched, and for how long; `plan.yaml` says what the numbers are.
 
     Attributes:
-        result: by form, the name of the file that is written.
+        level: the scenarios' level; the name of what is found has it.
         start: by form, the file in configs/baselines where the search begins. A control that it does not name begins
             at its default.
         skip_seeds: the first generation's episodes are of the seed `TUNING.first + skip_seeds`.
@@ -64,7 +65,7 @@ class TuningPlan(Frozen):
 
     scenarios: tuple[Text, ...] = Field(min_length=1)
     start: dict[Text, Text]
-    result: dict[Text, Text]
+    level: Level
     skip_seeds: Size
     num_steps: Count
     population: Count
@@ -73,6 +74,10 @@ class TuningPlan(Frozen):
     judging_seeds: Count
     seed: int
     expert: dict[Text, Range] = Field(min_length=1)
+
+    def result(self, form: str) -> str:
+        """The name of the baseline that is found."""
+        return f"tuned_{form}" if self.level == CALM else f"tuned_{form}_{self.level}"
 
 
 def load_tuning_plan(level: str = CALM) -> TuningPlan:
@@ -104,9 +109,8 @@ class Form:
         if name not in FORMS:
             raise ConfigError(f"form {name!r}: must be one of {', '.join(FORMS)}")
         self.name = name
-        for key, needed in (("start", plan.start), ("result", plan.result)):
-            if name not in needed:
-                raise ConfigError(f"{key}.{name}: is missing; must be a name of configs/baselines, or a YAML file")
+        if name not in plan.start:
+            raise ConfigError(f"start.{name}: is missing; must be a name of configs/baselines, or a YAML file")
         self._base: dict[str, Any] = read_yaml(config_path("baselines", plan.start[name]))
         self._env = StreamFlowEnv(plan.scenarios[0])
         if name == EXPERT:

@@ -62,11 +62,12 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
             bar.set_postfix_str(f"best {study.best_value:.1f}, median {float(np.median(found)):.1f}")
         bar.close()
         values, scores = _finals(study, form, plan, judge)
-    path = folder / f"{plan.result[name]}.yaml"
+    path = folder / f"{plan.result(name)}.yaml"
     head = (
-        f"# Written by `scripts/tune.py --form {name}`: {len(study.trials)} candidates in {generations} generations,"
-        f" seed {plan.seed}.\n# Mean return over {len(plan.scenarios)} scenarios, {plan.judging_seeds} judging seeds"
-        f" each: {scores[0]:.2f}; where the search began: {scores[1]:.2f}.\n\n"
+        f"# Written by `scripts/tune.py --form {name} --level {plan.level}`: {len(study.trials)} candidates in"
+        f" {generations} generations, seed {plan.seed}.\n"
+        f"# Mean return over {len(plan.scenarios)} scenarios, {plan.judging_seeds} judging seeds each: {scores[0]:.2f};"
+        f" where the search began: {scores[1]:.2f}.\n\n"
     )
     path.write_text(head + yaml.safe_dump(form.settings(values), sort_keys=False, width=120), encoding="utf-8")
     return path

@@ -73,18 +73,18 @@ def test_a_control_that_the_file_does_not_name_begins_at_its_default() -> None:
     assert Form("expert", load(TuningPlan, content)).start == {"settings/cache_ttl": 1800.0}
 
 
-@pytest.mark.parametrize("key", ["start", "result"])
-def test_a_form_without_a_start_or_a_result_is_an_error(key: str) -> None:
-    content = load_tuning_plan().model_dump() | {key: {"static": "playbook"}}
-    with pytest.raises(ConfigError, match=rf"{key}\.expert"):
+def test_a_form_without_a_start_is_an_error() -> None:
+    content = load_tuning_plan().model_dump() | {"start": {"static": "playbook"}}
+    with pytest.raises(ConfigError, match=r"start\.expert"):
         Form("expert", load(TuningPlan, content))
 
 
 def test_on_cells_that_differ_other_files_are_written_and_no_limit_is_below_what_is_served() -> None:
     first, second = load_tuning_plan("varied"), load_second_plan("varied")
     assert set(first.scenarios) == set(read_yaml(config_path("scenarios", "varied"))["members"])
-    assert first.result == second.start == second.result
-    assert not set(first.result.values()) & set(load_tuning_plan().result.values())
+    found = {form: first.result(form) for form in FORMS}
+    assert second.start == found == {"static": "tuned_static_varied", "expert": "tuned_expert_varied"}
+    assert load_second_plan().start == {form: load_tuning_plan().result(form) for form in FORMS}
     assert first.expert == second.expert
     assert first.expert["rules/users come again/at_most/gateway_rate_limit/times"].low > 1.0
     for name in FORMS:
