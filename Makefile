@@ -23,9 +23,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -e ".[dev]"
 	touch $@
 
-train: $(INSTALLED)  ## train PPO, then compare it with the baselines on held-out seeds (ARGS="--seed 1")
-	@run="$$($(BIN)/python scripts/train.py $(ARGS))" && \
-	$(BIN)/python scripts/evaluate.py --policies "do_nothing,hpa,playbook,playbook_hpa,tuned_expert,agent=$$run" && \
+train: $(INSTALLED)  ## train an agent on cells that differ, then score it on held-out episodes (ARGS="--seed 1")
+	@run="$$($(BIN)/python scripts/train.py --algorithm same_luck_ppo --scenario varied --total-steps 400000 --evaluate-every 62000 --num-evaluation-episodes 48 $(ARGS))" && \
+	$(BIN)/python scripts/suite.py --levels varied --episodes 10 --by-scenario --policies "tuned_static,tuned_expert,agent=$$run" && \
 	echo "The agent is in $$run. To look at its training: make tensorboard"
 
 evaluate: $(INSTALLED)  ## compare baselines and agents on held-out seeds (ARGS="--help")

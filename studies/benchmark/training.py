@@ -1,4 +1,4 @@
-"""Part 6: PPO end to end on `mixed`, as `make train` runs it, without its evaluations; where the time goes."""
+"""Part 6: PPO end to end on `mixed`, as `scripts/train.py` runs it, without its evaluations; where the time goes."""
 
 from __future__ import annotations
 
