@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 train: $(INSTALLED)  ## train an agent on cells that differ, then score it on held-out episodes (ARGS="--seed 1")
-	@run="$$($(BIN)/python scripts/train.py --algorithm same_luck_ppo --scenario varied --total-steps 400000 --evaluate-every 62000 --num-evaluation-episodes 48 $(ARGS))" && \
+	@run="$$($(BIN)/python scripts/train.py --algorithm same_luck_ppo --scenario varied --total-steps 400000 --evaluate-every 60000 --num-evaluation-episodes 48 $(ARGS))" && \
 	$(BIN)/python scripts/suite.py --levels varied --episodes 10 --by-scenario --policies "tuned_static,tuned_expert,agent=$$run" && \
 	echo "The agent is in $$run. To look at its training: make tensorboard"
 
