@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 POLICY: Final = "policy.npz"
 DESCRIPTION: Final = "config.yaml"
+BASE_DIGEST: Final = "base_sha256"
+"""In the description of a residual: the digest of its base, without which it is another policy."""
 BEST_MODEL: Final = "best_model.zip"
 """What Stable-Baselines3's evaluation, RL Zoo, and runs of older versions call their best model."""
 
@@ -89,6 +91,13 @@ def policy_digest(name: str) -> str:
     return found.hexdigest()
 
 
+def check_base(path: Path, base: str, digest: str | None) -> None:
+    """Raise ConfigError where the baseline `base` is not the one with the `digest` in the description at `path`."""
+    if digest is not None and digest != policy_digest(base):
+        files = ", ".join(map(str, baseline_files(base)))
+        raise ConfigError(f"{path}: its network moves {base}, which has changed since it was trained: {files}")
+
+
 def _label(source: str) -> str:
     """The name of the baseline, of the run's folder, or of the model's file."""
     if is_baseline(source):
@@ -112,17 +121,24 @@ class _Description(NamedTuple):
     path: Path
     algorithm: str = "ppo"
     hyperparameters: dict[str, Any] | None = None
+    base_sha256: str | None = None
 
     def residual(self) -> ResidualSettings | None:
+        """Raises ConfigError, also where the base is no longer what it was in training."""
         given = (self.hyperparameters or {}).get(KEY)
-        return None if given is None else parse(ResidualSettings, given, f"{self.path}: hyperparameters.{KEY}")
+        if given is None:
+            return None
+        settings = parse(ResidualSettings, given, f"{self.path}: hyperparameters.{KEY}")
+        check_base(self.path, settings.base, self.base_sha256)
+        return settings
 
 
 def _describe(path: Path) -> _Description:
     content = read_yaml(path) if path.is_file() else {}
     parts = [content.get(key) if isinstance(content, dict) else None for key in ("arguments", "hyperparameters")]
     arguments, hyperparameters = (part if isinstance(part, dict) else None for part in parts)
-    return _Description(path, str((arguments or {}).get("algorithm", "ppo")), hyperparameters)
+    digest = content.get(BASE_DIGEST) if isinstance(content, dict) else None
+    return _Description(path, str((arguments or {}).get("algorithm", "ppo")), hyperparameters, digest)
 
 
 def _load_trained(path: Path, env: StreamFlowEnv, trust: bool) -> Policy:

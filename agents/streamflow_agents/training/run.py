@@ -25,7 +25,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
 
 from streamflow_agents.arguments import argument
-from streamflow_agents.policies.loading import DESCRIPTION
+from streamflow_agents.policies.baselines import is_baseline
+from streamflow_agents.policies.loading import BASE_DIGEST, DESCRIPTION, check_base, policy_digest
 from streamflow_agents.policies.residual import Residual
 from streamflow_agents.training.algorithms import (
     ALGORITHMS,
@@ -156,7 +157,10 @@ def read_run(folder: Path, total_steps: int | None = None, progress: bool | None
     if progress is not None:
         arguments = replace(arguments, progress=progress)
     kind = find_algorithm(arguments.algorithm).settings
-    return Run(folder, arguments, parse(kind, content["hyperparameters"], f"{path}: hyperparameters"), content)
+    settings = parse(kind, content["hyperparameters"], f"{path}: hyperparameters")
+    if settings.residual is not None:
+        check_base(path, settings.residual.base, content.get(BASE_DIGEST))
+    return Run(folder, arguments, settings, content)
 
 
 def resume(run: Run, task: Task) -> Path:
@@ -203,11 +207,13 @@ def make_run_folder(arguments: TrainingArguments) -> Path:
 def _new_run(arguments: TrainingArguments, settings: Settings, task: Task) -> Run:
     """A run in a folder of its own, with what is needed to repeat it: `config.yaml`, resolved, and `versions.txt`."""
     installed = {item.name: item.version for item in importlib.metadata.distributions()}
-    described = {
+    described: dict[str, Any] = {
         "arguments": asdict(arguments),
         "hyperparameters": settings.model_dump(mode="json"),
         "versions": {"python": platform.python_version()} | {name: installed.get(name, "") for name in VERSIONS},
     }
+    if settings.residual is not None and is_baseline(settings.residual.base):
+        described[BASE_DIGEST] = policy_digest(settings.residual.base)
     run = Run(make_run_folder(arguments), arguments, settings, described | task.description)
     _write_configuration(run)
     packages = sorted((f"{name}=={version}" for name, version in installed.items()), key=str.lower)

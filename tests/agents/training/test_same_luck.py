@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,15 @@ def test_training_on_the_simulator_from_end_to_end(tmp_path: Path, capsys: pytes
     np.testing.assert_allclose(
         policy.predict(observation, deterministic=True)[0], base.predict(observation)[0], atol=0.2
     )
+    description = folder / "config.yaml"
+    changed = re.sub(r"(?m)^base_sha256: \w+$", f"base_sha256: {'0' * 64}", description.read_text())
+    description.write_text(changed)
+    for load in (
+        lambda: load_policy(str(folder), env),
+        lambda: run_training({"resume": str(folder), "total_steps": 160}),
+    ):
+        with pytest.raises(ConfigError, match=f"moves {shipped.base}, which has changed since it was trained"):
+            load()
     judged = task.judge(policy)
     assert judged["return"] == pytest.approx(evaluate_policy(policy, env, VALIDATION.seeds(2))["return"], rel=1e-4)
     log = EventAccumulator(str(folder))
