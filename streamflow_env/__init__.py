@@ -45,15 +45,21 @@ SCENARIOS = (
 )  # fmt: skip
 """The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v1`."""
 
+_NUM_STEPS: Final = {"evening-peak": 1440, "whole-day": 5760, "trace": 960}
+"""Control steps of an episode of those scenarios whose episodes are not as long as `_USUAL_NUM_STEPS`."""
+_USUAL_NUM_STEPS: Final = 240
+
 ENV_IDS = ("StreamFlow-v1", *(f"StreamFlow-{name.title().replace('-', '')}-v1" for name in SCENARIOS))
 """The registered ids. `StreamFlow-v1` is the scenario `mixed`."""
 
 for _id, _scenario in zip(ENV_IDS, ("mixed", *SCENARIOS), strict=True):
+    _num_steps = _NUM_STEPS.get(_scenario, _USUAL_NUM_STEPS)
     register(
         id=_id,
         entry_point="streamflow_env.environment.env:make_env",
-        vector_entry_point="streamflow_env.environment.vector_env:StreamFlowVectorEnv",
-        kwargs={"scenario": _scenario},
+        vector_entry_point="streamflow_env.environment.vector_env:make_vector_env",
+        max_episode_steps=_num_steps,
+        kwargs={"scenario": _scenario, "max_steps": _num_steps},
     )
 
 _MODULES: Final = {

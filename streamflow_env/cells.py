@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
-from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag
+from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.ranges import (
+    FactorRange,
     FractionRange,
-    PositiveRange,
+    NumberRange,
     Range,
     SizeRange,
-    as_range,
     draw,
     draw_count,
     draw_factor,
     stream_called,
 )
 from streamflow_env.system import CallStep, ComputeStep, LookupStep, Step, System
-from streamflow_env.system.schema import Frozen, Text, parse, read_yaml
+from streamflow_env.system.schema import Frozen, Text, parse, place, read_yaml
 
 COMPUTE: Final = "compute"
 """The path `compute.POOL.mean_s` is the compute steps that a worker of POOL does, in the plans of all classes."""
@@ -44,7 +44,7 @@ Streams = Callable[[str], np.random.Generator]
 class Factor(Frozen):
     """The number of the system file times a factor that is log-uniform in `factor`."""
 
-    factor: PositiveRange
+    factor: FactorRange
 
     def draw(self, rng: np.random.Generator, nominal: float) -> float:
         return nominal * draw_factor(rng, self.factor)
@@ -56,7 +56,7 @@ class Factor(Frozen):
 class Value(Frozen):
     """A number that is uniform in `value`, whatever the system file says."""
 
-    value: Annotated[Range, BeforeValidator(partial(as_range, allowed="a number", low=-math.inf))]
+    value: NumberRange
 
     def draw(self, rng: np.random.Generator, nominal: float) -> float:
         low, high = self.value
@@ -84,9 +84,9 @@ Variation = Annotated[
 class Prices(Frozen):
     """Factors of the prices of replicas, of the caches' memory and of LLM requests, each log-uniform."""
 
-    replicas: PositiveRange = (1.0, 1.0)
-    memory: PositiveRange = (1.0, 1.0)
-    llm: PositiveRange = (1.0, 1.0)
+    replicas: FactorRange = (1.0, 1.0)
+    memory: FactorRange = (1.0, 1.0)
+    llm: FactorRange = (1.0, 1.0)
 
 
 class TelemetryQuality(Frozen):
@@ -117,7 +117,7 @@ class Cell(Frozen):
             try:
                 ends = variation.ends(nominal)
             except ValueError as error:
-                raise ConfigError(f"{self._source}: system.{path}.{error}") from None
+                raise ConfigError(f"{self._at(path)}: system.{path}.{error}") from None
             for end in ends:
                 self._with(system, {path: _like(nominal, end)})
 
@@ -149,14 +149,18 @@ class Cell(Frozen):
             if nominal == 0 and (isinstance(self.system[path], Factor) or path.startswith(f"{COMPUTE}.")):
                 raise ValueError("is 0, which a factor leaves as it is; must be above 0, or have a value")
         except ValueError as error:
-            raise ConfigError(f"{self._source}: system.{path}: {error}") from None
+            raise ConfigError(f"{self._at(path)}: system.{path}: {error}") from None
         return nominal
 
     def _with(self, system: System, values: Mapping[str, float]) -> System:
         try:
             return with_values(system, values)
         except ConfigError as error:
-            raise ConfigError(f"{self._source}: system: {error}") from None
+            raise ConfigError(f"{self._at(*values)}: system: {error}") from None
+
+    def _at(self, *paths: str) -> str:
+        """The file, and the line where it has a path; of several paths, where they begin."""
+        return place(self._source, ["system", *(paths if len(paths) == 1 else ())])
 
 
 def load_cell(source: Any) -> Any:

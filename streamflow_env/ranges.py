@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final
 import numpy as np
 from pydantic import BeforeValidator
 
+from streamflow_env.system.schema import LARGEST, LONGEST_S, SMALLEST
+
 # The named streams. The numbers are part of every episode's meaning: append, never renumber.
 MIXTURE: Final = 1
 TRAFFIC: Final = 2
@@ -54,7 +56,7 @@ def draw_count(rng: np.random.Generator, limits: tuple[int, int]) -> int:
 
 
 def as_range(
-    value: Any, *, allowed: str, low: float, high: float = math.inf, above: bool = False, whole: bool = False
+    value: Any, *, allowed: str, low: float, high: float, above: bool = False, whole: bool = False
 ) -> tuple[float, float]:
     """(low, high) of a number, or of a list of two, each in [low, high] (or `above` low; or a `whole` number).
 
@@ -72,17 +74,28 @@ def as_range(
 def _is_within(number: Any, low: float, high: float, above: bool, whole: bool) -> bool:
     if isinstance(number, bool) or not isinstance(number, int if whole else (int, float)):
         return False
-    return math.isfinite(number) and low <= number <= high and not (above and number == low)
+    if 0 < abs(number) < SMALLEST:
+        return False
+    return low <= number <= high and not (above and number == low)
 
 
 Range = tuple[float, float]
-NonNegativeRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number of at least 0", low=0))]
-PositiveRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number above 0", low=0, above=True))]
-FractionRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number in [0, 1]", low=0, high=1))]
-HourRange = Annotated[Range, BeforeValidator(partial(as_range, allowed="a number in [0, 24]", low=0, high=24))]
-CountRange = Annotated[
-    tuple[int, int], BeforeValidator(partial(as_range, allowed="a whole number of at least 1", low=1, whole=True))
+
+
+def _range(allowed: str, low: float, high: float, *, above: bool = False, whole: bool = False) -> BeforeValidator:
+    return BeforeValidator(partial(as_range, allowed=allowed, low=low, high=high, above=above, whole=whole))
+
+
+NonNegativeRange = Annotated[Range, _range(f"a number in [0, {LARGEST}]", 0, LARGEST)]
+PositiveRange = Annotated[Range, _range(f"a number above 0, at most {LARGEST}", 0, LARGEST, above=True)]
+NumberRange = Annotated[Range, _range(f"a number in [-{LARGEST}, {LARGEST}]", -LARGEST, LARGEST)]
+SecondsRange = Annotated[Range, _range(f"a number in [0, {LONGEST_S:.0f}] s", 0, LONGEST_S)]
+PositiveSecondsRange = Annotated[
+    Range, _range(f"a number above 0, at most {LONGEST_S:.0f} s", 0, LONGEST_S, above=True)
 ]
-SizeRange = Annotated[
-    tuple[int, int], BeforeValidator(partial(as_range, allowed="a whole number of at least 0", low=0, whole=True))
-]
+FactorRange = Annotated[Range, _range("a number in [0.001, 1000]", 0.001, 1000)]
+LevelRange = Annotated[Range, _range("a number in [0, 1000]", 0, 1000)]
+FractionRange = Annotated[Range, _range("a number in [0, 1]", 0, 1)]
+HourRange = Annotated[Range, _range("a number in [0, 24]", 0, 24)]
+CountRange = Annotated[tuple[int, int], _range(f"a whole number in [1, {LARGEST}]", 1, LARGEST, whole=True)]
+SizeRange = Annotated[tuple[int, int], _range("a whole number in [0, 1000]", 0, 1000, whole=True)]

@@ -6,6 +6,7 @@ has a traffic and incidents; a `Mixture` draws one of several scenarios for each
 
 from __future__ import annotations
 
+import hashlib
 import math
 import operator
 from abc import abstractmethod
@@ -15,16 +16,18 @@ from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from streamflow_env.cells import Cell, load_cell
 from streamflow_env.episode import BIN_S, Episode, Mark
 from streamflow_env.errors import ConfigError
-from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of
+from streamflow_env.incidents import Extra, Incident, Outbreak, changes_of, check_slowdowns
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.ranges import INCIDENT, MIXTURE, SIGN, stream
 from streamflow_env.system import System
-from streamflow_env.system.schema import Frozen, Positive, Text, parse, read_yaml
+from streamflow_env.system.pinned_files import check_digest
+from streamflow_env.system.schema import Frozen, Positive, PositiveSeconds, Seed, Text, parse, place, read_yaml
+from streamflow_env.system.size import check_rates
 from streamflow_env.traffic import Load, TraceTraffic, Traffic
 
 NANOSECONDS: Final = 1e9
@@ -36,6 +39,12 @@ class Scenario(Frozen):
 
     name: Text
     meaning: Text = Field(default="no description", description="one line for documentation and reports")
+    _source: str = PrivateAttr(default="")
+
+    @property
+    def longest_s(self) -> float:
+        """How long its longest episode is; infinity where that is not known."""
+        return math.inf
 
     @abstractmethod
     def check(self, system: System) -> None:
@@ -51,26 +60,31 @@ class Scenario(Frozen):
 
     def with_trace(self, trace: str | Path, **options: Any) -> Scenario:
         """This scenario under recorded traffic; see `Timeline.with_trace`."""
-        raise ConfigError(f"scenario {self.name}: a mixture takes no trace; give it to one of its members")
+        raise ConfigError(f"scenario {self.name}: takes no trace; take scenario 'trace' (StreamFlow-Trace-v1) with it")
 
 
 class Timeline(Scenario):
     """A traffic, and incidents in it, for `horizon_s` from t = 0."""
 
-    horizon_s: Positive
+    horizon_s: PositiveSeconds
     traffic: Traffic
-    incidents: tuple[Incident, ...] = ()
+    incidents: tuple[Incident, ...] = Field(default=(), max_length=100)
     cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
         self.traffic.check(self.horizon_s)
+        check_slowdowns(self.incidents)
         for index, incident in enumerate(self.incidents):
             if incident.start_s[1] >= self.horizon_s:
                 raise ValueError(
                     f"incidents.{index}.start_s = {incident.start_s[1]}: must be below horizon_s = {self.horizon_s}"
                 )
         return self
+
+    @property
+    def longest_s(self) -> float:
+        return self.horizon_s
 
     def check(self, system: System) -> None:
         self._check_incidents(system)
@@ -82,7 +96,9 @@ class Timeline(Scenario):
             try:
                 incident.check(system)
             except ValueError as error:
-                raise ConfigError(f"scenario {self.name}: incidents.{index}.{incident.kind}.{error}") from None
+                key = str(error).split(" ", 1)[0]
+                where = place(self._source, ["incidents", index, key]) if self._source else f"scenario {self.name}"
+                raise ConfigError(f"{where}: incidents.{index}.{incident.kind}.{error}") from None
 
     def episode(self, system: System, seed: int) -> Episode:
         return self.variation(system, seed, seed)
@@ -114,12 +130,22 @@ class Timeline(Scenario):
             horizon_s=self.horizon_s,
             start_hour=load.start_hour,
             bin_ns=round(BIN_S * NANOSECONDS),
-            rates_rps=_rates(own.get("system") or system, load, extras),
+            rates_rps=self._rates(own.get("system") or system, load, extras),
             changes=changes_of(effects, zero_s, self.horizon_s),
             marks=_visible(marks, self.horizon_s),
             announcements=tuple(sorted(announcements, key=lambda a: (a.start_s, a.known_from_s, a.end_s))),
             **own,
         )
+
+    def _rates(self, system: System, load: Load, extras: list[Extra]) -> NDArray[np.float64]:
+        """`_rates`, checked against what can be simulated."""
+        rates = _rates(system, load, extras)
+        try:
+            interactive = np.array(system.interactive)
+            check_rates(system, float(rates.sum(axis=0).max()), float(rates[interactive].sum(axis=0).max()))
+        except ValueError as error:
+            raise ConfigError(f"{self._source or f'scenario {self.name}'}: traffic and incidents: {error}") from None
+        return rates
 
     def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
         """This scenario with a recorded traffic instead of its own.
@@ -135,7 +161,7 @@ class Timeline(Scenario):
         data = self.model_dump()
         data["horizon_s"] = options.pop("horizon_s", self.horizon_s)
         kept = data["traffic"] if isinstance(self.traffic, TraceTraffic) else {}
-        data["traffic"] = {**kept, "start": None, **options, "kind": "trace", "trace": str(trace)}
+        data["traffic"] = {**kept, "start": None, "digest": None, **options, "kind": "trace", "trace": str(trace)}
         return parse(Timeline, data, f"scenario {self.name}")
 
     def _outbreak(self, index: int, seed: int, noise_seed: int) -> Outbreak:
@@ -149,12 +175,31 @@ class Timeline(Scenario):
 class Mixture(Scenario):
     """One of several scenarios for each episode: `members` gives their names (or files) and weights.
 
+    A member that is a file is kept by its absolute path, and what it means by its SHA-256 in `digests`: a file that has
+    changed since then is an error.
+
     Its episode `seed` is the episode `seed` of the drawn member, and has the name of that member. With a `cell` all
     members have that one instead of their own.
     """
 
     members: dict[Text, Positive] = Field(min_length=1)
     cell: Annotated[Cell | None, BeforeValidator(load_cell)] = None
+    digests: dict[Text, Text] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, data: Any) -> Any:
+        members = data.get("members") if isinstance(data, dict) else None
+        if not isinstance(members, dict):
+            return data
+        files = {name: str(Path(name).resolve()) for name in members if _is_file(name)}
+        digests = {path: _meaning_of(_read_member(path)) for path in files.values()}
+        kept = data.get("digests")
+        for path, digest in digests.items():
+            check_digest(path, kept.get(path) if isinstance(kept, dict) else None, digest)
+        return {**data, "members": {files.get(name, name): weight for name, weight in members.items()}} | (
+            {"digests": digests} if digests else {}
+        )
 
     @model_validator(mode="after")
     def _check_members(self) -> Self:
@@ -165,6 +210,16 @@ class Mixture(Scenario):
     def scenarios(self) -> tuple[Timeline, ...]:
         """The members, in order."""
         return tuple(self._member(name) for name in self.members)
+
+    @property
+    def longest_s(self) -> float:
+        return max(scenario.longest_s for scenario in self.scenarios)
+
+    def with_trace(self, trace: str | Path, **options: Any) -> Timeline:
+        raise ConfigError(
+            f"scenario {self.name}: a mixture takes no trace; take scenario 'trace' (StreamFlow-Trace-v1) with it,"
+            f" or one of its members: {', '.join(self.members)}"
+        )
 
     def check(self, system: System) -> None:
         for scenario in self.scenarios:
@@ -177,23 +232,43 @@ class Mixture(Scenario):
         return self.scenarios[index].episode(system, seed)
 
     def _member(self, name: str) -> Timeline:
-        path = config_path("scenarios", name)
-        data = _whole(read_yaml(path))
-        if isinstance(data, dict) and "members" in data:
-            raise ValueError(f"members.{name}: must not be a mixture itself")
-        timeline = parse(Timeline, data, str(path))
+        timeline = _read_member(name)
         return timeline if self.cell is None else timeline.model_copy(update={"cell": self.cell})
+
+
+def _read_member(name: str) -> Timeline:
+    path = config_path("scenarios", name)
+    data = _whole(read_yaml(path))
+    if isinstance(data, dict) and "members" in data:
+        raise ValueError(f"members.{name}: must not be a mixture itself")
+    timeline = parse(Timeline, data, str(path))
+    timeline._source = str(path)
+    return timeline
+
+
+def _meaning_of(scenario: Scenario) -> str:
+    """The SHA-256 of all that a scenario says, its cell and the digest of its trace among it."""
+    return hashlib.sha256(scenario.model_dump_json().encode()).hexdigest()
+
+
+def _is_file(name: Any) -> bool:
+    """Whether a member is given by the path of a file, not by the name of a shipped scenario."""
+    return isinstance(name, str) and name not in config_names("scenarios") and Path(name).is_file()
 
 
 class Foreseen(Scenario):
     """One episode of a timeline with other noise in each episode: its seed is the noise seed of `variation`."""
 
     timeline: Timeline
-    of_seed: int
+    of_seed: Seed
 
     @property
     def horizon_s(self) -> float:
         return self.timeline.horizon_s
+
+    @property
+    def longest_s(self) -> float:
+        return self.horizon_s
 
     def check(self, system: System) -> None:
         self.timeline.check(system)
@@ -232,7 +307,9 @@ def _whole(data: Any, seen: tuple[Path, ...] = ()) -> Any:
 
 def _parse(data: Any, name: str) -> Scenario:
     is_mixture = isinstance(data, dict) and "members" in data
-    return parse(Mixture, data, name) if is_mixture else parse(Timeline, data, name)
+    scenario = parse(Mixture, data, name) if is_mixture else parse(Timeline, data, name)
+    scenario._source = name
+    return scenario
 
 
 def scenario_names() -> list[str]:

@@ -17,8 +17,10 @@ from streamflow_env.environment.monitoring import Monitoring
 from streamflow_env.environment.problem import (
     NUM_EPISODE_SEEDS,
     Problem,
+    check_length,
     check_options,
     checked_episode_seed,
+    checked_reset_seed,
     time_of_day_h,
 )
 from streamflow_env.environment.rewards import REWARD_TERMS, RewardWeights, reward_info, reward_terms
@@ -125,9 +127,9 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         `options={"episode_seed": int}` chooses the episode.
 
         Raises:
-            ConfigError: an option is unknown, or the episode seed is not a whole number in [0, 2**63).
+            ConfigError: an option is unknown, or a seed is not a whole number in its range.
         """
-        super().reset(seed=seed)
+        super().reset(seed=checked_reset_seed(seed))
         drawn_seed = int(self.np_random.integers(NUM_EPISODE_SEEDS))
         self._episode = self.scenario.episode(self.system, _episode_seed(options, drawn_seed))
         self._telemetry = self._engine.reset(self._episode)
@@ -197,13 +199,17 @@ class StreamFlowEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         }
 
 
-def make_env(**arguments: Any) -> StreamFlowEnv:
+def make_env(max_steps: int | None = None, **arguments: Any) -> StreamFlowEnv:
     """What `gymnasium.make` calls, with the arguments of `StreamFlowEnv`.
+
+    `max_steps` is the id's `max_episode_steps`, after which `gymnasium.make` ends every episode.
 
     `gymnasium.make` warns of a `render_mode` that a class does not have, and then the class raises an error. It asks a
     function for no render modes. So there is the error alone, which Stable-Baselines3 expects (`RenderModeError`).
     """
-    return StreamFlowEnv(**arguments)
+    env = StreamFlowEnv(**arguments)
+    check_length(env.scenario, env.system, max_steps)
+    return env
 
 
 def _episode_seed(options: dict[str, Any] | None, drawn: int) -> int:

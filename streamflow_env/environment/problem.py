@@ -15,6 +15,10 @@ from streamflow_env.scenarios import Scenario, load_scenario
 from streamflow_env.system import System, load_system
 
 NUM_EPISODE_SEEDS: Final = 2**31
+ARGUMENTS: Final = (
+    "scenario", "engine", "system", "reward", "trace", "render_mode", "num_envs", "num_threads", "metrics",
+)  # fmt: skip
+"""Arguments of the environments. No scenario has such a key."""
 HOUR_S: Final = 3600.0
 
 
@@ -37,6 +41,7 @@ class Problem:
         if render_mode is not None:
             raise RenderModeError(f"render_mode {render_mode!r}: must be None; the environment draws nothing")
         self.system = load_system(system)
+        _check_is_scenario(scenario)
         self.scenario = load_scenario(scenario)
         if trace is not None:
             self.scenario = self.scenario.with_trace(trace)
@@ -60,6 +65,39 @@ def checked_episode_seed(seed: Any) -> int:
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
         raise ConfigError(f"options['episode_seed'] = {seed!r}: must be an integer in [0, 2**63)")
     return int(seed)
+
+
+def checked_reset_seed(seed: Any) -> int | None:
+    """`seed` of `reset` as Python's own integer. Raises ConfigError if it is neither None nor a whole number from 0."""
+    if seed is None:
+        return None
+    if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ConfigError(f"seed = {seed!r}: must be an integer of at least 0, or None")
+    return int(seed)
+
+
+def check_length(scenario: Scenario, system: System, max_steps: int | None) -> None:
+    """Raises ConfigError where an episode has more control steps than the `max_steps` after which an id ends it."""
+    steps = scenario.longest_s / system.control_interval_s
+    if max_steps is not None and steps > max_steps + 1e-9:
+        raise ConfigError(
+            f"max_episode_steps = {max_steps}: must be at least the {steps:g} control steps of scenario"
+            f" {scenario.name}. Take the scenario's own id, or StreamFlowEnv(...); or give both max_episode_steps and"
+            " max_steps"
+        )
+
+
+def _check_is_scenario(given: Any) -> None:
+    """Raises ConfigError where a scenario's content is, in fact, a dictionary of the environment's arguments."""
+    if not isinstance(given, dict):
+        return
+    if arguments := [name for name in given if name in ARGUMENTS]:
+        raise ConfigError(
+            f"scenario: a dictionary with {', '.join(arguments)} is not a scenario but arguments of the environment;"
+            " unpack it: StreamFlowEnv(**env_config)"
+        )
+    if not given:
+        raise ConfigError("scenario: an empty dictionary is none; for the default leave it out: StreamFlowEnv()")
 
 
 def check_options(options: dict[str, Any], known: tuple[str, ...]) -> None:

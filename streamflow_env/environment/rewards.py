@@ -29,7 +29,7 @@ from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.episode import USUAL_PRICES
 from streamflow_env.paths import config_path
 from streamflow_env.system import LlmEndpoint, System
-from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, load, parse, read_yaml
+from streamflow_env.system.schema import Flag, Frozen, NonNegative, Positive, PositiveSeconds, load, parse, read_yaml
 
 REWARD_TERMS = {
     "late": "lateness past the SLA, 1 at the worst latency; not graded: 1 for each late answer",
@@ -67,7 +67,7 @@ class RewardWeights(Frozen):
     staleness: NonNegative
     age: NonNegative
     query_age: NonNegative
-    age_scale_s: Positive
+    age_scale_s: PositiveSeconds
     ingest_backlog: NonNegative
     backlog_scale: Positive
     churn: NonNegative

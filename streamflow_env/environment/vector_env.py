@@ -21,8 +21,10 @@ from streamflow_env.environment.monitoring import Monitoring
 from streamflow_env.environment.problem import (
     NUM_EPISODE_SEEDS,
     Problem,
+    check_length,
     check_options,
     checked_episode_seed,
+    checked_reset_seed,
     time_of_day_h,
 )
 from streamflow_env.environment.rewards import REWARD_TERMS, RewardWeights, fleet_reward_terms, reward_info
@@ -176,12 +178,16 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
     def _seed(self, chosen: Bools, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:
             return
-        seeds = [seed + cell for cell in range(self.num_envs)] if isinstance(seed, int | np.integer) else list(seed)
+        each: Any = seed
+        if np.ndim(each) == 0:
+            first = checked_reset_seed(seed) or 0
+            each = [first + cell for cell in range(self.num_envs)]
+        seeds = list(each)
         if len(seeds) != self.num_envs:
             raise ConfigError(f"seed: a list must have one for each of the {self.num_envs} cells, has {len(seeds)}")
         for cell in np.flatnonzero(chosen).tolist():
             if seeds[cell] is not None:
-                self._streams[cell], _ = seeding.np_random(seeds[cell])
+                self._streams[cell], _ = seeding.np_random(checked_reset_seed(seeds[cell]))
 
     def _draw_episode_seeds(self, chosen: Bools) -> NDArray[np.int64]:
         seeds = np.zeros(self.num_envs, dtype=np.int64)
@@ -264,3 +270,15 @@ class StreamFlowVectorEnv(VectorEnv[Observations, Observations, NDArray[Any]]):
             if self._ended[cell]:
                 observations[cell] = observation.copy()
         return as_vector_info({"final_obs": observations, "final_info": self._info(terms)}, self._ended)
+
+
+def make_vector_env(
+    max_episode_steps: int | None = None, max_steps: int | None = None, **arguments: Any
+) -> StreamFlowVectorEnv:
+    """What `gymnasium.make_vec` calls, with the arguments of `StreamFlowVectorEnv`.
+
+    `max_episode_steps` is the id's own unless the caller gives another. Raises ConfigError where an episode is longer.
+    """
+    cells = StreamFlowVectorEnv(**arguments)
+    check_length(cells.problem.scenario, cells.problem.system, max_episode_steps)
+    return cells

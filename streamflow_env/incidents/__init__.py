@@ -15,7 +15,14 @@ from pydantic import Field
 from streamflow_env.incidents.campaign import Campaign
 from streamflow_env.incidents.changes import changes_of
 from streamflow_env.incidents.incident import BaseIncident, Effect, Extra, Outbreak
-from streamflow_env.incidents.trouble import ContentDrop, Deployment, LlmDegradation, Precursor, Slowdown
+from streamflow_env.incidents.trouble import (
+    ContentDrop,
+    Deployment,
+    LlmDegradation,
+    Precursor,
+    Slowdown,
+    check_slowdowns,
+)
 
 Incident = Annotated[Slowdown | LlmDegradation | ContentDrop | Campaign | Deployment, Field(discriminator="kind")]
 
@@ -32,4 +39,5 @@ __all__ = [
     "Precursor",
     "Slowdown",
     "changes_of",
+    "check_slowdowns",
 ]

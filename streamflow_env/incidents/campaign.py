@@ -11,8 +11,9 @@ from streamflow_env.incidents.incident import BaseIncident, Extra, Outbreak, che
 from streamflow_env.ranges import (
     CountRange,
     FractionRange,
-    NonNegativeRange,
-    PositiveRange,
+    LevelRange,
+    PositiveSecondsRange,
+    SecondsRange,
     draw,
     draw_count,
 )
@@ -33,13 +34,13 @@ class Campaign(BaseIncident):
     messages_class: Text
     opens_class: Text
     num_messages: CountRange
-    spread_s: PositiveRange
+    spread_s: PositiveSecondsRange
     open_fraction: FractionRange
-    opens_delay_s: NonNegativeRange
-    opens_spread_s: PositiveRange
-    announced_s: NonNegativeRange
+    opens_delay_s: SecondsRange
+    opens_spread_s: PositiveSecondsRange
+    announced_s: SecondsRange
     announced_chance: Fraction = 1.0
-    noise: NonNegativeRange = (1.0, 1.0)
+    noise: LevelRange = (1.0, 1.0)
     messages_per_request: Count = 1
 
     @property

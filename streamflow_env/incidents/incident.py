@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamflow_env.episode import Announcement, ChangeKind, Mark
-from streamflow_env.ranges import NonNegativeRange, Range, draw
+from streamflow_env.ranges import Range, SecondsRange, draw
 from streamflow_env.system import System
 from streamflow_env.system.schema import Fraction, Frozen
 
@@ -65,7 +65,7 @@ class Outbreak:
 class BaseIncident(Frozen):
     """What all incidents share: they begin at `start_s` after t = 0, with probability `chance`."""
 
-    start_s: NonNegativeRange
+    start_s: SecondsRange
     chance: Fraction = 1.0
 
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,9 +20,21 @@ from streamflow_env.incidents.incident import (
     check_service,
     stretch,
 )
-from streamflow_env.ranges import CountRange, FractionRange, NonNegativeRange, PositiveRange, draw, draw_count
+from streamflow_env.ranges import (
+    CountRange,
+    FactorRange,
+    FractionRange,
+    PositiveSecondsRange,
+    Range,
+    SecondsRange,
+    draw,
+    draw_count,
+)
 from streamflow_env.system import System
 from streamflow_env.system.schema import Fraction, Frozen, Text
+
+MAX_SLOWDOWN: Final = 1e6
+"""By so much all incidents together may slow a service down."""
 
 
 class Precursor(Frozen):
@@ -29,8 +43,8 @@ class Precursor(Frozen):
     With probability 1 - `chance` there is none, and the incident comes out of the blue.
     """
 
-    lead_s: PositiveRange
-    factor: PositiveRange
+    lead_s: PositiveSecondsRange
+    factor: FactorRange
     chance: Fraction = 1.0
 
 
@@ -39,8 +53,8 @@ class Slowdown(BaseIncident):
 
     kind: Literal["slowdown"]
     service: Text
-    factor: PositiveRange
-    duration_s: PositiveRange
+    factor: FactorRange
+    duration_s: PositiveSecondsRange
     precursor: Precursor | None = None
 
     @property
@@ -65,9 +79,9 @@ class LlmDegradation(BaseIncident):
     kind: Literal["llm_degradation"]
     service: Text
     quota_factor: FractionRange
-    latency_factor: PositiveRange
-    retry_after_s: NonNegativeRange
-    duration_s: PositiveRange
+    latency_factor: FactorRange
+    retry_after_s: SecondsRange
+    duration_s: PositiveSecondsRange
     precursor: Precursor | None = None
 
     @property
@@ -96,7 +110,7 @@ class Deployment(BaseIncident):
 
     kind: Literal["deployment"]
     services: tuple[Text, ...] = Field(min_length=1)
-    factor: PositiveRange
+    factor: FactorRange
 
     def check(self, system: System) -> None:
         for service in self.services:
@@ -117,7 +131,7 @@ class ContentDrop(BaseIncident):
     cache: Text
     items_class: Text
     num_items: CountRange
-    spread_s: PositiveRange
+    spread_s: PositiveSecondsRange
     invalidate_fraction: FractionRange
 
     def check(self, system: System) -> None:
@@ -145,3 +159,32 @@ def _warning(rng: np.random.Generator, precursor: Precursor | None, service: str
         return Outbreak()
     effect = Effect(service, "slowdown_factor", factor, begin_s, start_s)
     return Outbreak((effect,), (Mark(f"warning sign: {service} {factor:.1f}x slower", begin_s, start_s),))
+
+
+def check_slowdowns(incidents: Sequence[BaseIncident]) -> None:
+    """Raises ValueError, naming the service, where `incidents` at once would slow it down by more than can be meant."""
+    slowest: dict[str, float] = defaultdict(lambda: 1.0)
+    fastest: dict[str, float] = defaultdict(lambda: 1.0)
+    for incident in incidents:
+        for service, (low, high) in _slowdowns(incident):
+            slowest[service] *= max(1.0, high)
+            fastest[service] *= min(1.0, low)
+    for service in slowest:
+        if slowest[service] > MAX_SLOWDOWN or fastest[service] < 1.0 / MAX_SLOWDOWN:
+            raise ValueError(
+                f"incidents: together they may slow {service!r} down by a factor of {fastest[service]:g} to"
+                f" {slowest[service]:g}: must be in [{1.0 / MAX_SLOWDOWN:g}, {MAX_SLOWDOWN:g}]"
+            )
+
+
+def _slowdowns(incident: BaseIncident) -> Iterator[tuple[str, Range]]:
+    """The service and the range of each slowdown that an incident may cause."""
+    match incident:
+        case Slowdown():
+            yield incident.service, incident.factor
+        case LlmDegradation():
+            yield incident.service, incident.latency_factor
+        case Deployment():
+            yield from ((service, incident.factor) for service in incident.services)
+    if isinstance(incident, Slowdown | LlmDegradation) and incident.precursor is not None:
+        yield incident.service, incident.precursor.factor

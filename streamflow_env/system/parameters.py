@@ -11,11 +11,12 @@ Where more must happen, the engine's module `controls` names a setter for the pa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
+
+from streamflow_env.system.schema import LARGEST, LONGEST_S
 
 if TYPE_CHECKING:
     from streamflow_env.system.schema import Frozen
@@ -89,7 +90,7 @@ class Parameter:
     unit: str
     cost: str
     least: float = 0
-    most: float = math.inf
+    most: float = LARGEST
     whole: bool = False
     can_be_off: bool = False
     takes_effect: str = AT_ONCE
@@ -136,7 +137,7 @@ _TABLE: Final = (
     ),
     Parameter(
         "invalidation_rate_keys_per_s", "cache", "keys/s", "free; slow: `staleness`, fast: misses (`late`, `failed`)",
-        least=1, whole=True, can_be_off=True,
+        least=1, most=100_000_000, whole=True, can_be_off=True,
     ),
     Parameter(
         "breaker_threshold_fraction", CALL, "fraction", "free; refused calls take the fallback (`quality`)",
@@ -145,7 +146,7 @@ _TABLE: Final = (
     Parameter(
         "timeout_s", CALL, "s",
         "free; who is given up has used a token (`llm`) and may take the fallback (`quality`)",
-        least=0.001, can_be_off=True, obstacle=_queries_database,
+        least=0.001, most=LONGEST_S, can_be_off=True, obstacle=_queries_database,
     ),
     Parameter(
         "ask_fraction", CALL, "fraction",
@@ -157,11 +158,12 @@ _TABLE: Final = (
         "read_replicas", "database", "replicas", REPLICA_PRICE, whole=True, takes_effect=REPLICAS_FOLLOW,
     ),
     Parameter(
-        "waiting_limit_s", "worker_pool", "s", "free; who is given up is `failed`", least=0.001, can_be_off=True,
+        "waiting_limit_s", "worker_pool", "s", "free; who is given up is `failed`", least=0.001, most=LONGEST_S,
+        can_be_off=True,
     ),
     Parameter(
         "rate_limit_rps", "worker_pool", "1/s", "free; who is shed is `failed`",
-        least=1, whole=True, can_be_off=True, obstacle=_not_the_entry,
+        least=1, most=10_000_000, whole=True, can_be_off=True, obstacle=_not_the_entry,
     ),
     Parameter(
         "admission_reserve_fraction", "worker_pool", "fraction",
@@ -171,10 +173,10 @@ _TABLE: Final = (
         "background_share_fraction", "llm_endpoint", "fraction", "free; users get more 429s (`late`, `quality`)",
         most=1,
     ),
-    Parameter("query_ttl_s", "vector_index", "s", "free; `query_age`", obstacle=_not_cacheable),
+    Parameter("query_ttl_s", "vector_index", "s", "free; `query_age`", most=LONGEST_S, obstacle=_not_cacheable),
     Parameter(
         "ttl_s", "cache", "s", "free; long: `age`, short: misses (`late`)",
-        least=0.001, takes_effect="at once, for entries written from then on",
+        least=0.001, most=LONGEST_S, takes_effect="at once, for entries written from then on",
     ),
     Parameter(
         "memory_entries", "cache", "entries",

@@ -20,8 +20,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size, Text
+from streamflow_env.system.schema import (
+    Count,
+    Flag,
+    Fraction,
+    Frozen,
+    NonNegative,
+    PositiveSeconds,
+    Seconds,
+    Size,
+    Text,
+)
 from streamflow_env.system.services import Duration
+
+Jitter = Annotated[NonNegative, Field(le=1000)]
+Exponent = Annotated[NonNegative, Field(le=10)]
 
 
 class Breaker(Frozen):
@@ -32,10 +45,10 @@ class Breaker(Frozen):
     """
 
     threshold_fraction: Annotated[Fraction, Field(gt=0)] | None = None
-    window_size: Count = 100
+    window_size: Annotated[Count, Field(le=10_000_000)] = 100
     minimum_calls: Count = 100
-    slow_call_s: Positive = 60.0
-    open_s: Positive = 60.0
+    slow_call_s: PositiveSeconds = 60.0
+    open_s: PositiveSeconds = 60.0
     half_open_calls: Count = 10
 
 
@@ -62,9 +75,9 @@ class CallPolicy(Frozen):
 
     to: Text
     max_attempts: Annotated[Count, Field(le=16)] = 1
-    backoff_base_s: NonNegative = 0.0
-    backoff_jitter: tuple[NonNegative, NonNegative] = (1.0, 1.0)
-    timeout_s: Positive | None = None
+    backoff_base_s: Seconds = 0.0
+    backoff_jitter: tuple[Jitter, Jitter] = (1.0, 1.0)
+    timeout_s: PositiveSeconds | None = None
     ask_fraction: Fraction = 1.0
     fallback_fraction: Fraction = 0.0
     fallback_quality: Fraction | None = None
@@ -134,7 +147,7 @@ STEP_KINDS = ("call", "query", "compute", "lookup", "fill", "invalidate", "emit"
 
 
 def _step_kind(value: Any) -> str | None:
-    keys = value if isinstance(value, dict) else type(value).model_fields
+    keys = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, Frozen) else ()
     return next((kind for kind in STEP_KINDS if kind in keys), None)
 
 
@@ -164,7 +177,7 @@ class RequestClass(Frozen):
     """
 
     kind: Literal["interactive", "background"]
-    normal_rate_rps: NonNegative
+    normal_rate_rps: Annotated[NonNegative, Field(le=1_000_000)]
     plan: tuple[Step, ...] = Field(min_length=1)
 
 
@@ -186,21 +199,21 @@ class Users(Frozen):
     """
 
     num_users: Annotated[Count, Field(le=10**9)]
-    popularity_exponent: NonNegative
+    popularity_exponent: Exponent
     num_items: Annotated[Count, Field(le=10**9)] = 1
-    item_exponent: NonNegative = 1.0
+    item_exponent: Exponent = 1.0
     return_fraction: Fraction
-    return_gap_s: Positive
+    return_gap_s: PositiveSeconds
     lookback_s: Annotated[Size, Field(ge=1, le=3600)]
     premium_fraction: Fraction
     entry: Text
-    network_s: NonNegative
-    deadline_s: Positive
+    network_s: Seconds
+    deadline_s: PositiveSeconds
     retry_fraction: Fraction
     max_retries: Annotated[Size, Field(le=6)]
-    think_time_s: NonNegative
+    think_time_s: Seconds
     think_time_distribution: Literal["exponential", "full_jitter"] = "exponential"
-    think_cap_s: Positive | None = None
+    think_cap_s: PositiveSeconds | None = None
     retry_budget_fraction: Fraction | None = None
     retry_budget_cap: Annotated[Count, Field(le=10**9)] = 100
     breaker: Breaker | None = None

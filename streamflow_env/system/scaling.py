@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.controls import Control
 from streamflow_env.system.plans import Breaker, CallPolicy, RequestClass, Users
-from streamflow_env.system.schema import Frozen
+from streamflow_env.system.schema import Frozen, parse
 from streamflow_env.system.services import (
     Cache,
     Consumer,
@@ -105,7 +105,7 @@ def scaled(system: System, factor: int) -> System:
     """`system` with `factor` times the users and the resources that they need.
 
     Raises:
-        ConfigError: the factor is not a whole number from 1.
+        ConfigError: the factor is not a whole number from 1, or the system would be too large.
     """
     if factor < 1 or factor != int(factor):
         raise ConfigError(f"factor {factor!r}: must be a whole number, at least 1")
@@ -138,5 +138,5 @@ def _scaled_control(control: Control, factor: int) -> Control:
 
 
 def _with(part: Part, **changes: Any) -> Part:
-    """`part` with changed fields, checked again."""
-    return type(part)(**{**dict(part), **changes})
+    """`part` with changed fields, checked again. Raises ConfigError."""
+    return parse(type(part), {**dict(part), **changes}, f"scaled {type(part).__name__}")

@@ -10,8 +10,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegative, Positive, Size, Text
+from streamflow_env.system.schema import (
+    Count,
+    Flag,
+    Fraction,
+    Frozen,
+    NonNegative,
+    Positive,
+    PositiveSeconds,
+    Seconds,
+    Size,
+    Text,
+)
 from streamflow_env.system.token_latency import TokenLatency
+
+Variation = Annotated[NonNegative, Field(le=100)]
+"""A coefficient of variation."""
 
 
 class Duration(Frozen):
@@ -20,8 +34,8 @@ class Duration(Frozen):
     An exponential duration has CV 1 whatever `cv` says; a constant one 0.
     """
 
-    mean_s: NonNegative
-    cv: NonNegative = 0.0
+    mean_s: Seconds
+    cv: Variation = 0.0
     distribution: Literal["lognormal", "exponential", "constant"] = "lognormal"
 
 
@@ -47,13 +61,13 @@ class WorkerPool(Frozen):
     cores_per_replica: Size = 0
     cpu_pressure: NonNegative = 0.0
     cpu_pressure_queue: Count = 1000
-    startup_delay_s: NonNegative = 60.0
-    removal_hold_s: NonNegative = 60.0
+    startup_delay_s: Seconds = 60.0
+    removal_hold_s: Seconds = 60.0
     serves_abandoned: Flag = True
     fault_fraction: Fraction = 0.0
     price_per_replica_hour: NonNegative = 0.0
-    waiting_limit_s: Positive | None = None
-    rate_limit_rps: Count | None = None
+    waiting_limit_s: PositiveSeconds | None = None
+    rate_limit_rps: Annotated[Count, Field(le=10_000_000)] | None = None
     admission_reserve_fraction: Fraction = 0.0
 
 
@@ -70,10 +84,10 @@ class Database(Frozen):
     queue_limit: Size
     service_time: Duration
     read_replicas: Size = 0
-    startup_delay_s: NonNegative = 60.0
-    removal_hold_s: NonNegative = 60.0
-    replication_lag_s: NonNegative = 0.0
-    write_gap_s: Positive = 3600.0
+    startup_delay_s: Seconds = 60.0
+    removal_hold_s: Seconds = 60.0
+    replication_lag_s: Seconds = 0.0
+    write_gap_s: PositiveSeconds = 3600.0
     price_per_replica_hour: NonNegative = 0.0
 
 
@@ -88,14 +102,14 @@ class VectorIndex(Frozen):
     """
 
     kind: Literal["vector_index"]
-    base_latency_s: Positive
-    saturated_latency_s: Positive
-    knee_in_flight: Positive
-    cv: NonNegative = 0.0
-    latency_per_query_s: NonNegative = 0.0
-    query_ttl_s: NonNegative = 0.0
+    base_latency_s: PositiveSeconds
+    saturated_latency_s: PositiveSeconds
+    knee_in_flight: Annotated[Positive, Field(ge=0.001)]
+    cv: Variation = 0.0
+    latency_per_query_s: Seconds = 0.0
+    query_ttl_s: Seconds = 0.0
     query_entries: Annotated[Count, Field(le=10_000_000)] = 1
-    cached_latency_s: NonNegative = 0.0
+    cached_latency_s: Seconds = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> VectorIndex:
@@ -116,12 +130,12 @@ class LlmEndpoint(Frozen):
     """
 
     kind: Literal["llm_endpoint"]
-    quota_per_minute: Count
-    burst: Count
-    floor_latency_s: NonNegative
+    quota_per_minute: Annotated[Count, Field(le=10_000_000)]
+    burst: Annotated[Count, Field(le=150_000)]  # counted in 64 bits, in thousandths of 1/6e10 of a token
+    floor_latency_s: Seconds
     tail: Duration
-    rejection_time_s: NonNegative
-    retry_after_s: NonNegative = 0.0
+    rejection_time_s: Seconds
+    retry_after_s: Seconds = 0.0
     interactive_reserve_fraction: Fraction = 0.0
     premium_reserve_fraction: Fraction = 0.0
     background_share_fraction: Fraction = 0.0
@@ -139,11 +153,11 @@ class Cache(Frozen):
 
     kind: Literal["cache"]
     lookup_time: Duration
-    ttl_s: Positive
+    ttl_s: PositiveSeconds
     ttl_jitter_fraction: Fraction = 0.0
-    fresh_s: NonNegative = 0.0
+    fresh_s: Seconds = 0.0
     keys_per_item: Annotated[Size, Field(le=1024)] = 0
-    invalidation_rate_keys_per_s: Count | None = None
+    invalidation_rate_keys_per_s: Annotated[Count, Field(le=100_000_000)] | None = None
     memory_entries: Annotated[Count, Field(le=100_000_000)] = 100_000
     eviction_samples: Annotated[Count, Field(le=64)] = 5
     price_per_1000_entries_hour: NonNegative = 0.0
@@ -169,7 +183,7 @@ class DeferredQueue(Frozen):
     to: Text
     queue_limit: Count
     workers: Annotated[Count, Field(le=65_536)]  # cells of the ring are numbered in 16 bits
-    poll_s: Annotated[Positive, Field(ge=0.001)]
+    poll_s: Annotated[PositiveSeconds, Field(ge=0.001)]
 
 
 Service = Annotated[

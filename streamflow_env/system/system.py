@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -26,23 +26,30 @@ from streamflow_env.system.plans import (
     Step,
     Users,
 )
-from streamflow_env.system.schema import Frozen, NonNegative, Positive, Text, load
+from streamflow_env.system.schema import Frozen, NonNegative, PositiveSeconds, Seconds, Text, load
 from streamflow_env.system.services import Database, DeferredQueue, Service, WorkerPool
+from streamflow_env.system.size import check_size
 
 MAX_HELD = 4
 """How many workers one request may hold at once, that of the entry pool not counted."""
 
 
+LEAST_GAP_S = 1e-6
+"""So much worst_s must be above target_s: in between, lateness is graded."""
+
+
 class Sla(Frozen):
     """An answer within `target_s` meets the SLA. Lateness grows from 0 at `target_s` to 1 at `worst_s`."""
 
-    target_s: Positive
-    worst_s: Positive
+    target_s: PositiveSeconds
+    worst_s: PositiveSeconds
 
     @model_validator(mode="after")
     def _check(self) -> Sla:
-        if self.worst_s <= self.target_s:
-            raise ValueError(f"worst_s {self.worst_s} must be above target_s {self.target_s}")
+        if self.worst_s < self.target_s + LEAST_GAP_S:
+            raise ValueError(
+                f"worst_s {self.worst_s} must be above target_s {self.target_s}, by {LEAST_GAP_S} s or more"
+            )
         return self
 
 
@@ -54,18 +61,19 @@ class System(Frozen):
     """
 
     name: Text
-    control_interval_s: Positive
-    warmup_s: NonNegative
+    control_interval_s: Annotated[PositiveSeconds, Field(ge=0.001)]
+    warmup_s: Seconds
     sla: Sla
     users: Users
-    services: dict[Text, Service] = Field(min_length=1)
-    calls: dict[Text, CallPolicy] = Field(default_factory=dict)
-    classes: dict[Text, RequestClass] = Field(min_length=1)
-    controls: tuple[Control, ...] = Field(min_length=1)
+    services: dict[Text, Service] = Field(min_length=1, max_length=1000)
+    calls: dict[Text, CallPolicy] = Field(default_factory=dict, max_length=1000)
+    classes: dict[Text, RequestClass] = Field(min_length=1, max_length=100)
+    controls: tuple[Control, ...] = Field(min_length=1, max_length=1000)
     llm_price_per_request: NonNegative = 0.0
 
     @model_validator(mode="after")
     def _check_references(self) -> System:
+        check_size(self)
         self._check_calls()
         if not any(request_class.kind == "interactive" for request_class in self.classes.values()):
             raise ValueError("classes: must have at least one of kind interactive")

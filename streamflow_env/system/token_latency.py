@@ -6,13 +6,14 @@ import csv
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from streamflow_env.system.schema import Frozen, NonNegative, Text
+from streamflow_env.system.pinned_files import pinned
+from streamflow_env.system.schema import LONGEST_S, Frozen, NonNegative, Seconds, Text
 
 MAX_LATENCIES: Final = 4096
 
@@ -21,21 +22,32 @@ class TokenLatency(Frozen):
     """The latency of an LLM from recorded requests: `base_s` plus a time per input token and per output token.
 
     `trace` is the path of a CSV file with a header; a relative path starts at the working directory. Its columns
-    `input_column` and `output_column` hold whole numbers of tokens. Every latency is drawn from its rows.
+    `input_column` and `output_column` hold whole numbers of tokens. Every latency is drawn from its rows. The path is
+    kept as an absolute one, with the file's SHA-256 (`digest`): another file at its place is an error.
     """
 
     trace: Text
     input_column: Text = "ContextTokens"
     output_column: Text = "GeneratedTokens"
-    base_s: NonNegative = 0.0
+    base_s: Seconds = 0.0
     seconds_per_input_token: NonNegative
     seconds_per_output_token: NonNegative
+    digest: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, data: Any) -> Any:
+        return pinned(data, "trace", lambda trace: (str(Path(trace).resolve()), Path(trace)))
 
     @cached_property
     def latencies_ns(self) -> tuple[int, ...]:
         """The latencies of the rows in ns, ascending. Of more than `MAX_LATENCIES` rows, that many at even ranks."""
         counts = read_token_counts(self.trace, self.input_column, self.output_column)
         seconds = self.base_s + counts @ np.array([self.seconds_per_input_token, self.seconds_per_output_token])
+        if seconds.max() > LONGEST_S:
+            raise ValueError(
+                f"token_latency: the longest of {self.trace} is {seconds.max():g} s: at most {LONGEST_S:g}"
+            )
         ordered = np.sort(np.floor(seconds * 1e9 + 0.5).astype(np.int64))
         if len(ordered) > MAX_LATENCIES:
             ordered = ordered[((np.arange(MAX_LATENCIES) + 0.5) * len(ordered) / MAX_LATENCIES).astype(np.int64)]

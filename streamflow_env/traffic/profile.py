@@ -20,10 +20,12 @@ from streamflow_env.ranges import (
     SURGE,
     SWING,
     TRAFFIC,
+    FactorRange,
     FractionRange,
     HourRange,
-    NonNegativeRange,
-    PositiveRange,
+    LevelRange,
+    PositiveSecondsRange,
+    SecondsRange,
     draw,
     stream,
 )
@@ -47,7 +49,7 @@ class Swing(Frozen):
     """A sinusoid that multiplies the level by 1 ± `amplitude`; its phase is drawn."""
 
     amplitude: FractionRange
-    period_s: PositiveRange
+    period_s: PositiveSecondsRange
 
     def factors(self, rng: np.random.Generator, times_s: Array) -> Array:
         amplitude, period_s = draw(rng, self.amplitude), draw(rng, self.period_s)
@@ -62,12 +64,12 @@ class Surge(Frozen):
     Its height is uncertain: the excess over 1 is (`factor` - 1) · `noise`. It happens with probability `chance`.
     """
 
-    factor: PositiveRange
-    start_s: NonNegativeRange
-    duration_s: NonNegativeRange
-    rise_s: NonNegativeRange = (60.0, 60.0)
-    fall_s: NonNegativeRange = (300.0, 300.0)
-    noise: NonNegativeRange = (1.0, 1.0)
+    factor: FactorRange
+    start_s: SecondsRange
+    duration_s: SecondsRange
+    rise_s: SecondsRange = (60.0, 60.0)
+    fall_s: SecondsRange = (300.0, 300.0)
+    noise: LevelRange = (1.0, 1.0)
     chance: Fraction = 1.0
 
     def factors(self, rng: np.random.Generator, times_s: Array) -> tuple[Array, tuple[Mark, ...]]:
@@ -118,16 +120,16 @@ class Ramp(Frozen):
     Ramps do not overlap: where the ranges would let them, a ramp starts when the one before it has ended.
     """
 
-    start_s: NonNegativeRange
-    duration_s: NonNegativeRange
-    level: NonNegativeRange
+    start_s: SecondsRange
+    duration_s: SecondsRange
+    level: LevelRange
 
 
 class RampTraffic(CurvedTraffic):
     """A level, and ramps from there."""
 
     kind: Literal["ramps"]
-    level: NonNegativeRange
+    level: LevelRange
     ramps: tuple[Ramp, ...] = ()
     start_hour: HourRange = (12.0, 12.0)
 
@@ -146,7 +148,7 @@ class DailyPoint(Frozen):
     """The level at an hour of the day."""
 
     hour: Annotated[NonNegative, Field(le=24)]
-    level: NonNegative
+    level: Annotated[NonNegative, Field(le=1000)]
 
 
 class DailyTraffic(CurvedTraffic):
@@ -155,7 +157,7 @@ class DailyTraffic(CurvedTraffic):
     kind: Literal["daily"]
     start_hour: HourRange
     points: tuple[DailyPoint, ...] = Field(min_length=1)
-    scale: NonNegativeRange = (1.0, 1.0)
+    scale: LevelRange = (1.0, 1.0)
 
     @field_validator("points", mode="before")
     @classmethod

@@ -13,19 +13,36 @@ from pydantic import BeforeValidator, model_validator
 from streamflow_env.episode import BIN_S
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import CONFIGS
-from streamflow_env.ranges import Range, as_range, draw
-from streamflow_env.system.schema import Flag, Positive, Text
+from streamflow_env.ranges import NonNegativeRange, Range, as_range, draw
+from streamflow_env.system.pinned_files import pinned
+from streamflow_env.system.schema import LARGEST, Flag, Positive, PositiveSeconds, Text
 from streamflow_env.traffic.profile import DAY_HOURS, HOUR_S, Array, CurvedTraffic
-from streamflow_env.traffic.traces import EVENT_BIN_S, Trace, read_trace, seconds_of
+from streamflow_env.traffic.traces import COMPACT, EVENT_BIN_S, Trace, is_compact_date, read_trace, seconds_of
 
 
 def _as_start(value: Any) -> Any:
     """The forms of `start`; hours become a range."""
-    if isinstance(value, datetime.datetime):  # what YAML makes of an unquoted date
-        return value.isoformat(" ")
+    if isinstance(value, str) and is_compact_date(value):
+        raise ValueError(COMPACT)
     if isinstance(value, str) and seconds_of(value) is None:
         raise ValueError("must be YYYY-MM-DD HH:MM:SS, or hours after the first row: a number or [low, high]")
-    return value if value is None or isinstance(value, str) else as_range(value, allowed="hours of at least 0", low=0)
+    return (
+        value
+        if value is None or isinstance(value, str)
+        else as_range(value, allowed="hours of at least 0", low=0, high=LARGEST)
+    )
+
+
+def _find(trace: str) -> tuple[str, Path]:
+    """The name by which a trace can be kept, and its path. Raises ConfigError where there is none."""
+    if Path(trace).is_file():
+        return str(Path(trace).resolve()), Path(trace)
+    shipped = CONFIGS / "traces"
+    for suffix in ("", ".csv", ".csv.gz"):
+        if (path := shipped / f"{trace}{suffix}").is_file():
+            return trace, path
+    others = f", or the name of one in {shipped}" if Path(trace).name == trace else "; there is none"
+    raise ConfigError(f"trace = {trace!r}: must be the path of a CSV file{others}")
 
 
 class TraceTraffic(CurvedTraffic):
@@ -38,15 +55,22 @@ class TraceTraffic(CurvedTraffic):
         start: where t = 0 lies: a time of the trace, or hours after its first row (a number or a range); null is
             anywhere where the episode fits in.
         max_level: what lies above is cut off; null is no limit.
+        digest: the SHA-256 of the file, which is kept; another file at its place is an error.
     """
 
     kind: Literal["trace"]
     trace: Text
     events: Flag = False
-    event_bin_s: Positive = EVENT_BIN_S
-    start: Annotated[str | Range | None, BeforeValidator(_as_start)] = None
+    event_bin_s: PositiveSeconds = EVENT_BIN_S
+    start: Annotated[str | NonNegativeRange | None, BeforeValidator(_as_start)] = None
     median_level: Positive = 1.0
     max_level: Positive | None = None
+    digest: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, data: Any) -> Any:
+        return pinned(data, "trace", _find)
 
     @model_validator(mode="after")
     def _check_trace(self) -> Self:
@@ -57,14 +81,7 @@ class TraceTraffic(CurvedTraffic):
     @cached_property
     def recorded(self) -> Trace:
         """The trace as recorded."""
-        shipped = CONFIGS / "traces"
-        places = (Path(self.trace), *(shipped / f"{self.trace}{suffix}" for suffix in ("", ".csv", ".csv.gz")))
-        named = [path for path in places if path.is_file()]
-        if not named:
-            is_bare = Path(self.trace).name == self.trace
-            others = f", or the name of one in {shipped}" if is_bare else "; there is none"
-            raise ConfigError(f"trace = {self.trace!r}: must be the path of a CSV file{others}")
-        return read_trace(named[0], self.event_bin_s if self.events else None)
+        return read_trace(_find(self.trace)[1], self.event_bin_s if self.events else None)
 
     def levels_in(self, middles_s: Array, width_s: float) -> Array:
         """The load, as a multiple of the normal load, in bins around `middles_s` after the first row."""

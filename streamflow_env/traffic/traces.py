@@ -23,6 +23,14 @@ EVENT_BIN_S: Final = 5.0
 """Default length of the bins that single events are counted into: a bin of the simulation."""
 MAX_EVENT_BINS: Final = 10_000_000
 """Events further apart than this many bins (19 months of 5 s) are an error: one must have a wrong time."""
+LATEST_S: Final = 4_102_444_800.0
+"""The year 2100, in seconds since 1970. A larger number is not in seconds."""
+EARLY_S: Final = 1e8
+"""A time since 1970 that is beyond this (1973), in some unit, is taken to be meant in that unit."""
+EPOCH_UNITS: Final = {"nanoseconds": 1e9, "microseconds": 1e6, "milliseconds": 1e3}
+COMPACT_DATES: Final = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
+COMPACT: Final = "may be a date or a number of seconds; must be YYYY-MM-DD HH:MM:SS, or seconds with a decimal point"
+_FORMS: Final = ("a date", "a number of seconds")
 Rows = list[tuple[int, list[str]]]
 """(line number in the file, cells)."""
 
@@ -118,17 +126,24 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", errors="backslashreplace", newline="")
     return path.open(encoding="utf-8-sig", errors="backslashreplace", newline="")
 
 
 def _is_header(row: list[str]) -> bool:
-    return all(seconds_of(cell) is None for cell in row)
+    """Whether these are names of columns. A damaged row of data is none: it begins with digits, or has many."""
+    named = next(cell.strip() for cell in row if cell.strip())
+    return (
+        all(seconds_of(cell) is None for cell in row)
+        and (named[0].isalpha() or named[0] in "_#")
+        and sum(sign.isdigit() for sign in row[0]) < 4
+    )
 
 
 def _of_counts(path: str | Path, rows: Rows) -> Trace:
-    counts, times_s = np.array([(_count(path, line, row), _time_s(path, line, row)) for line, row in rows]).T
+    counts = np.array([_count(path, line, row) for line, row in rows])
+    times_s = _times_s(path, rows)
     _check_interval(path, rows, times_s)
     return Trace(times_s, counts, float(times_s[1] - times_s[0]))
 
@@ -142,11 +157,37 @@ def _count(path: str | Path, line: int, row: list[str]) -> float:
     return count
 
 
+def _times_s(path: str | Path, rows: Rows) -> Array:
+    """The times, shape (num_rows,): dates in all rows, or numbers in all."""
+    first = rows[0][1][0]
+    if is_compact_date(first):
+        _fail(path, rows[0][0], f"time = {first!r}: {COMPACT}")
+    times_s = np.array([_time_s(path, line, row) for line, row in rows])
+    is_number = _number(first) is not None
+    for line, row in rows:
+        if (_number(row[0]) is not None) != is_number:
+            _fail(path, line, f"time = {row[0]!r}: must be {_FORMS[is_number]}, as in the first row")
+    return times_s
+
+
 def _time_s(path: str | Path, line: int, row: list[str]) -> float:
     time_s = seconds_of(row[0])
     if time_s is None or not math.isfinite(time_s):
         _fail(path, line, f"time = {row[0]!r}: must be YYYY-MM-DD HH:MM:SS or a finite number of seconds")
+    if abs(time_s) > LATEST_S:
+        unit = next((f", it looks like {unit}" for unit, many in EPOCH_UNITS.items() if time_s / many > EARLY_S), "")
+        _fail(path, line, f"time = {row[0]!r}: must be in seconds, at most {LATEST_S:.0f} (the year 2100){unit}")
     return time_s
+
+
+def _is_of_form(text: str, form: str) -> bool:
+    text = text.strip()
+    if len(text) != len(datetime.datetime(2000, 1, 1).strftime(form)) or not (text.isascii() and text.isdigit()):
+        return False
+    try:
+        return 1970 <= datetime.datetime.strptime(text, form).year < 2100
+    except ValueError:
+        return False
 
 
 def _check_interval(path: str | Path, rows: Rows, times_s: Array) -> None:
@@ -165,7 +206,7 @@ def _check_interval(path: str | Path, rows: Rows, times_s: Array) -> None:
 
 
 def _of_events(path: str | Path, rows: Rows, bin_s: float) -> Trace:
-    times_s = np.array([_time_s(path, line, row) for line, row in rows])
+    times_s = _times_s(path, rows)
     steps = np.diff(times_s)
     if (steps < 0).any():
         index = int(np.flatnonzero(steps < 0)[0])
@@ -181,6 +222,11 @@ def _of_events(path: str | Path, rows: Rows, bin_s: float) -> Trace:
 
 def _fail(path: str | Path, line: int, message: str) -> NoReturn:
     raise ConfigError(f"{path}: line {line}: {message}")
+
+
+def is_compact_date(text: str) -> bool:
+    """Whether `text` is a date without separators, which may as well be a number of seconds."""
+    return any(_is_of_form(text, form) for form in COMPACT_DATES)
 
 
 def seconds_of(text: str) -> float | None:

@@ -13,6 +13,7 @@ from streamflow_env.engines.draws.distributions import to_ns
 from streamflow_env.episode import Change, Episode
 from streamflow_env.scenarios import Scenario
 from streamflow_env.system import Cache, LlmEndpoint, System
+from streamflow_env.system.schema import Count
 
 LEVELS: Final = (0.0, 0.3, 0.3, 1.0, 1.0, 3.0, 10.0)
 """Loads of a bin, in normal loads."""
@@ -40,7 +41,7 @@ class RandomScenario(Scenario):
     """Episodes of `num_intervals` that are functions of system, course and seed."""
 
     name: str = "random"
-    num_intervals: int
+    num_intervals: Count
     course: Course = "any"
 
     def check(self, system: System) -> None:

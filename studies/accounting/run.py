@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from streamflow_agents.arguments import argument
-from streamflow_env.system.schema import Count, Frozen
+from streamflow_env.system.schema import Count, Frozen, Seed
 from studies.accounting.campaign import Summary, run_cases
 from studies.accounting.random_cases import Case, run_case
 from studies.accounting.report import SUMMARY
@@ -24,7 +24,7 @@ NAME = "accounting"
 class Plan(Frozen):
     """The seed of the cases, and how many control steps they have together."""
 
-    seed: int
+    seed: Seed
     num_steps: Count
     num_quick_steps: Count
 

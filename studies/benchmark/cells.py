@@ -22,7 +22,7 @@ from studies.benchmark.loads import LOADS, NORMAL, THREE_TIMES, scenario, steps_
 from studies.benchmark.results import Measurement, Sample, Target, ratio
 from studies.benchmark.timing import in_turn, seconds_of
 
-ENV_ID: Final = "StreamFlow-v1"
+ENV_ID: Final = "StreamFlow-EveningPeak-v1"
 SIZES: Final = (1, 8, 64, 256)
 THREADS: Final = (1, 2)
 MANY: Final = 64

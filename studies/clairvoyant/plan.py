@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from streamflow_agents.policies.baselines import is_baseline
 from streamflow_agents.seeds import SCORING_NOISE, evaluation_seeds
 from streamflow_env.scenarios import Mixture, load_scenario
-from streamflow_env.system.schema import Count, Frozen, Positive, Text
+from streamflow_env.system.schema import Count, Frozen, PositiveSeconds, Seed, Text
 from studies.clairvoyant.ascent import Ascent
 from studies.common.study import load_plan
 
@@ -58,11 +58,11 @@ class ClairvoyantPlan(Frozen):
     levels: dict[Text, Level] = Field(min_length=1)
     optional_bases: tuple[Text, ...] = ()
     episodes: Count
-    segment_s: Positive
+    segment_s: PositiveSeconds
     ascent: Ascent
     judging: Count
     scoring: Count
-    seed: int
+    seed: Seed
 
     @property
     def wanted(self) -> list[Wanted]:

@@ -12,7 +12,7 @@ from streamflow_env.errors import ConfigError
 from streamflow_env.system import System
 from streamflow_env.system.controls import Control
 from streamflow_env.system.parameters import PARAMETERS
-from streamflow_env.system.schema import Count, Frozen, NonNegative, Positive, Text, parse
+from streamflow_env.system.schema import Count, Frozen, Positive, PositiveSeconds, Seconds, Text, parse
 from studies.common.study import load_plan
 
 NAME: Final = "exploring"
@@ -22,8 +22,8 @@ class StepPlan(Frozen):
     """A move of one control by `amplitude` of its axis, which is 2 long, and back."""
 
     amplitude: Positive
-    start_s: NonNegative
-    duration_s: Positive
+    start_s: Seconds
+    duration_s: PositiveSeconds
 
 
 class Plan(Frozen):

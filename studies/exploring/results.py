@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from streamflow_agents.evaluation.episodes import RETURN, TERM
 from streamflow_agents.evaluation.kept_episodes import Episodes, read_episodes, write_rows
 from streamflow_agents.evaluation.statistics import Estimate
-from streamflow_env.system.schema import NonNegative, load
+from streamflow_env.system.schema import Seconds, load
+from streamflow_env.system.yaml_files import dump_yaml
 from studies.exploring.measure import Row
 from studies.exploring.perturbations import BASE, label_of
 from studies.exploring.plan import Plan
@@ -25,7 +24,7 @@ PLAN: Final = "plan.yaml"
 class KeptPlan(Plan):
     """The plan of a run, with the time that it took."""
 
-    duration_s: NonNegative
+    duration_s: Seconds
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def write_results(folder: Path, rows: Sequence[Row], plan: Plan, duration_s: flo
     """Keep the episodes and the plan of the run."""
     write_rows(folder / EPISODES, rows)
     content = {**plan.model_dump(mode="json"), "duration_s": round(duration_s, 1)}
-    (folder / PLAN).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    (folder / PLAN).write_text(dump_yaml(content), encoding="utf-8")
 
 
 def read_results(folder: Path) -> tuple[Costs, KeptPlan]:

@@ -9,7 +9,7 @@ from pydantic import Field
 from streamflow_agents.seeds import evaluation_seeds
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import System
-from streamflow_env.system.schema import Count, Frozen, Number, Positive, Text, parse
+from streamflow_env.system.schema import Count, Frozen, Integer, Number, Positive, Seed, Text, parse
 from studies.common.study import load_plan
 
 NAME: Final = "interventions"
@@ -22,12 +22,12 @@ class SearchPlan(Frozen):
     """
 
     fixed: tuple[Text, ...] = ()
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
     generations: Count
     children: Count
     first_step: Positive
     last_step: Positive
-    seed: int
+    seed: Seed
 
 
 class Plan(Frozen):
@@ -35,9 +35,9 @@ class Plan(Frozen):
 
     scenarios: tuple[Text, ...] = Field(min_length=1)
     positions: tuple[Number, ...] = Field(min_length=1)
-    sweep_seeds: tuple[int, ...] = Field(min_length=1)
+    sweep_seeds: tuple[Seed, ...] = Field(min_length=1)
     num_held_out_seeds: Count
-    companions: dict[Text, dict[Text, Number | int]]
+    companions: dict[Text, dict[Text, Number | Integer]]
     search: SearchPlan
     llm_control_seeds: Count
     day: Text

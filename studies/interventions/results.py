@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from streamflow_agents.evaluation.episodes import RETURN
 from streamflow_agents.evaluation.statistics import Estimate, estimate, paired_difference
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import load
+from streamflow_env.system.yaml_files import dump_yaml
 from studies.interventions.plan import Plan
 from studies.interventions.trials import Action, Outcome
 
@@ -82,7 +82,7 @@ def write_results(folder: Path, outcomes: Sequence[Outcome], found: Found, plan:
     content = {
         "best": found.best, "history": found.history, "num_trials": found.num_trials, "duration_s": found.duration_s
     }  # fmt: skip
-    (folder / PLAN).write_text(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    (folder / PLAN).write_text(dump_yaml(plan.model_dump(mode="json")), encoding="utf-8")
     (folder / FOUND).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

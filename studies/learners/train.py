@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from streamflow_agents.evaluation.kept_episodes import RUN_MARK
 from streamflow_agents.parallel import run_all
 from streamflow_agents.policies.loading import POLICY
 from streamflow_env.errors import ConfigError
+from streamflow_env.system.yaml_files import parse_yaml
 
 WHOLE: Final = "mixed"
 LEFT_OUT: Final = "mixed-without-slow-auth"
@@ -77,7 +76,7 @@ def find_learners(folder: Path, scenario: str = WHOLE) -> dict[str, str]:
 
 def _called(run: Path) -> str:
     try:
-        arguments = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["arguments"]
+        arguments = parse_yaml((run / "config.yaml").read_text(encoding="utf-8"))["arguments"]
         return f"{arguments['algorithm']}-{int(arguments['total_steps']):,}".replace(",", "_")
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{run / 'config.yaml'}: not a run's configuration: {error!r}") from None

@@ -81,6 +81,10 @@ class ScaledLoad(Scenario):
     scenario: Scenario
     factor: Positive
 
+    @property
+    def longest_s(self) -> float:
+        return self.scenario.longest_s
+
     def check(self, system: System) -> None:
         self.scenario.check(system)
 

@@ -16,7 +16,20 @@ from streamflow_agents.policies.baselines.expert import ExpertSettings, make_exp
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
-from streamflow_env.system.schema import Count, Flag, Frozen, Number, Positive, Size, Text, load, parse, read_yaml
+from streamflow_env.system.schema import (
+    Count,
+    Flag,
+    Frozen,
+    Integer,
+    Number,
+    Positive,
+    Seed,
+    Size,
+    Text,
+    load,
+    parse,
+    read_yaml,
+)
 from studies.common.study import STUDIES, load_plan
 
 STUDY: Final = "tuning"
@@ -34,8 +47,8 @@ Values = dict[str, float]
 class Range(Frozen):
     """The range of one number, as an axis of places from 0 to 1; the axis is logarithmic where `log` is set."""
 
-    low: Number | int
-    high: Number | int
+    low: Number | Integer
+    high: Number | Integer
     log: Flag = False
 
     def value(self, unit: float) -> float:
@@ -72,7 +85,7 @@ class TuningPlan(Frozen):
     first_step: Positive
     finalists: Count
     judging_seeds: Count
-    seed: int
+    seed: Seed
     expert: dict[Text, Range] = Field(min_length=1)
 
     def result(self, form: str) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from gymnasium.vector import AutoresetMode
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from streamflow_agents.parallel import Workers
 from streamflow_agents.seeds import JUDGING, TUNING
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.environment.vector_env import StreamFlowVectorEnv
+from streamflow_env.system.yaml_files import dump_yaml
 from studies.tuning.form import Form, TuningPlan, Values
 
 Judge = Callable[[Sequence[Values], Sequence[int]], list[float]]
@@ -69,7 +69,7 @@ def tune(name: str, plan: TuningPlan, folder: Path, jobs: int = 1, progress: boo
         f"# Mean return over {len(plan.scenarios)} scenarios, {plan.judging_seeds} judging seeds each: {scores[0]:.2f};"
         f" where the search began: {scores[1]:.2f}.\n\n"
     )
-    path.write_text(head + yaml.safe_dump(form.settings(values), sort_keys=False, width=120), encoding="utf-8")
+    path.write_text(head + dump_yaml(form.settings(values)), encoding="utf-8")
     return path
 
 

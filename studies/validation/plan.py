@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from streamflow_env.system.schema import Count, Frozen, Number, Positive, Text
+from streamflow_env.system.schema import Count, Frozen, Positive, PositiveSeconds, Seconds, Text
 from studies.common.study import load_plan
 
 NAME = "validation"
@@ -15,7 +15,7 @@ class RegionsGrid(Frozen):
 
     num_seeds: Count
     loads: tuple[Positive, ...] = Field(min_length=1)
-    durations_s: tuple[Number, ...] = Field(min_length=1)
+    durations_s: tuple[Seconds, ...] = Field(min_length=1)
 
 
 class SecondOpinionPlan(Frozen):
@@ -23,7 +23,7 @@ class SecondOpinionPlan(Frozen):
 
     num_seeds: Count
     num_ciw_seeds: Count
-    measured_s: Positive
+    measured_s: PositiveSeconds
 
 
 class Scale(Frozen):

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from streamflow_env.engines import make_engine
 from streamflow_env.engines.telemetry import OK, Telemetry
 from streamflow_env.episode import Episode
 from streamflow_env.system import System, load_system
+from streamflow_env.system.yaml_files import parse_yaml
 
 NS_PER_S: Final = 1e9
 BIN_NS: Final = 1_000_000_000_000
@@ -63,12 +63,12 @@ class SmallSystem:
         warmup_s = self.interval_s if self.has_warmup else 0.0
         head = CELL.format(interval_s=self.interval_s, warmup_s=warmup_s, premium_fraction=self.premium_fraction)
         classes = {
-            name: {"kind": "interactive", "normal_rate_rps": rate_rps, "plan": yaml.safe_load(plan)}
+            name: {"kind": "interactive", "normal_rate_rps": rate_rps, "plan": parse_yaml(plan)}
             for name, (rate_rps, plan) in self.plans.items()
         }
-        services = {**yaml.safe_load(FRONT), **yaml.safe_load(self.services)}
+        services = {**parse_yaml(FRONT), **parse_yaml(self.services)}
         return load_system(
-            {**yaml.safe_load(head), "services": services, "calls": yaml.safe_load(self.calls), "classes": classes}
+            {**parse_yaml(head), "services": services, "calls": parse_yaml(self.calls), "classes": classes}
         )
 
     def run(self, engine: str, seed: int) -> Log:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import yaml
 from pydantic import Field
 
 from streamflow_agents.commands import evaluate
 from streamflow_env.system.schema import Count, Frozen, Text, read_yaml
+from streamflow_env.system.yaml_files import dump_yaml
 from studies.common.evaluation import evaluate_into
 from studies.common.study import QUICK, ROOT, StudyArguments, load_plan, outputs
 
@@ -53,5 +53,5 @@ def _quick_scenario(plan: WorldCupPlan) -> str:
     path = QUICK / "world_cup" / "world-cup-hour.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {**day, "horizon_s": QUICK_HORIZON_S, "traffic": {**day["traffic"], "start": QUICK_START}}
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    path.write_text(dump_yaml(content), encoding="utf-8")
     return str(path.relative_to(ROOT))

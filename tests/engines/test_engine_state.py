@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import yaml
@@ -28,6 +29,7 @@ from streamflow_env.system import load_system
 from studies.accounting.balance import accounting_errors
 from studies.equivalence.comparison import actions
 from tests.engines.test_other_system import TEXTS, episode_of
+from tests.engines.tiny import constant, pool, tiny_system
 
 SYSTEM = load_system()
 RATES = np.array([[request_class.normal_rate_rps] for request_class in SYSTEM.classes.values()])
@@ -240,19 +242,40 @@ KERNELS = (
 """Those that Python calls."""
 
 
-def fingerprint_with_the_jit_off() -> str:
+def with_the_jit_off(do: Callable[[], Any]) -> Any:
+    assert vars(numba.config)["DISABLE_JIT"]
     for module in (compiled_engine, arrivals, warm_start):
         for name in KERNELS:
             if kernel := vars(module).get(name):
                 setattr(module, name, lambda *values, kernel=kernel: kernel(*map(as_kernels_see, values)))
     with np.errstate(over="ignore"):  # hashing wraps around, as it must
-        return fingerprint()
+        return do()
+
+
+def compute_without_calls() -> None:
+    """A system without calls whose requests compute; with the JIT off an index beyond an array is an error."""
+    plan = [{"call": "cpu", "holding": [{"compute": constant(10)}]}]
+    system = tiny_system({"cpu": pool(10, cores_per_replica=1)}, plan)
+    engine = make_engine("compiled", system)
+    engine.reset(Episode("busy", 1, 60.0, 0.0, 5_000_000_000, np.full((1, 12), 1.0)))
+    for _ in range(6):
+        telemetry = engine.step(system.control_table.default)
+    assert telemetry.classes["within_sla"].sum() > 0
+
+
+def test_a_compute_step_needs_no_calls() -> None:
+    result = without_jit("from tests.engines.test_engine_state import *; with_the_jit_off(compute_without_calls)")
+    assert result.returncode == 0, result.stderr[-2000:]
 
 
 def test_the_kernels_do_the_same_with_the_jit_off() -> None:
-    code = "from tests.engines.test_engine_state import fingerprint_with_the_jit_off as f; import numba; "
-    code += "assert numba.config.DISABLE_JIT; print(f())"
-    result = subprocess.run(
+    result = without_jit("from tests.engines.test_engine_state import *; print(with_the_jit_off(fingerprint))")
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.strip() == fingerprint()
+
+
+def without_jit(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
@@ -260,5 +283,3 @@ def test_the_kernels_do_the_same_with_the_jit_off() -> None:
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         check=False,
     )
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert result.stdout.strip() == fingerprint()

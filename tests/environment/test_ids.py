@@ -15,7 +15,11 @@ from gymnasium.utils.env_checker import check_env
 
 from streamflow_env import ENV_IDS, SCENARIOS
 from streamflow_env.engines import ENGINE_NAMES
-from streamflow_env.scenarios import scenario_names
+from streamflow_env.environment.env import StreamFlowEnv
+from streamflow_env.environment.vector_env import StreamFlowVectorEnv
+from streamflow_env.errors import ConfigError
+from streamflow_env.scenarios import Mixture, load_scenario, scenario_names
+from streamflow_env.system import load_system
 
 HEAVY = "{'numba', 'torch', 'simpy', 'stable_baselines3', 'pydantic'}"
 
@@ -71,3 +75,72 @@ def test_engines_show_the_same_observations_and_rewards(env_id: str) -> None:
 def test_import_is_light_and_gymnasium_can_do_it(code: str) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_the_id_says_how_many_steps_an_episode_has(env_id: str) -> None:
+    scenario, system = load_scenario(gymnasium.spec(env_id).kwargs["scenario"]), load_system()
+    num_steps = gymnasium.spec(env_id).max_episode_steps
+    assert num_steps == scenario.longest_s / system.control_interval_s
+    members = scenario.scenarios if isinstance(scenario, Mixture) else (scenario,)
+    assert {member.longest_s for member in members} == {scenario.longest_s}
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_an_id_does_not_cut_a_longer_scenario_in_silence(make: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match="max_episode_steps = 240: must be at least the 5760 control steps"):
+        make("StreamFlow-v1", scenario="whole-day")
+    env = make("StreamFlow-v1", scenario="whole-day", max_episode_steps=5760, max_steps=5760)
+    env.reset(seed=0)
+    env.close()
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_a_trace_for_a_mixture_is_told_what_to_use(make: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match="StreamFlow-Trace-v1"):
+        make("StreamFlow-v1", trace="example_day")
+    make("StreamFlow-Trace-v1", trace="example_day").close()
+
+
+@pytest.mark.parametrize("make", [StreamFlowEnv, lambda given: StreamFlowVectorEnv(2, given)])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"scenario": "mixed", "engine": "reference"}, r"scenario, engine is not a scenario.*\*\*env_config"),
+        ({"trace": "example_day"}, r"\*\*env_config"),
+        ({}, "empty dictionary"),
+    ],
+)
+def test_a_dictionary_of_arguments_is_not_taken_for_a_scenario(make: Any, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make(given)
+
+
+def test_numpy_integers_are_seeds() -> None:
+    single: Any = StreamFlowEnv("normal")
+    cells: Any = StreamFlowVectorEnv(2, "normal")
+    for ours, plain in ((np.int64(5), 5), (np.uint8(5), 5)):
+        np.testing.assert_array_equal(single.reset(seed=ours)[0], single.reset(seed=plain)[0])
+        np.testing.assert_array_equal(cells.reset(seed=ours)[0], cells.reset(seed=plain)[0])
+    listed = np.array([5, 9])
+    for given in (listed, list(listed), tuple(listed)):
+        np.testing.assert_array_equal(cells.reset(seed=given)[0], cells.reset(seed=[5, 9])[0])
+    for wrong in (-1, 0.5, True, "a"):
+        for env in (single, cells):
+            with pytest.raises(ConfigError, match="seed = "):
+                env.reset(seed=wrong)
+    cells.close()
+
+
+@pytest.mark.parametrize("env_id", ["StreamFlow-v1", "StreamFlow-Storm-v1"])
+def test_reset_and_step_give_the_same_keys(env_id: str) -> None:
+    def keys(info: Any) -> Any:
+        return {key: keys(value) for key, value in info.items()} if isinstance(info, dict) else None
+
+    env: Any = gymnasium.make(env_id)
+    first = env.reset(seed=0)[1]
+    assert keys(first) == keys(env.step(env.unwrapped.default_action)[4])
+    cells: Any = gymnasium.make_vec(env_id, num_envs=2)
+    first = cells.reset(seed=0)[1]
+    assert keys(first) == keys(cells.step(np.tile(cells.problem.default_action, (2, 1)))[4])
+    cells.close()

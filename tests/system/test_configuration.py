@@ -138,7 +138,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     "log scale from zero": ([(f"controls.{control('auth_replicas')}.low", 0)], ["controls", "low 0", "log scale"]),
     "log scale from all but zero": (
         [(f"controls.{control('llm_ask')}.low", 1e-320), (f"controls.{control('llm_ask')}.scale", "log")],
-        ["controls", "low 1e-320", "log scale"],
+        ["controls", "low = 1e-320", "must be 0, or at least 1e-10"],
     ),
     "two controls of one thing": (
         [(f"controls.{control('gateway_replicas')}.of", "auth")],
@@ -146,11 +146,11 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "fewer than one replica": (
         [(f"controls.{control('auth_replicas')}.low", -5), (f"controls.{control('auth_replicas')}.scale", "linear")],
-        ["controls", "low -5", "replicas", "at least 1"],
+        ["controls", "low -5", "replicas", "must be in [1, "],
     ),
     "timeout below zero": (
         [(f"controls.{control('llm_timeout')}.low", -1.0), (f"controls.{control('llm_timeout')}.scale", "linear")],
-        ["controls", "low -1.0", "timeout_s", "at least 0.001"],
+        ["controls", "low -1.0", "timeout_s", "must be in [0.001, "],
     ),
     "share above one": ([(f"controls.{control('llm_ask')}.high", 7.0)], ["high 7.0", "ask_fraction", "in [0, 1]"]),
     "half a replica": ([(f"controls.{control('auth_replicas')}.high", 9.5)], ["high 9.5", "replicas", "whole numbers"]),

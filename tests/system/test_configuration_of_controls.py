@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "control of a query TTL below zero": (
         [(f"controls.{control('query_cache_ttl')}.low", -1.0)],
-        ["controls", "low -1.0", "query_ttl_s", "at least 0"],
+        ["controls", "low -1.0", "query_ttl_s", "must be in [0, "],
     ),
     "query cache without slots": (
         [("services.vector_db.query_entries", 0)],
@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], list[str]]] = {
     ),
     "asks polled all the time": (
         [("services.deferred_asks.poll_s", 0.0)],
-        ["services.deferred_asks", "poll_s = 0.0", "greater than or equal to 0.001"],
+        ["services.deferred_asks", "poll_s = 0.0", "greater than 0"],
     ),
     "asks by too many workers": (
         [("services.deferred_asks.workers", 65_537)],

@@ -111,8 +111,8 @@ def test_hour_24_is_hour_0(start_hour: float) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"level": -1}, r"level = -1: must be a number of at least 0, or \[low, high\]"),
-        ({"level": [3, 1]}, r"level: \[3, 1\] must be a number of at least 0, or \[low, high\] .* low <= high"),
+        ({"level": -1}, r"level = -1: must be a number in \[0, 1000\], or \[low, high\]"),
+        ({"level": [3, 1]}, r"level: \[3, 1\] must be a number in \[0, 1000\], or \[low, high\] .* low <= high"),
         ({"level": [1, 2, 3]}, r"level: \[1, 2, 3\] must be"),
         ({"level": [1, True]}, r"level: \[1, True\] must be"),
         ({"level": float("nan")}, "level = nan: must be"),

@@ -95,6 +95,59 @@ def test_a_bad_line_is_one_error_that_names_it(csv_of: Any, text: str, message: 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "1704067200000,600\n1704067260000,600\n",
+            "line 1: time = .*: must be in seconds, .* milliseconds",
+        ),
+        ("t,n\n1704067200000000,6\n1704067260000000,6\n", "line 2: time = .*: must be in seconds, .* microseconds"),
+        ("1704067200000000000,6\n1704067260000000000,6\n", "line 1: time = .*: must be in seconds, .* nanoseconds"),
+        ("1704067200,6\n1704067260000,6\n", "line 2: time = '1704067260000': must be in seconds, .* milliseconds"),
+        ("99999999999999999999999,6\n999999999999999999999999,6\n", "line 1: time = .*: must be in seconds"),
+        ("20240101,6\n20240102,6\n", "line 1: time = '20240101': may be a date or .*; must be YYYY-MM-DD"),
+        ("time,n\n2024010100,6\n2024010101,6\n", "line 2: time = '2024010100': may be a date or"),
+        ("202401010000,6\n202401010001,6\n", "line 1: time = '202401010000': may be a date or"),
+        ("20240101000000,6\n20240101000100,6\n", "line 1: time = '20240101000000': may be a date or"),
+        ("2024-13-01 00:00:00,6OO\n2024-01-01 00:01:00,6\n", "line 1: "),
+        ("2o24-01-01 00:00:00,x\n2024-01-01 00:01:00,6\n", "line 1: "),
+        ("x024-01-01 00:00:00,x\n2024-01-01 00:01:00,6\n", "line 1: "),
+        ("?,?\n0,6\n60,6\n", "line 1: "),
+        ("0,6\n2024-01-01 00:01:00,6\n", "line 2: time = .*: must be a number of seconds, as in the first row"),
+        ("2024-01-01,6\n0,6\n", "line 2: time = '0': must be a date, as in the first row"),
+    ],
+)
+def test_no_unit_and_no_row_is_guessed_in_silence(csv_of: Any, text: str, message: str) -> None:
+    path = csv_of(text)
+    for event_bin_s in (None, 5.0):
+        with pytest.raises(ConfigError, match=f"trace.csv: {message}"):
+            read_trace(path, event_bin_s)
+
+
+@pytest.mark.parametrize("header", ["time,requests", "# t,n", "Zeit,Anzahl", "_t,n2", ",requests", "t0,5min"])
+def test_names_of_columns_are_no_data(csv_of: Any, header: str) -> None:
+    assert read_trace(csv_of(f"{header}\n0,1\n60,2\n")).counts.tolist() == [1.0, 2.0]
+
+
+def test_seconds_that_pass_by_a_date_are_seconds(csv_of: Any) -> None:
+    times = [20_240_060 + 60 * i for i in range(4)]
+    trace = read_trace(csv_of("".join(f"{time},1\n" for time in [20_240_000, *times])))
+    assert trace.times_s.tolist() == [20_240_000, *times]
+    assert read_trace(csv_of("20240101.0,1\n20240161.0,1\n")).times_s.tolist() == [20240101.0, 20240161.0]
+
+
+def test_a_suffix_in_capitals_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "trace.CSV.GZ"
+    path.write_bytes(gzip.compress(b"0,1\n60,2\n"))
+    assert read_trace(path).counts.tolist() == [1.0, 2.0]
+
+
+def test_a_start_is_not_guessed_either() -> None:
+    with pytest.raises(ConfigError, match="start = '20240101': may be a date or a number of seconds"):
+        load("example_day", [0.0], start="20240101")
+
+
 def test_what_is_no_text_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "trace.csv").write_bytes(b"0,1\n60,\xff\n")
     with pytest.raises(ConfigError, match=r"trace.csv: line 2: requests = .*xff.*: must be"):

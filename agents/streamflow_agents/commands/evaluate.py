@@ -9,10 +9,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
 from streamflow_agents.arguments import argument, parse_arguments
 from streamflow_agents.evaluation.episodes import Setting, evaluate
+from streamflow_agents.evaluation.fitting import fitting_policies, fitting_scenarios
 from streamflow_agents.evaluation.kept_episodes import write_results
 from streamflow_agents.evaluation.tables import (
     free_folder,
@@ -26,6 +25,8 @@ from streamflow_agents.policies.loading import name_policies
 from streamflow_agents.seeds import evaluation_seeds
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
+from streamflow_env.system import load_system
+from streamflow_env.system.yaml_files import dump_yaml
 
 SCENARIOS = "normal,peak-hour,llm-rate-limit,invalidation-storm,retry-storm,compound"
 
@@ -67,7 +68,15 @@ def run(arguments: Arguments, command: str) -> None:
     """Evaluate, print and write; the summary names `command`. Raises ConfigError."""
     panels = load_panels(arguments.panels)
     policies = name_policies(arguments.policies.split(","))
-    scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS)
+    system = load_system(arguments.system)
+    policies, unfit = fitting_policies(policies, system)
+    scenarios, unfit_scenarios = arguments.scenarios or ("trace" if arguments.trace else SCENARIOS), ""
+    if not arguments.scenarios:
+        fitting, unfit_scenarios = fitting_scenarios(scenarios.split(","), system)
+        scenarios = ",".join(fitting)
+    for line in (unfit, unfit_scenarios):
+        if line:
+            print(line, file=sys.stderr)
     if arguments.reference not in policies:
         raise ConfigError(f"reference {arguments.reference!r}: must be one of {', '.join(policies)}")
     seeds = evaluation_seeds(arguments.num_seeds)
@@ -86,7 +95,7 @@ def run(arguments: Arguments, command: str) -> None:
     print_tables(summaries, arguments.reference)
     folder.mkdir(parents=True, exist_ok=True)
     described = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), **asdict(arguments), "scenarios": scenarios}
-    (folder / "config.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+    (folder / "config.yaml").write_text(dump_yaml(described), encoding="utf-8")
     (folder / "summary.md").write_text(markdown(summaries, arguments.reference, seeds, command), encoding="utf-8")
     write_summary_csv(summaries, folder / "summary.csv")
     write_results(folder / "episodes.csv", results, num_digits=None, overwrite=False)

@@ -24,7 +24,7 @@ from streamflow_agents.policies.protocol import Policy
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import System
-from streamflow_env.system.schema import Frozen, Positive, Text
+from streamflow_env.system.schema import Frozen, Positive, PositiveSeconds, Text
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ class ResidualSettings(Frozen):
     controls: dict[Text, Positive] = Field(default_factory=dict)
     numbers: dict[Text, Positive] = Field(default_factory=dict)
     fields: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    memory_half_lives_s: tuple[Positive, ...] = ()
+    memory_half_lives_s: tuple[PositiveSeconds, ...] = ()
 
 
 class Base(Protocol):

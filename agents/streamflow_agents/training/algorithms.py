@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import torch
@@ -26,19 +26,22 @@ LARGEST_MEAN: Final = 0.97
 """Where SAC and TQC start for a control whose default is at an end of its axis: tanh never reaches 1."""
 
 
+LayerSize = Annotated[Count, Field(le=8192)]
+
+
 class Settings(Frozen):
     """What every algorithm has; `configs/training/*.yaml` say what each number means.
 
     With `residual` the network moves a baseline; see `streamflow_agents.policies.residual`.
     """
 
-    learning_rate: Positive
+    learning_rate: Annotated[Positive, Field(le=1)]
     final_learning_rate_fraction: Fraction
-    num_steps: Count
-    batch_size: Count
+    num_steps: Annotated[Count, Field(le=1_000_000)]
+    batch_size: Annotated[Count, Field(le=10_000_000)]
     discount: Fraction
-    hidden_layers: tuple[Count, ...] = Field(min_length=1)
-    start_std: Positive
+    hidden_layers: tuple[LayerSize, ...] = Field(min_length=1, max_length=16)
+    start_std: Annotated[Positive, Field(le=100)]
     residual: ResidualSettings | None = None
 
     @property
@@ -66,9 +69,9 @@ class CuttingSettings(Settings):
 class ClippingSettings(Settings):
     """What the algorithms have that clip the change of the policy, as PPO does."""
 
-    num_epochs: Count
+    num_epochs: Annotated[Count, Field(le=1000)]
     gae_lambda: Fraction
-    clip_fraction: Positive
+    clip_fraction: Annotated[Positive, Field(le=10)]
     target_kl: Positive | None
     entropy_weight: NonNegative
     value_weight: NonNegative
@@ -83,8 +86,8 @@ class PpoSettings(ClippingSettings, CuttingSettings):
 class SameLuckSettings(ClippingSettings):
     """Hyperparameters of PPO on groups of cells that share their luck; see `streamflow_agents.training.same_luck`."""
 
-    group_size: Count
-    groups_per_member: Count
+    group_size: Annotated[Count, Field(le=10_000)]
+    groups_per_member: Annotated[Count, Field(le=10_000)]
     even_members: Flag
     critic: Flag
 
@@ -101,14 +104,14 @@ class SameLuckSettings(ClippingSettings):
 class RecurrentPpoSettings(PpoSettings):
     """Hyperparameters of PPO with a memory: an LSTM before the actor, another before the critic."""
 
-    memory_size: Count
+    memory_size: LayerSize
 
 
 class SacSettings(CuttingSettings):
     """Hyperparameters of SAC."""
 
-    num_updates: Count
-    replay_size: Count
+    num_updates: Annotated[Count, Field(le=100_000)]
+    replay_size: Annotated[Count, Field(le=5_000_000)]
     first_update_at: Size
     target_update_fraction: Fraction
     start_entropy_weight: Positive
@@ -118,8 +121,8 @@ class SacSettings(CuttingSettings):
 class TqcSettings(SacSettings):
     """Hyperparameters of TQC: SAC whose critics learn quantiles of the return, the highest of which are dropped."""
 
-    num_critics: Count
-    num_quantiles: Count
+    num_critics: Annotated[Count, Field(le=64)]
+    num_quantiles: Annotated[Count, Field(le=1000)]
     num_dropped_quantiles: Size
 
     @model_validator(mode="after")

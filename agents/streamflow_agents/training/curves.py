@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
 from streamflow_agents.training.task import EPISODE
+from streamflow_env.system.yaml_files import dump_yaml
 
 
 class Curves(TensorBoardOutputFormat):
@@ -28,7 +28,7 @@ def open_curves(folder: Path, configuration: dict[str, Any], resumed_at: int | N
     """A logger whose curves go on after `resumed_at`, with each part of `configuration` as a text."""
     curves = Curves(folder, resumed_at)
     for name, part in configuration.items():
-        text = yaml.safe_dump(part, sort_keys=False, allow_unicode=True, width=120)
+        text = dump_yaml(part)
         indented = "".join(f"    {line}\n" for line in text.splitlines())  # Markdown's block of code
         curves.writer.add_text(f"configuration/{name}", indented, resumed_at or 0)
     curves.writer.flush()

@@ -20,7 +20,6 @@ from typing import Any
 from uuid import uuid4
 
 import torch
-import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
 
@@ -47,6 +46,7 @@ from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import parse, read_yaml
+from streamflow_env.system.yaml_files import dump_yaml
 
 LOG_STEPS = 32
 """The least steps of each cell between two points of TensorBoard's curves."""
@@ -233,7 +233,7 @@ def _describe_resumption(run: Run, steps: int) -> Run:
 
 
 def _write_configuration(run: Run) -> None:
-    text = yaml.safe_dump(run.configuration, sort_keys=False, allow_unicode=True, width=120)
+    text = dump_yaml(run.configuration)
     partial_file = run.folder / f".partial-{DESCRIPTION}"
     partial_file.write_text(text, encoding="utf-8")
     partial_file.replace(run.folder / DESCRIPTION)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from streamflow_agents.policies.baselines import make_baseline
+from streamflow_agents.policies.baselines import make_fitting
 from streamflow_agents.policies.protocol import Policy
 from streamflow_agents.policies.residual import Residual, ResidualSettings, make_residual
 from streamflow_agents.seeds import TRAINING, VALIDATION
@@ -32,7 +32,7 @@ REFERENCES: Final = ("do_nothing", "playbook_hpa", "tuned_static", "tuned_expert
 """The baselines whose scores TensorBoard shows; all of them are judged before the first step."""
 
 PAIRED_WITH: Final = "tuned_expert"
-"""The baseline whose return, episode by episode, is taken off the agent's."""
+"""The baseline whose return, episode by episode, is taken off the agent's; if it fits not, the first that does."""
 
 EPISODE: Final = "episode/"
 """Figures whose names begin so are returns of single episodes: `episode/SCENARIO/SEED`. TensorBoard does not show them.
@@ -95,11 +95,14 @@ def streamflow_task(
     )
     _compile(env, log)
     seeds = validation_seeds(env, num_episodes)
+    references, left_out = make_fitting(REFERENCES, env.system, env.observation_table)
+    if left_out:
+        log(left_out)
     return Task(
         make_cells=make_cells,
         start_action=tuple(env.default_action.tolist()),
         judge=partial(judge, make_cells=make_cells, seeds=seeds, member_of=partial(member_of, env)),
-        reference_policies={name: make_baseline(name, env.system, env.observation_table) for name in REFERENCES},
+        reference_policies=dict(references),
         seed_limit=TRAINING.end,
         description={
             "scenario": env.scenario.model_dump(mode="json"),
@@ -108,6 +111,7 @@ def streamflow_task(
         },
         members=members_of(env),
         make_residual=partial(make_residual, system=env.system, table=env.observation_table),
+        paired_with=next(name for name in (PAIRED_WITH, *REFERENCES) if name in references),
     )
 
 

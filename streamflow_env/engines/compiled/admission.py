@@ -10,7 +10,8 @@ from streamflow_env.engines.compiling import inlined, kernel
 
 @inlined
 def _refill(now: int, s: Any) -> None:
-    s.admission_units = min(s.rate_limit * ADMISSION, s.admission_units + (now - s.admitted_at) * s.rate_limit)
+    since_ns = min(now - s.admitted_at, ADMISSION)  # after a second it is full, and longer would not fit 64 bits
+    s.admission_units = min(s.rate_limit * ADMISSION, s.admission_units + since_ns * s.rate_limit)
     s.admitted_at = now
 
 

@@ -141,8 +141,7 @@ def advance(state: State, slot: int) -> None:
             r.pc += 1
             r.phase = NEXT_STEP
         elif phase == CORE_HAD:
-            c = state.calls[step.call]
-            going = use_core(state, state.services[step.pool], r, slot, step, c, step.op == QUERY)
+            going = use_core(state, state.services[step.pool], r, slot, step, step.op == QUERY)
         elif phase == CPU_DONE:
             give_back_core(state, state.services[step.pool], slot, step)
             if step.op == QUERY:

@@ -159,13 +159,14 @@ def want_core(state: State, s: Any, slot: int) -> bool:
 
 
 @inlined
-def use_core(state: State, s: Any, r: Any, slot: int, step: Any, c: Any, is_query: bool) -> bool:
+def use_core(state: State, s: Any, r: Any, slot: int, step: Any, is_query: bool) -> bool:
     """Compute on the core. Requests in the pool's queue slow it down."""
     w = state.world[0]
     r.started_ns = w.now
     pressure = 1.0 + s.cpu_pressure * s.queue_length / s.cpu_pressure_queue
     factor = s.slowdown * pressure
     if is_query:
+        c = state.calls[step.call]
         delay = duration_ns(draw(r, ATTEMPT_CPU, step.number, r.round), c.cpu_family, c.cpu_a, c.cpu_b, factor)
     else:
         delay = duration_ns(draw(r, SERVICE_TIME, step.number, 0), step.family, step.a, step.b, factor)

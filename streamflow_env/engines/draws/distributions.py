@@ -15,6 +15,9 @@ EXPONENTIAL: Final = 1
 LOGNORMAL: Final = 2
 FAMILIES: Final = {"constant": CONSTANT, "exponential": EXPONENTIAL, "lognormal": LOGNORMAL}
 NANOSECONDS: Final = 1e9
+LONGEST_S: Final = 1e9
+"""A duration that is drawn longer ends after this: 31 years, in 64 bits of nanoseconds. No episode lasts so long."""
+LONGEST_NS: Final = LONGEST_S * NANOSECONDS
 
 
 def lognormal_parameters(mean: float, cv: float) -> tuple[float, float]:
@@ -35,8 +38,8 @@ def duration_code(mean_s: float, cv: float, distribution: str) -> tuple[int, flo
 
 @kernel
 def to_ns(seconds: float) -> int:
-    """Seconds as whole nanoseconds, rounded half up."""
-    return math.floor(seconds * NANOSECONDS + 0.5)
+    """Seconds as whole nanoseconds, rounded half up; at most `LONGEST_S`."""
+    return math.floor(min(seconds, LONGEST_S) * NANOSECONDS + 0.5)
 
 
 @kernel
@@ -59,8 +62,8 @@ def duration_ns(u: float, family: int, a: float, b: float, factor: float) -> int
 
 @kernel
 def scaled_ns(duration: int, factor: float) -> int:
-    """A duration in ns times `factor`, rounded half up."""
-    return math.floor(duration * factor + 0.5)
+    """A duration in ns times `factor`, rounded half up; at most `LONGEST_S`."""
+    return math.floor(min(duration * factor + 0.5, LONGEST_NS))
 
 
 @kernel

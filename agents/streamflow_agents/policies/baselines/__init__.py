@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -24,63 +24,84 @@ __all__ = [
     "BASELINE_NAMES",
     "WITHOUT",
     "Baseline",
+    "DoesNotFitError",
     "Playbook",
     "StaticBaseline",
     "baseline_files",
     "each_without",
     "is_baseline",
     "make_baseline",
+    "make_fitting",
 ]
 
 
-def _do_nothing(system: System, table: ObservationTable) -> Baseline:
-    return StaticBaseline(system, table, {})
+Maker = Callable[[System, ObservationTable], Baseline]
+"""Makes a baseline whose parameters have been read. Raises ConfigError where they do not fit the system."""
 
 
-def _hpa(system: System, table: ObservationTable) -> Baseline:
-    return Baseline(system, table, {}, lambda desk: [Hpa(desk, _hpa_settings())])
+class DoesNotFitError(ConfigError):
+    """A baseline sets or reads what a system does not have."""
 
 
-def _playbook(system: System, table: ObservationTable) -> Baseline:
-    return StaticBaseline(system, table, _playbook_settings())
+def _do_nothing() -> Maker:
+    return lambda system, table: StaticBaseline(system, table, {})
 
 
-def _playbook_hpa(system: System, table: ObservationTable) -> Baseline:
+def _hpa() -> Maker:
+    hpa = _hpa_settings()
+    return lambda system, table: Baseline(system, table, {}, lambda desk: [Hpa(desk, _of_its_pools(hpa, system))])
+
+
+def _playbook() -> Maker:
+    playbook = _playbook_settings()
+    return lambda system, table: StaticBaseline(system, table, playbook)
+
+
+def _playbook_hpa() -> Maker:
     """The playbook's settings, but autoscalers set the replicas."""
-    return Baseline(system, table, _playbook_settings(), lambda desk: [Hpa(desk, _hpa_settings())])
+    playbook, hpa = _playbook_settings(), _hpa_settings()
+    return lambda system, table: Baseline(system, table, playbook, lambda desk: [Hpa(desk, hpa)])
 
 
-def _keda(system: System, table: ObservationTable) -> Baseline:
+def _keda() -> Maker:
     keda = load(KedaSettings, config_path("baselines", "keda"))
-    return Baseline(system, table, {}, lambda desk: [Keda(desk, keda)])
+    return lambda system, table: Baseline(system, table, {}, lambda desk: [Keda(desk, keda)])
 
 
-def _predictive(system: System, table: ObservationTable) -> Baseline:
+def _predictive() -> Maker:
     """The playbook, with replicas sized ahead."""
-    ahead = load(PredictiveSettings, config_path("baselines", "predictive"))
-    return Baseline(system, table, _playbook_settings(), lambda desk: [Predictive(desk, ahead)])
+    playbook, ahead = _playbook_settings(), load(PredictiveSettings, config_path("baselines", "predictive"))
+    return lambda system, table: Baseline(system, table, playbook, lambda desk: [Predictive(desk, ahead)])
 
 
-def _aimd(system: System, table: ObservationTable) -> Baseline:
+def _aimd() -> Maker:
     """The playbook with autoscalers; the rate limit follows how long requests queue."""
+    playbook, hpa = _playbook_settings(), _hpa_settings()
     admission = load(AdmissionSettings, config_path("baselines", "aimd"))
-    return Baseline(
-        system, table, _playbook_settings(), lambda desk: [Hpa(desk, _hpa_settings()), Admission(desk, admission)]
+    return lambda system, table: Baseline(
+        system, table, playbook, lambda desk: [Hpa(desk, hpa), Admission(desk, admission)]
     )
 
 
-def _settings_of(name: str, system: System, table: ObservationTable) -> Baseline:
+def _settings_of(name: str) -> Maker:
     """The fixed settings in the file of this name."""
-    return StaticBaseline(system, table, load(Playbook, config_path("baselines", name)).settings)
+    settings = load(Playbook, config_path("baselines", name)).settings
+    return lambda system, table: StaticBaseline(system, table, settings)
 
 
-def _expert_of(name: str, system: System, table: ObservationTable) -> Baseline:
-    """The expert in the file of this name."""
-    return make_expert(system, table, load(ExpertSettings, config_path("baselines", name)))
+def _expert_of(name: str, without: str = "") -> Maker:
+    """The expert in the file of this name, without its part or rule called `without`."""
+    settings = load(ExpertSettings, config_path("baselines", name)).without([without] if without else [])
+    return lambda system, table: make_expert(system, table, settings)
 
 
 def _hpa_settings() -> HpaSettings:
     return load(HpaSettings, config_path("baselines", "hpa"))
+
+
+def _of_its_pools(hpa: HpaSettings, system: System) -> HpaSettings:
+    """Without the settings of pools that the system lacks. Those of its own pools have the common ones."""
+    return hpa.model_copy(update={"pools": {name: own for name, own in hpa.pools.items() if name in system.services}})
 
 
 def _playbook_settings() -> dict[str, float]:
@@ -92,7 +113,7 @@ def _tuned(form: str) -> list[str]:
     return [name for name in config_names("baselines") if name.startswith(form)]
 
 
-_MAKERS: Final[dict[str, Callable[[System, ObservationTable], Baseline]]] = {
+_MAKERS: Final[dict[str, Callable[[], Maker]]] = {
     "do_nothing": _do_nothing,
     "hpa": _hpa,
     "keda": _keda,
@@ -144,11 +165,30 @@ def make_baseline(name: str, system: System, table: ObservationTable) -> Baselin
     `expert~NAME` is the expert without the part or rule of that name.
 
     Raises:
+        DoesNotFitError: it sets or reads what the system does not have.
         ConfigError: an unknown name, or a wrong parameter file.
     """
     if not is_baseline(name):
         raise ConfigError(f"baseline {name!r}: must be one of {', '.join(BASELINE_NAMES)}")
     base, mark, left_out = name.partition(WITHOUT)
-    if mark:
-        return make_expert(system, table, load(ExpertSettings, config_path("baselines", base)).without([left_out]))
-    return _MAKERS[base](system, table)
+    make = _expert_of(base, left_out) if mark else _MAKERS[base]()
+    try:
+        return make(system, table)
+    except ConfigError as error:
+        raise DoesNotFitError(f"baseline {name!r} does not fit system {system.name!r}: {error}") from None
+
+
+def make_fitting(names: Iterable[str], system: System, table: ObservationTable) -> tuple[dict[str, Baseline], str]:
+    """The baselines of these names that fit `system`, and one line on those that do not, empty if all do.
+
+    Raises:
+        ConfigError: an unknown name, or a wrong parameter file.
+    """
+    made: dict[str, Baseline] = {}
+    left_out: list[str] = []
+    for name in names:
+        try:
+            made[name] = make_baseline(name, system, table)
+        except DoesNotFitError:
+            left_out.append(name)
+    return made, f"left out, for they do not fit system {system.name}: {', '.join(left_out)}" if left_out else ""

@@ -13,7 +13,7 @@ from pydantic import Field
 from streamflow_agents.policies.baselines.desk import Cells, Desk, Rows, rows
 from streamflow_agents.policies.baselines.parts import Part
 from streamflow_env.errors import ConfigError
-from streamflow_env.system.schema import Fraction, Frozen, Positive, Text
+from streamflow_env.system.schema import Fraction, Frozen, Positive, PositiveSeconds, Text
 
 NAME = "admission"
 _MOVABLE = ("target_s", "decrease", "increase", "lowest_rps")
@@ -24,7 +24,7 @@ class AdmissionSettings(Frozen):
 
     control: Text
     watched: tuple[Text, ...] = Field(min_length=1)
-    target_s: Positive
+    target_s: PositiveSeconds
     decrease: Fraction
     increase: Positive
     lowest_rps: Positive

@@ -16,6 +16,7 @@ from streamflow_agents.policies.baselines.kubernetes import (
     HpaSpec,
     MetricSpec,
     Tolerances,
+    Window,
     largest_proposal,
     settle,
 )
@@ -29,7 +30,7 @@ class ScalingSettings(Frozen):
     """Settings of an HPA that have nothing to do with what it measures; as in Kubernetes."""
 
     tolerance_fraction: NonNegative = 0.1
-    downscale_stabilization_s: NonNegative = 300.0
+    downscale_stabilization_s: Window = 300.0
     behavior: Behavior | None = None
 
     def spec(self, control: Control, smallest: int, largest: int | None, metrics: tuple[MetricSpec, ...]) -> HpaSpec:

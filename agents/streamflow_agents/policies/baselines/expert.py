@@ -20,13 +20,13 @@ from streamflow_agents.policies.baselines.runbook import Rule, Runbook
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import System
-from streamflow_env.system.schema import Frozen, Number, Text
+from streamflow_env.system.schema import Frozen, Integer, Number, Text
 
 
 class ExpertSettings(Frozen):
     """Its parts, in the order in which they act; a part that is not given is left out."""
 
-    settings: dict[Text, Number | int] = Field(default_factory=dict)
+    settings: dict[Text, Number | Integer] = Field(default_factory=dict)
     predictive: PredictiveSettings | None = None
     hpa: HpaSettings | None = None
     admission: AdmissionSettings | None = None

@@ -29,7 +29,7 @@ from streamflow_agents.policies.baselines.replica_calculator import (
     cpu_state,
     replicas_for_metric,
 )
-from streamflow_env.system.schema import Count, Frozen, NonNegative, Positive
+from streamflow_env.system.schema import Count, Frozen, NonNegative, PositiveSeconds, Seconds
 
 __all__ = [
     "Behavior",
@@ -45,6 +45,7 @@ __all__ = [
     "ScalingRules",
     "Tolerances",
     "Total",
+    "Window",
     "cpu_state",
     "desired_replicas",
     "largest_proposal",
@@ -56,7 +57,7 @@ __all__ = [
     "stabilize",
 ]
 
-Window = Annotated[NonNegative, Field(le=3600.0)]
+Window = Annotated[Seconds, Field(le=3600.0)]
 
 
 class ScalingPolicy(Frozen):
@@ -64,7 +65,7 @@ class ScalingPolicy(Frozen):
 
     type: Literal["Pods", "Percent"]
     value: Count
-    period_s: Annotated[Positive, Field(le=1800.0)]
+    period_s: Annotated[PositiveSeconds, Field(le=1800.0)]
 
 
 class ScalingRules(Frozen):
@@ -108,7 +109,7 @@ class HpaSpec(Frozen):
     max_replicas: Count
     metrics: Annotated[tuple[MetricSpec, ...], Field(min_length=1)]
     tolerance_fraction: NonNegative = 0.1
-    downscale_stabilization_s: NonNegative = 300.0
+    downscale_stabilization_s: Window = 300.0
     behavior: Behavior | None = None
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ Halfin and Whitt 1981): the spread of a Poisson load is the square root of its m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from streamflow_agents.policies.baselines.parts import Part
 from streamflow_env.environment.observations.decoder import HOUR, HOURS_A_DAY
 from streamflow_env.environment.sequential_sum import sequential_sum
 from streamflow_env.system import WorkerPool
-from streamflow_env.system.schema import Count, Flag, Frozen, NonNegative, Number
+from streamflow_env.system.schema import Count, Flag, Frozen, Integer, NonNegative, Number, Seconds
 
 NAME = "predictive"
 _MOVABLE = ("beta", "lead_s", "trend_s", "hold_s", "min_replicas")
@@ -32,10 +32,10 @@ class PredictiveSettings(Frozen):
     """
 
     beta: NonNegative
-    lead_s: NonNegative
-    trend_s: NonNegative
-    hold_s: NonNegative
-    curve: tuple[tuple[Number | int, Number | int], ...] = Field(min_length=1)
+    lead_s: Annotated[Seconds, Field(le=86_400)]
+    trend_s: Annotated[Seconds, Field(le=86_400)]
+    hold_s: Annotated[Seconds, Field(le=86_400)]
+    curve: tuple[tuple[Number | Integer, Number | Integer], ...] = Field(min_length=1)
     min_replicas: Count = 1
     cpu: Flag = False
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from streamflow_agents.policies.baselines.desk import Desk, Rows, rows
-from streamflow_env.system.schema import Frozen, Number, Text
+from streamflow_env.system.schema import Frozen, Integer, Number, Text
 
 USUAL: Final = 0.02
 """The weight of the newest value in the mean that is a reading's usual value: of about 12 minutes. Assumed."""
@@ -26,12 +26,12 @@ class Relative(Frozen):
     that an incident does not become the usual.
     """
 
-    times: Number | int
+    times: Number | Integer
     of: Text | None = None
     usual: Text | None = None
     less: Text | None = None
     per: Text | None = None
-    plus: Number | int = 0
+    plus: Number | Integer = 0
 
     @model_validator(mode="after")
     def _check(self) -> Relative:

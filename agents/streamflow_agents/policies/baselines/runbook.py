@@ -13,9 +13,9 @@ from streamflow_agents.policies.baselines.desk import Cells, Desk, Rows, rows
 from streamflow_agents.policies.baselines.parts import Part
 from streamflow_agents.policies.baselines.relative import USUAL, Relative, RelativeMemory, Relatives
 from streamflow_env.errors import ConfigError
-from streamflow_env.system.schema import Frozen, NonNegative, Number, Positive, Text
+from streamflow_env.system.schema import Frozen, Integer, Number, Positive, PositiveSeconds, Seconds, Text
 
-Amount = Number | int | Relative
+Amount = Number | Integer | Relative
 """A number in natural units, or one that is relative to a reading."""
 
 
@@ -54,9 +54,9 @@ class Rule(Frozen):
 
     name: Text
     signs: tuple[Sign, ...] = Field(min_length=1)
-    hold_s: NonNegative
-    longest_s: Positive | None = None
-    pause_s: Positive | None = None
+    hold_s: Seconds
+    longest_s: PositiveSeconds | None = None
+    pause_s: PositiveSeconds | None = None
     set: dict[Text, Amount] = Field(default_factory=dict)
     at_least: dict[Text, Amount] = Field(default_factory=dict)
     at_most: dict[Text, Amount] = Field(default_factory=dict)

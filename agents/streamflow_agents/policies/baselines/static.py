@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from streamflow_agents.policies.baselines.baseline import Baseline
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.system import System
-from streamflow_env.system.schema import Frozen, Number, Text
+from streamflow_env.system.schema import Frozen, Integer, Number, Text
 
 
 class Playbook(Frozen):
     """Settings by control name, in natural units; a control that is not named keeps its default."""
 
-    settings: dict[Text, Number | int]
+    settings: dict[Text, Number | Integer]
 
 
 class StaticBaseline(Baseline):
