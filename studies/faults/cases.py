@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from streamflow_agents.policies.baselines.expert import ExpertSettings
@@ -68,12 +69,17 @@ def whole(kind: str) -> Any:
     return _WHOLE[kind]
 
 
+@cache
+def parts() -> Any:
+    """What `everything.yaml` holds."""
+    return read_yaml(EVERYTHING)
+
+
 def _whole(kind: str) -> Any:
-    parts = read_yaml(EVERYTHING)
     if kind == "system":
-        return load_system(parts["system"]).model_dump(mode="json")
+        return load_system(parts()["system"]).model_dump(mode="json")
     if kind in ("ramps", "daily", "trace"):
-        return load_scenario(parts[kind]).model_dump(mode="json")
+        return load_scenario(parts()[kind]).model_dump(mode="json")
     if kind == "reward":
         return load_reward().model_dump(mode="json")
     models: dict[str, Any] = {"playbook": Playbook, "expert": ExpertSettings, "keda": KedaSettings}

@@ -17,8 +17,8 @@ from streamflow_env.engines import ENGINE_NAMES
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.system import load_system
-from streamflow_env.system.schema import parse, read_yaml
-from studies.faults.cases import EVERYTHING, Case
+from streamflow_env.system.schema import parse
+from studies.faults.cases import Case, parts
 
 ERROR: Final = "clear error"
 SANE: Final = "sane run"
@@ -48,9 +48,8 @@ def _is_clear(case: Case, message: str) -> bool:
 def _use(case: Case, num_steps: int) -> tuple[str, str]:
     content = case.content()
     if case.kind in ("system", "ramps", "daily", "trace", "reward"):
-        parts = read_yaml(EVERYTHING)
-        given: dict[str, Any] = {"system": parts["system"], "scenario": parts["ramps"], "reward": "default"}
-        given["scenario" if case.kind in parts and case.kind != "system" else case.kind] = content
+        given: dict[str, Any] = {"system": parts()["system"], "scenario": parts()["ramps"], "reward": "default"}
+        given[case.kind if case.kind in given else "scenario"] = content
         return _run(given, num_steps)
     if case.kind in ("playbook", "expert", "keda"):
         return _act(case.kind, content, num_steps)
