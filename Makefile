@@ -10,7 +10,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help train evaluate tensorboard test lint format study studies equivalence clean
+.PHONY: help train evaluate suite tensorboard test lint format study studies equivalence clean
 
 help:  ## this list
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -23,13 +23,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -e ".[dev]"
 	touch $@
 
-train: $(INSTALLED)  ## train PPO, then compare it with the baselines on held-out seeds (ARGS="--seed 1")
-	@run="$$($(BIN)/python scripts/train.py $(ARGS))" && \
-	$(BIN)/python scripts/evaluate.py --policies "do_nothing,hpa,playbook,playbook_hpa,tuned_expert,agent=$$run" && \
+train: $(INSTALLED)  ## train an agent on cells that differ, then score it on held-out episodes (ARGS="--seed 1")
+	@run="$$($(BIN)/python scripts/train.py --algorithm same_luck_ppo --scenario varied --total-steps 400000 --evaluate-every 60000 --num-evaluation-episodes 48 $(ARGS))" && \
+	$(BIN)/python scripts/suite.py --levels varied --episodes 10 --by-scenario --policies "tuned_static,tuned_expert,agent=$$run" && \
 	echo "The agent is in $$run. To look at its training: make tensorboard"
 
 evaluate: $(INSTALLED)  ## compare baselines and agents on held-out seeds (ARGS="--help")
 	$(BIN)/python scripts/evaluate.py $(ARGS)
+
+suite: $(INSTALLED)  ## score policies on the benchmark suite (ARGS="--policies tuned_expert,runs/RUN")
+	$(BIN)/python scripts/suite.py $(ARGS)
 
 tensorboard: $(INSTALLED)  ## look at the trainings: http://localhost:6006
 	$(BIN)/tensorboard --logdir runs

@@ -1,6 +1,7 @@
 """Tune the fixed setting or the expert; the same as the study `tuning`.
 
 python scripts/tune.py --form static         the fixed setting only
+python scripts/tune.py --level varied        on cells that differ
 python scripts/tune.py --quick               a trial of a minute or two, written to results/quick
 """
 

@@ -1,16 +1,18 @@
 """Cells differ: what an episode's system has otherwise than the system file, its prices, and how it is measured.
 
 A scenario's `cell` says from where to where each of these goes. Each draws from a random stream of its own, which
-depends on the episode's seed and on its name alone: one more line changes nothing about the others.
+depends on the episode's seed and the names of scenario and path: one more line changes nothing about the others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import numpy as np
 from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from streamflow_env.errors import ConfigError
@@ -35,13 +37,17 @@ ROOTS: Final = ("services", "calls", "users", "classes", COMPUTE)
 """What can differ. Intervals and the SLA are the environment's, and prices have a key of their own."""
 
 
+Streams = Callable[[str], np.random.Generator]
+"""The random stream of an episode by the path or name of what it draws."""
+
+
 class Factor(Frozen):
     """The number of the system file times a factor that is log-uniform in `factor`."""
 
     factor: FactorRange
 
-    def draw(self, seed: int, path: str, nominal: float) -> float:
-        return nominal * draw_factor(stream_called(seed, path), self.factor)
+    def draw(self, rng: np.random.Generator, nominal: float) -> float:
+        return nominal * draw_factor(rng, self.factor)
 
     def ends(self, nominal: float) -> Range:
         return nominal * self.factor[0], nominal * self.factor[1]
@@ -52,8 +58,8 @@ class Value(Frozen):
 
     value: NumberRange
 
-    def draw(self, seed: int, path: str, nominal: float) -> float:
-        rng, (low, high) = stream_called(seed, path), self.value
+    def draw(self, rng: np.random.Generator, nominal: float) -> float:
+        low, high = self.value
         if isinstance(nominal, int):
             return draw_count(rng, (math.ceil(low), math.floor(high)))
         return draw(rng, self.value)
@@ -115,20 +121,24 @@ class Cell(Frozen):
             for end in ends:
                 self._with(system, {path: _like(nominal, end)})
 
-    def draw(self, system: System, seed: int) -> dict[str, Any]:
-        """The fields of `Episode` that say how the cell of episode `seed` differs."""
+    def draw(self, system: System, scenario: str, seed: int) -> dict[str, Any]:
+        """The fields of `Episode` that say how the cell of the scenario's episode `seed` differs.
+
+        Scenarios have streams of their own: else a seed would be the same cell in all, and fifty seeds fifty cells.
+        """
+        called = partial(stream_called, seed, scenario)
         own = {f"prices.{name}": getattr(self.prices, name) for name in Prices.model_fields}
         delay, noise = "telemetry.delay_intervals", "telemetry.noise_fraction"
         return {
-            "system": self._draw_system(system, seed) if self.system else None,
-            "price_factors": tuple(draw_factor(stream_called(seed, name), limits) for name, limits in own.items()),
-            "delay_intervals": draw_count(stream_called(seed, delay), self.telemetry.delay_intervals),
-            "noise_fraction": draw(stream_called(seed, noise), self.telemetry.noise_fraction),
+            "system": self._draw_system(system, called) if self.system else None,
+            "price_factors": tuple(draw_factor(called(name), limits) for name, limits in own.items()),
+            "delay_intervals": draw_count(called(delay), self.telemetry.delay_intervals),
+            "noise_fraction": draw(called(noise), self.telemetry.noise_fraction),
         }
 
-    def _draw_system(self, system: System, seed: int) -> System:
+    def _draw_system(self, system: System, called: Streams) -> System:
         nominals = {path: self._nominal(system, path) for path in self.system}
-        drawn = {path: self.system[path].draw(seed, path, nominal) for path, nominal in nominals.items()}
+        drawn = {path: self.system[path].draw(called(path), nominal) for path, nominal in nominals.items()}
         return self._with(system, {path: _like(nominals[path], value) for path, value in drawn.items()})
 
     def _nominal(self, system: System, path: str) -> float:

@@ -31,9 +31,10 @@ def stream(seed: int, name: int, index: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(name, index))))
 
 
-def stream_called(seed: int, name: str) -> np.random.Generator:
-    """The random stream of what differs between cells and is called `name`, in the episode of `seed`."""
-    return stream(seed, CELL, int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"))
+def stream_called(seed: int, scenario: str, name: str) -> np.random.Generator:
+    """The random stream of what differs between cells and is called `name`, in the scenario's episode of `seed`."""
+    key = f"{scenario}/{name}".encode()
+    return stream(seed, CELL, int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big"))
 
 
 def draw(rng: np.random.Generator, limits: tuple[float, float]) -> float:

@@ -114,7 +114,7 @@ class Timeline(Scenario):
         """
         seed, noise_seed = _checked_seed(seed), _checked_seed(noise_seed)
         self._check_incidents(system)
-        own = {} if self.cell is None else self.cell.draw(system, seed)
+        own = {} if self.cell is None else self.cell.draw(system, self.name, seed)
         zero_s = _zero_s(system)
         num_bins = int(np.ceil((zero_s + self.horizon_s) / BIN_S))
         middles_s = (np.arange(num_bins) + 0.5) * BIN_S - zero_s
@@ -238,7 +238,7 @@ class Mixture(Scenario):
 
 def _read_member(name: str) -> Timeline:
     path = config_path("scenarios", name)
-    data = read_yaml(path)
+    data = _whole(read_yaml(path))
     if isinstance(data, dict) and "members" in data:
         raise ValueError(f"members.{name}: must not be a mixture itself")
     timeline = parse(Timeline, data, str(path))
@@ -286,9 +286,23 @@ def load_scenario(source: str | Path | dict[str, Any] | Scenario) -> Scenario:
     if isinstance(source, Scenario):
         return source
     if isinstance(source, dict):
-        return _parse(source, f"scenario {source.get('name', '(no name)')}")
+        return _parse(_whole(source), f"scenario {source.get('name', '(no name)')}")
     path = config_path("scenarios", source)
-    return _parse(read_yaml(path), str(path))
+    return _parse(_whole(read_yaml(path)), str(path))
+
+
+def _whole(data: Any, seen: tuple[Path, ...] = ()) -> Any:
+    """`data` with what it leaves to the scenario that it is `like`: all keys but name and meaning."""
+    if not isinstance(data, dict) or "like" not in data:
+        return data
+    path = config_path("scenarios", data["like"])
+    if path in seen:
+        raise ConfigError(f"{path}: like: must not lead back to the same file")
+    other = _whole(read_yaml(path), (*seen, path))
+    if not isinstance(other, dict):
+        return other
+    own = {key: value for key, value in data.items() if key != "like"}
+    return {key: value for key, value in other.items() if key not in ("name", "meaning")} | own
 
 
 def _parse(data: Any, name: str) -> Scenario:

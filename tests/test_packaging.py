@@ -232,7 +232,7 @@ def test_the_installed_commands_train_and_compare(installed: Installed) -> None:
     common = ("--engine", "reference", "--no-progress")
     length = ("--num-cells", "2", "--total-steps", "128", "--num-evaluation-episodes", "1")
     run_folder = installed.run(train, "--scenario", "quiet.yaml", *length, *common).strip()
-    assert (installed.elsewhere / run_folder / "best_model.zip").is_file()
+    assert (installed.elsewhere / run_folder / "policy.npz").is_file()
     policies = f"do_nothing,hpa,agent={run_folder}"
     episodes = ("--scenarios", "quiet.yaml", "--num-seeds", "1", "--jobs", "1")
     installed.run(compare, "--policies", policies, *episodes, *common)

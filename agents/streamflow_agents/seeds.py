@@ -57,10 +57,6 @@ TUNING: Final = SeedRange(600_000, 100_000)
 """The search for the numbers of the tuned baselines; a generation meets one seed."""
 JUDGING: Final = SeedRange(700_000, 100_000)
 """Choose among what tuning found."""
-CLAIRVOYANT: Final = SeedRange(800_000, 50_000)
-"""The clairvoyant policy's search for constant offsets of a scenario; a generation meets one seed."""
-CLAIRVOYANT_JUDGING: Final = SeedRange(850_000, 50_000)
-"""Choose the base of the clairvoyant policy, scenario by scenario."""
 INTERVENTIONS: Final = SeedRange(900_000, 50_000)
 """Sweeps of single controls, and the search for the best fixed setting of a scenario."""
 EXPLORING: Final = SeedRange(950_000, 50_000)
@@ -69,9 +65,9 @@ EVALUATION: Final = SeedRange(1_000_000, 9_000_000)
 """Held-out episodes: policies are compared on them and on nothing else."""
 
 SEARCH_NOISE: Final = SeedRange(10_000_000, 10_000_000)
-"""Noise seeds of the clairvoyant policy's search for a schedule; a generation meets one."""
+"""Noise seeds of the clairvoyant policy's search for a schedule; an iteration meets one."""
 CHOICE_NOISE: Final = SeedRange(20_000_000, 10_000_000)
-"""Noise seeds on which the schedule is chosen at the end of the search."""
+"""Noise seeds on which the base is chosen before the search, and others for the schedule at its end."""
 SCORING_NOISE: Final = SeedRange(30_000_000, 10_000_000)
 """Noise seeds on which the schedule and all it is compared with are scored."""
 
@@ -80,8 +76,6 @@ RANGES: Final = {
     "validation": VALIDATION,
     "tuning": TUNING,
     "judging": JUDGING,
-    "clairvoyant": CLAIRVOYANT,
-    "clairvoyant judging": CLAIRVOYANT_JUDGING,
     "interventions": INTERVENTIONS,
     "exploring": EXPLORING,
     "evaluation": EVALUATION,

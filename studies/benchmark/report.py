@@ -61,7 +61,7 @@ HEADINGS: Final = {
     ),
     "training": (
         "PPO, end to end",
-        "`make train` without its evaluations: from the default action on `mixed`, default hyperparameters, two"
+        "`scripts/train.py` without its evaluations: from the default action on `mixed`, default hyperparameters, two"
         " threads for the cells, one for torch.",
     ),
     "startup": (

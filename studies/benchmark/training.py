@@ -1,4 +1,4 @@
-"""Part 6: PPO end to end on `mixed`, as `make train` runs it, without its evaluations; where the time goes."""
+"""Part 6: PPO end to end on `mixed`, as `scripts/train.py` runs it, without its evaluations; where the time goes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Final
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
+from streamflow_agents.policies.networks import DefaultStartPolicy
 from streamflow_agents.training.callbacks import TrainingLog
-from streamflow_agents.training.networks import DefaultStartPolicy
 from streamflow_agents.training.run import TrainingArguments, train
 from streamflow_agents.training.task import streamflow_task
 from studies.benchmark.results import Measurement, Sample, Target

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamflow_agents.evaluation.comparison_plot import LINEAR
-from studies.clairvoyant.schedule import FoundSchedule
+from studies.clairvoyant.schedule import FoundSchedule, levels_of
 from studies.common.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STAGES: Final = ("constant offsets for the scenario", "a schedule for the episode")
+KEPT: Final = {"base": "the base alone", "half": "the schedule of half the search", "whole": "that of the whole"}
 
 
 def bases(found: Sequence[FoundSchedule]) -> str:
@@ -24,39 +24,39 @@ def bases(found: Sequence[FoundSchedule]) -> str:
 
 
 def convergence(found: Sequence[FoundSchedule]) -> Iterator[str]:
-    """What the searches gained in their last quarter, and what that quarter added, in Markdown.
+    """What was kept, and what the searches gained in their last quarter, in Markdown.
 
-    Medians over the searches, because a single search may collapse in a generation.
+    Medians over the searches, because a single search may collapse in an iteration.
     """
-    for number in range(len(found[0].gains)):
-        gains = np.array([schedule.gains[number] for schedule in found])
+    candidates = [schedule.kept for schedule in found]
+    counts = ", ".join(f"{words} in {candidates.count(name)}" for name, words in KEPT.items())
+    yield f"On noise seeds that the search had not met, {counts} of {len(found)} episodes was the best, and was kept."
+    for level in levels_of(found):
+        gains = np.array([schedule.gains for schedule in found if schedule.level == level])
         quarter = max(1, gains.shape[1] // 4)
         last, before = gains[:, -quarter:].mean(axis=1), gains[:, -2 * quarter : -quarter].mean(axis=1)
-        yield f"{STAGES[number].capitalize()}: in the last quarter of its generations the mean of a search returned"
-        yield f"{np.median(last):+.1f} against its base policy, {np.median(last - before):+.2f} against the quarter"
-        yield "before."
-    yield "(Medians over the searches. Each generation meets one noise seed; the mean of a search may collapse there,"
-    yield "which is a dip in the picture. What is kept was chosen on other noise seeds.)\n"
+        yield f"Level `{level}`: in the last quarter of its iterations a search returned {np.median(last):+.1f} against"
+        yield f"its base, {np.median(last - before):+.2f} against the quarter before."
+    yield "(Medians over the searches. Each iteration meets one noise seed; a dip in the picture is a collapse.)\n"
 
 
 def draw_convergence(found: Sequence[FoundSchedule]) -> Figure:
-    """The return of the search's mean minus that of the base, by generation: the median episode of each scenario."""
-    num_stages = len(found[0].gains)
-    figure = new_figure(4.6 * num_stages, 4.2)
-    axes = figure.subplots(1, num_stages, sharey=True, squeeze=False)[0]
-    scenarios = list(dict.fromkeys(schedule.scenario for schedule in found))
-    for number, axis in enumerate(axes):
+    """The return of the search's schedule minus that of the base, by iteration: each scenario's median episode."""
+    levels = levels_of(found)
+    figure = new_figure(4.6 * len(levels), 4.2)
+    axes = figure.subplots(1, len(levels), sharey=True, squeeze=False)[0]
+    for axis, (level, scenarios) in zip(axes, levels.items(), strict=True):
         axis.grid(axis="y", color="#e5e5e5", lw=0.6)
         for scenario in scenarios:
-            gains = np.median([one.gains[number] for one in found if one.scenario == scenario], axis=0)
+            gains = np.median([one.gains for one in found if one.scenario == scenario], axis=0)
             axis.plot(np.arange(1, len(gains) + 1), gains, lw=1.5, label=scenario)
         axis.axhline(0.0, color="black", lw=0.8, zorder=0)
-        axis.set_title(STAGES[number], fontsize=10)
-        axis.set_xlabel("generation", fontsize=9)
+        axis.set_title(f"level {level}", fontsize=10)
+        axis.set_xlabel("iteration", fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=8, frameon=False)
     axes[0].set_yscale("symlog", linthresh=LINEAR)
     axes[0].set_yticks([-1000, -100, -10, -5, 0, 5, 10, 100], ["−1k", "−100", "−10", "−5", "0", "5", "10", "100"])
-    axes[0].set_ylabel("return of the search's mean minus that\nof its base; logarithmic beyond ±10", fontsize=9)
-    axes[-1].legend(fontsize=8, frameon=False)
+    axes[0].set_ylabel("return of the search's schedule minus that\nof its base; logarithmic beyond ±10", fontsize=9)
     figure.suptitle("The clairvoyant search, the median episode of each scenario", x=0.0, ha="left", fontsize=11)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from studies.clairvoyant.plan import STUDY, ClairvoyantPlan, Stage, load_clairvoyant_plan
+from studies.clairvoyant.plan import STUDY, ClairvoyantPlan, Level, load_clairvoyant_plan
 from studies.clairvoyant.search import search_all
 from studies.common.study import StudyArguments, outputs
 
@@ -27,10 +27,7 @@ def run(arguments: Arguments) -> int:
 
 
 def quick_plan(plan: ClairvoyantPlan) -> ClairvoyantPlan:
-    """The plan of a quick run: one episode, few candidates."""
-    stage = Stage(population=4, generations=2, first_step=0.1)
-    changes = {
-        "bases": ("best_fixed", "tuned_expert"), "scenarios": ("retry-storm",), "episodes": 1, "scenario": stage,
-        "episode": stage, "judging": 1,
-    }  # fmt: skip
-    return plan.model_copy(update=changes)
+    """The plan of a quick run: one episode and its doubled budget, few cells and iterations."""
+    level = Level(scenarios=("retry-storm",), bases=("best_fixed", "tuned_expert"), doubled=("retry-storm",))
+    ascent = plan.ascent.model_copy(update={"cells": 4, "iterations": 2})
+    return plan.model_copy(update={"levels": {"quick": level}, "episodes": 1, "ascent": ascent, "judging": 1})

@@ -1,17 +1,17 @@
 """The search for schedules with foresight: what the best schedule for one known episode could return.
 
-The result is no policy but an approximate upper bound, for one held-out episode at a time. CMA-ES searches offsets of
-some controls, which are added to the actions of the best base policy of the scenario. The first search finds constant
-offsets for the scenario, on training episodes of it. The second starts there and finds a schedule for the one episode.
+The result is no policy but an approximate upper bound, for one held-out episode at a time.
+Offsets of all controls are added to the actions of the base that is best in the episode. They climb by gradients from
+groups of cells on the same luck (`studies.clairvoyant.ascent`).
 
-The search knows the episode's load, and the incidents that are announced or have a precursor. Each generation redraws
-all other incidents and all noise of requests (`streamflow_env.scenarios.Foreseen`). So the schedule cannot fit the
-noise of one seed. Of the base, the constant offsets and the schedule, the best on other noise seeds is kept.
+The search knows the episode's cell, its load, and the incidents that are announced or have a precursor. Each iteration
+redraws all other incidents and all noise of requests (`streamflow_env.scenarios.Foreseen`). So the schedule cannot fit
+the noise of one seed. The base is chosen on noise seeds of its own. Of the base, the schedule of half the search and
+that of the whole, the one is kept that is best on further noise seeds, which nothing before has seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,112 +19,79 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from streamflow_agents.evaluation.episodes import RETURN, run_episode
 from streamflow_agents.parallel import Workers
-from streamflow_agents.policies.protocol import Policy
-from streamflow_agents.seeds import CHOICE_NOISE, CLAIRVOYANT, CLAIRVOYANT_JUDGING, SEARCH_NOISE
+from streamflow_agents.seeds import CHOICE_NOISE, SEARCH_NOISE
 from streamflow_env.environment.env import StreamFlowEnv
-from streamflow_env.scenarios import Foreseen
-from studies.clairvoyant.plan import ClairvoyantPlan, Stage
+from studies.clairvoyant.ascent import climb
+from studies.clairvoyant.cells import EpisodeCells
+from studies.clairvoyant.plan import ClairvoyantPlan, Wanted
 from studies.clairvoyant.schedule import (
-    SCENARIOS,
-    FoundOffsets,
+    DOUBLED,
     FoundSchedule,
     ScheduledPolicy,
-    columns_of,
-    foreseen_episode,
+    foreseen,
     load_base,
-    offsets_file,
-    read_offsets,
     read_schedules,
     schedule_file,
-    write_found,
+    write_schedule,
 )
 
 
 def search_all(plan: ClairvoyantPlan, folder: Path, jobs: int, progress: bool) -> list[FoundSchedule]:
-    """Search every episode of the plan. Each result is kept in `folder` at once, and not searched again."""
-    (folder / SCENARIOS).mkdir(parents=True, exist_ok=True)
-    left = [(s, seed) for s, seed in plan.wanted if not schedule_file(folder, s, seed).is_file()]
-    for scenario, seed in left[:1]:
-        columns_of(plan.controls, foreseen_episode(scenario, seed))  # a wrong plan is an error before the first search
-    scenarios = dict.fromkeys(scenario for scenario, _ in left)
-    new = [scenario for scenario in scenarios if not offsets_file(folder, scenario).is_file()]
+    """Search every episode of the plan. Each result is kept in `folder` at once, and not searched again.
+
+    Returns what is kept of the plan's own budget. What the doubled budget found is in the folder `DOUBLED`.
+
+    Raises:
+        ConfigError: the plan names a base that there is not, before the first search.
+    """
+    (folder / DOUBLED).mkdir(parents=True, exist_ok=True)
+    left = [wanted for wanted in plan.wanted if not found_file(folder, wanted).is_file()]
+    for scenario, (seed, bases) in {wanted.scenario: (wanted.seed, wanted.bases) for wanted in left}.items():
+        env = StreamFlowEnv(foreseen(scenario, seed))
+        for base in bases:
+            load_base(base, scenario, env)
     bar = tqdm(initial=len(plan.wanted) - len(left), total=len(plan.wanted), unit="episode", disable=not progress)
     with bar, Workers(jobs) as workers:
-        for number, offsets in workers.as_completed(partial(search_scenario, plan), new):
-            write_found(offsets_file(folder, new[number]), offsets)
-        starts = [(*episode, read_offsets(offsets_file(folder, episode[0]))) for episode in left]
-        for _, found in workers.as_completed(partial(_search_from, plan), starts):
-            write_found(schedule_file(folder, found.scenario, found.seed), found)
+        for number, found in workers.as_completed(partial(search, plan), left):
+            write_schedule(found_file(folder, left[number]), found)
             bar.update()
     return read_schedules(folder)
 
 
-def _search_from(plan: ClairvoyantPlan, start: tuple[str, int, FoundOffsets]) -> FoundSchedule:
-    return search_episode(plan, *start)
+def found_file(folder: Path, wanted: Wanted) -> Path:
+    """Where what a search found is kept."""
+    return schedule_file(folder / DOUBLED if wanted.doubled else folder, wanted.scenario, wanted.seed)
 
 
-def search_scenario(plan: ClairvoyantPlan, scenario: str) -> FoundOffsets:
-    """Find constant offsets on training episodes of the scenario, another one in each generation."""
-    env = StreamFlowEnv(scenario)
-    columns = columns_of(plan.controls, env)
-    judging = CLAIRVOYANT_JUDGING.seeds(2 * plan.judging)
-    policies = {name: load_base(name, scenario, env) for name in plan.bases}
-    base = max(plan.bases, key=lambda name: _mean_return(policies[name], env, judging))
+def search(plan: ClairvoyantPlan, wanted: Wanted) -> FoundSchedule:
+    """Choose the base of one episode, climb from there, and keep the best candidate."""
+    scenario = foreseen(wanted.scenario, wanted.seed)
+    env, cells = StreamFlowEnv(scenario), EpisodeCells(scenario)
+    bases = {name: load_base(name, wanted.scenario, env) for name in wanted.bases}
+    choosing, judging = CHOICE_NOISE.seeds(plan.judging), CHOICE_NOISE.seeds(plan.judging, skip=plan.judging)
+    name = max(bases, key=lambda one: cells.mean_return(bases[one], choosing))
+    distance = plan.segment_s / env.system.control_interval_s
+    shape = int(np.ceil(scenario.horizon_s / plan.segment_s)) + 1, len(env.control_table)
 
-    def scheduled(offsets: NDArray[np.float64]) -> Policy:
-        return ScheduledPolicy(policies[base], columns, offsets.reshape(1, -1), 1.0)
+    def scheduled(offsets: NDArray[np.float64]) -> ScheduledPolicy:
+        return ScheduledPolicy(bases[name], offsets, distance)
 
-    start, seeds = np.zeros(len(plan.controls)), CLAIRVOYANT.seeds(plan.scenario.generations)
-    found, gains = _search(plan.scenario, start, scheduled, policies[base], env, seeds, plan.seed)
-    return FoundOffsets(base, tuple(map(float, found)), gains)
+    def rewards(schedules: NDArray[np.float64], noise_seed: int) -> NDArray[np.float64]:
+        return cells.rewards(scheduled(schedules), [noise_seed] * len(schedules))
 
-
-def search_episode(plan: ClairvoyantPlan, scenario: str, seed: int, start: FoundOffsets) -> FoundSchedule:
-    """Find one episode's schedule, from the scenario's offsets on."""
-    env = foreseen_episode(scenario, seed)
-    assert isinstance(env.scenario, Foreseen)
-    columns, base = columns_of(plan.controls, env), load_base(start.base, scenario, env)
-    shape = int(np.ceil(env.scenario.horizon_s / plan.segment_s)) + 1, len(plan.controls)
-
-    def scheduled(offsets: NDArray[np.float64]) -> Policy:
-        return ScheduledPolicy(base, columns, offsets.reshape(shape), plan.segment_s / env.system.control_interval_s)
-
-    constant, seeds = np.tile(np.array(start.offsets), shape[0]), SEARCH_NOISE.seeds(plan.episode.generations)
-    found, gains = _search(plan.episode, constant, scheduled, base, env, seeds, plan.seed)
-    judging = CHOICE_NOISE.seeds(plan.judging)
-    candidates = (np.zeros(found.shape), constant, found)
-    best = max(candidates, key=lambda offsets: _mean_return(scheduled(offsets), env, judging)).reshape(shape)
-    rows = tuple(tuple(map(float, row)) for row in best)
-    return FoundSchedule(scenario, seed, start.base, plan.segment_s, plan.controls, rows, (start.gains, gains))
-
-
-def _search(
-    stage: Stage,
-    start: NDArray[np.float64],
-    scheduled: Callable[[NDArray[np.float64]], Policy],
-    base: Policy,
-    env: StreamFlowEnv,
-    seeds: Sequence[int],
-    seed: int,
-) -> tuple[NDArray[np.float64], tuple[float, ...]]:
-    """The mean of the last generation, and the return of each generation's mean minus that of `base`.
-
-    All candidates of a generation meet the same one of `seeds`, the next generation meets the next.
-    """
-    from cmaes import SepCMA
-
-    bounds = np.tile([-2.0, 2.0], (len(start), 1))
-    search = SepCMA(start, stage.first_step, bounds=bounds, population_size=stage.population, seed=seed + 1)
-    gains = []
-    for episode_seed in seeds:
-        asked = [search.ask() for _ in range(stage.population)]
-        search.tell([(offsets, -_mean_return(scheduled(offsets), env, [episode_seed])) for offsets in asked])
-        mean = scheduled(np.array(search.mean))
-        gains.append(_mean_return(mean, env, [episode_seed]) - _mean_return(base, env, [episode_seed]))
-    return np.array(search.mean), tuple(gains)
-
-
-def _mean_return(policy: Policy, env: StreamFlowEnv, seeds: Sequence[int]) -> float:
-    return float(np.mean([run_episode(policy, env, seed)[RETURN] for seed in seeds]))
+    ascent = plan.ascent.doubled() if wanted.doubled else plan.ascent
+    climbed = climb(rewards, shape, distance, ascent, SEARCH_NOISE.seeds(ascent.iterations), plan.seed)
+    candidates = {"base": np.zeros(shape), "half": climbed.half, "whole": climbed.whole}
+    best = max(candidates, key=lambda one: cells.mean_return(scheduled(candidates[one]), judging))
+    return FoundSchedule(
+        level=wanted.level,
+        scenario=wanted.scenario,
+        seed=wanted.seed,
+        base=name,
+        segment_s=plan.segment_s,
+        controls=env.control_table.names,
+        offsets=tuple(tuple(map(float, row)) for row in candidates[best]),
+        kept=best,
+        gains=climbed.gains,
+    )

@@ -18,5 +18,5 @@ class ConstantPolicy(SinglePolicy):
         self._action = np.array(action, dtype=np.float32)
 
     def act(self, observation: NDArray[np.float32], memory: Any) -> tuple[NDArray[Any], Any]:
-        """The action, and no memory."""
-        return self._action, None
+        """The action, once for each cell where the observation is of several, and no memory."""
+        return np.broadcast_to(self._action, (*observation.shape[:-1], len(self._action))), None

@@ -1,4 +1,4 @@
-"""Train one PPO as `make train` does, and evaluate it with the baselines on held-out episodes."""
+"""Train one PPO from scratch with the defaults of `scripts/train.py`, and evaluate it on held-out episodes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExamplePlan(Frozen):
 
 @dataclass(frozen=True)
 class Arguments(StudyArguments):
-    """Train one PPO as `make train` does, and evaluate it with the baselines."""
+    """Train one PPO from scratch, and evaluate it with the baselines."""
 
 
 def run(arguments: Arguments) -> int:

@@ -19,9 +19,11 @@ from streamflow_agents.parallel import run_all
 from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.policies.protocol import Policy, SinglePolicy
 from streamflow_env.environment.env import StreamFlowEnv
-from studies.clairvoyant.schedule import FoundSchedule, columns_of, foreseen_episode
+from studies.clairvoyant.schedule import DOUBLED, FoundSchedule, foreseen_episode
 
 CLAIRVOYANT: Final = "clairvoyant"
+CLAIRVOYANT_DOUBLED: Final = f"{CLAIRVOYANT}, {DOUBLED}"
+"""The clairvoyant that was searched with the doubled budget."""
 FROZEN: Final = "@"
 """`clairvoyant@CONTROL` is the clairvoyant with that control frozen where `FROZEN_AT` has it."""
 FROZEN_AT: Final = "tuned_static"
@@ -79,6 +81,12 @@ def scored_episodes(
     return episodes
 
 
+def doubled_episodes(schedules: Sequence[FoundSchedule], noise_seeds: Sequence[int]) -> list[ScoredEpisode]:
+    """The clairvoyant of the doubled budget, in its episodes."""
+    seeds = tuple(noise_seeds)
+    return [ScoredEpisode(CLAIRVOYANT_DOUBLED, "", one.scenario, one.seed, seeds, one) for one in schedules]
+
+
 def measure(episodes: Sequence[ScoredEpisode], jobs: int, progress: bool) -> list[dict[str, Any]]:
     """A line of the results for each. Raises ConfigError: an unknown policy."""
     return run_all(play, episodes, jobs, progress)
@@ -102,5 +110,5 @@ def _policy(episode: ScoredEpisode, env: StreamFlowEnv) -> Policy:
     if not episode.frozen:
         return policy
     fixed, _ = load_policy(FROZEN_AT, env).predict(np.zeros(len(env.observation_table.fields), np.float32))
-    columns = columns_of([episode.frozen], env)
+    columns = np.array([env.control_table.names.index(episode.frozen)], dtype=np.intp)
     return FrozenControls(policy, columns, np.asarray(fixed)[columns])

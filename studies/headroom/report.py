@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,22 +12,29 @@ from streamflow_agents.evaluation.kept_episodes import Episodes
 from streamflow_agents.evaluation.statistics import Estimate
 from streamflow_env.errors import ConfigError
 from studies.clairvoyant.report import bases, convergence
-from studies.clairvoyant.schedule import FoundSchedule
+from studies.clairvoyant.schedule import FoundSchedule, levels_of
 from studies.common.markdown import table
-from studies.headroom.measure import CLAIRVOYANT, FROZEN, FROZEN_AT
+from studies.headroom.measure import CLAIRVOYANT, CLAIRVOYANT_DOUBLED, FROZEN, FROZEN_AT
 from studies.headroom.scores import ZERO, mean_score, score, target, whole_policies
 
 FIXED: Final = "tuned_static"
 ENOUGH: Final = 60.0
 """Where the tuned fixed setting scores more than this, reacting hardly pays."""
+SHOWN: Final = (FIXED, "tuned_static_varied", "expert", "tuned_expert", "tuned_expert_varied")
+"""The policies whose scores by level are shown first."""
+SETTLED: Final = 5.0
+"""The search has converged where doubling its budget gains less than this, in percent of the headroom."""
 EQUAL: Final = 2.0
 """A policy whose score is at most this far below 100 counts as equal to the clairvoyant."""
 
 
-def section(episodes: Episodes, found: Sequence[FoundSchedule], picture: str | None) -> Iterator[str]:
-    """The clairvoyant, scores, go or no-go, target, and where the headroom lies, in Markdown.
+def section(
+    episodes: Episodes, found: Sequence[FoundSchedule], doubled: Episodes | None, picture: str | None
+) -> Iterator[str]:
+    """The clairvoyant, the headroom by level, scores, go or no-go, target, and where the headroom lies, in Markdown.
 
     Args:
+        doubled: the clairvoyant of the doubled budget, in some of the episodes; None: it was not searched.
         picture: link to the picture of the convergence; None: there is none.
 
     Raises:
@@ -36,34 +43,76 @@ def section(episodes: Episodes, found: Sequence[FoundSchedule], picture: str | N
     for needed in (ZERO, CLAIRVOYANT, FIXED):
         if needed not in episodes.figures:
             raise ConfigError(f"policy {needed!r}: was not measured; run the study headroom with it")
+    levels = {level: episodes.only(scenarios) for level, scenarios in levels_of(found).items()}
     yield "## The clairvoyant, and how much there is to win\n"
-    yield f"For {len(episodes.seeds)} held-out episodes a scenario, the study `clairvoyant` searched a schedule with"
-    yield "foresight: it knows the load and all incidents that can be foreseen. The result is no policy but an"
-    yield "approximate upper bound. Each schedule is added to the actions of the best base policy of the scenario"
-    yield f"({bases(found)} episodes; `best_fixed` is the scenario's own fixed setting, of"
+    yield f"For {len(episodes.seeds)} held-out episodes a scenario, the study `clairvoyant` searched a schedule of all"
+    yield "controls with foresight: it knows the cell, the load and all incidents that can be foreseen. The result is"
+    yield "no policy but an approximate upper bound. Each schedule is added to the actions of the baseline that is best"
+    yield f"in the episode ({bases(found)} episodes; `best_fixed` is the scenario's own fixed setting, of"
     yield "[interventions.md](interventions.md)). The study `headroom` scored everything on the same new noise seeds."
-    yield f"A score is 0 at `{ZERO}` and 100 at the clairvoyant, in brackets its 95 % interval over the episodes.\n"
-    yield from _scores_and_returns(episodes)
-    yield from _decision(episodes)
+    yield f"The headroom is the return of the clairvoyant less that of `{ZERO}`. A score is 0 at `{ZERO}` and 100 at"
+    yield "the clairvoyant, in brackets its 95 % interval over the episodes.\n"
+    yield from _by_level(levels)
+    for level, of_level in levels.items():
+        yield f"### Level `{level}`\n"
+        yield from _scores_and_returns(of_level)
+        yield from _decision(of_level)
+        yield from _by_term(of_level)
+        yield from _by_control(of_level)
+    yield "### Convergence of the search\n"
     if picture:
         yield f"![Convergence of the clairvoyant search]({picture})\n"
     yield from convergence(found)
-    yield from _by_term(episodes)
-    yield from _by_control(episodes)
+    if doubled:
+        yield from _by_budget(levels, doubled)
+
+
+def _by_level(levels: Mapping[str, Episodes]) -> Iterator[str]:
+    rows = []
+    for level, episodes in levels.items():
+        whole = episodes.difference(CLAIRVOYANT, ZERO)
+        headroom = f"{whole.value:.1f} [{whole.low:.1f}, {whole.high:.1f}]"
+        scores = [_score(mean_score(episodes, name)) if name in episodes.figures else "–" for name in SHOWN]
+        best, _, _ = target(episodes)
+        rows.append([level, headroom, *scores, f"`{best}`: {_score(mean_score(episodes, best))}"])
+    yield from table(["level", "headroom", *(f"`{name}`" for name in SHOWN), "best baseline"], rows, left=1)
+    yield ""
+
+
+def _by_budget(levels: Mapping[str, Episodes], doubled: Episodes) -> Iterator[str]:
+    """What the doubled budget gained in the episodes that were searched with it."""
+    (seed,) = doubled.seeds
+    rows, sums = [], np.zeros(2)
+    for level, episodes in levels.items():
+        for index, scenario in enumerate(doubled.scenarios):
+            if scenario not in episodes.scenarios:
+                continue
+            row, column = episodes.scenarios.index(scenario), episodes.seeds.index(seed)
+            once, zero = (float(episodes.of(name, RETURN, row)[0, 0, column]) for name in (CLAIRVOYANT, ZERO))
+            gained = float(doubled.of(CLAIRVOYANT_DOUBLED, RETURN, index)[0, 0, 0]) - once
+            share = f"{100.0 * gained / (once - zero):+.1f} %" if once > zero else "–"
+            rows.append([level, scenario, f"{once - zero:.2f}", f"{gained:+.2f}", share])
+            sums += gained, once - zero
+    yield f"The same search with twice as many iterations, in the episodes with seed {seed}. It gained"
+    yield f"{100.0 * sums[0] / sums[1]:+.1f} % of their headroom together; below {SETTLED:.0f} % counts as converged.\n"
+    head = ["level", "scenario", "headroom", "gained by doubling", "of the headroom"]
+    yield from table(head, rows, left=2)
+    yield ""
 
 
 def _scores_and_returns(episodes: Episodes) -> Iterator[str]:
-    shown = sorted(whole_policies(episodes), key=lambda p: -mean_score(episodes, p))
+    means = {name: mean_score(episodes, name) for name in whole_policies(episodes)}
+    shown = sorted(means, key=lambda name: -means[name].value)
     rows = []
     for name in shown:
         cells = [_score(score(episodes, name, index)) for index in range(len(episodes.scenarios))]
-        rows.append([episodes.called(name), *cells, f"{mean_score(episodes, name):.0f}"])
+        rows.append([episodes.called(name), *cells, _score(means[name])])
     yield from table(["score", *episodes.scenarios, "mean"], rows, left=1)
     yield ""
     rows = []
     for name in shown:
-        means = episodes.figures[name][RETURN].mean(axis=(0, 2))
-        rows.append([episodes.called(name), *(f"{mean:.1f}" for mean in means), f"{means.mean():.1f}"])
+        returns = episodes.figures[name][RETURN].mean(axis=(0, 2))
+        rows.append([episodes.called(name), *(f"{value:.1f}" for value in returns), f"{returns.mean():.1f}"])
     yield from table(["return", *episodes.scenarios, "mean"], rows, left=1)
     yield ""
 
@@ -93,7 +142,7 @@ def _decision(episodes: Episodes) -> Iterator[str]:
 def _by_term(episodes: Episodes) -> Iterator[str]:
     best, _, _ = target(episodes)
     terms = [name for name in episodes.figures[CLAIRVOYANT] if name.startswith(TERM)]
-    yield "### By term of the reward\n"
+    yield "#### By term of the reward\n"
     yield f"The return of the clairvoyant minus that of `{best}`, on average over the episodes.\n"
     rows = []
     for index, scenario in enumerate(episodes.scenarios):
@@ -110,7 +159,7 @@ def _by_control(episodes: Episodes) -> Iterator[str]:
     frozen = [name for name in episodes.figures if name.startswith(CLAIRVOYANT + FROZEN)]
     if not frozen:
         return
-    yield "### By control\n"
+    yield "#### By control\n"
     yield f"How the return of the clairvoyant changes where one control stays at its value in `{FROZEN_AT}`.\n"
     whole = episodes.figures[CLAIRVOYANT][RETURN]
     lost = {name: (episodes.figures[name][RETURN] - whole).mean(axis=(0, 2)) for name in frozen}

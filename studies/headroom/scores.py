@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from streamflow_agents.evaluation.episodes import RETURN
 from streamflow_agents.evaluation.kept_episodes import Episodes
-from streamflow_agents.evaluation.statistics import Estimate
+from streamflow_agents.evaluation.statistics import Estimate, paired_difference
 from streamflow_agents.policies.baselines import WITHOUT
 from studies.headroom.measure import CLAIRVOYANT, FROZEN
 
@@ -28,10 +29,15 @@ def score(episodes: Episodes, policy: str, index: int) -> Estimate:
     return Estimate(*(100.0 * value / whole for value in (won.value, won.low, won.high)))
 
 
-def mean_score(episodes: Episodes, policy: str) -> float:
-    """The mean over the scenarios that have a score; NaN where none has."""
-    scores = np.array([score(episodes, policy, index).value for index in range(len(episodes.scenarios))])
-    return float(np.mean(scores[np.isfinite(scores)])) if np.isfinite(scores).any() else float("nan")
+def mean_score(episodes: Episodes, policy: str) -> Estimate:
+    """The mean over the scenarios that have a score, and its interval over the episodes; NaN where none has."""
+    num_scenarios = len(episodes.scenarios)
+    wholes = np.array([episodes.difference(CLAIRVOYANT, ZERO, index).value for index in range(num_scenarios)])
+    won = wholes > 0
+    if not won.any():
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    mine, zero = (100.0 * episodes.of(name, RETURN)[:, won] / wholes[won, np.newaxis] for name in (policy, ZERO))
+    return paired_difference(mine, zero)
 
 
 def whole_policies(episodes: Episodes) -> list[str]:
@@ -46,6 +52,6 @@ def baselines_of(episodes: Episodes) -> list[str]:
 
 def target(episodes: Episodes) -> tuple[str, float, float]:
     """The best baseline, its mean score, and the mean score that learning must reach."""
-    best = max(baselines_of(episodes), key=lambda name: mean_score(episodes, name))
-    reached = mean_score(episodes, best)
+    best = max(baselines_of(episodes), key=lambda name: mean_score(episodes, name).value)
+    reached = mean_score(episodes, best).value
     return best, reached, reached + SHARE_OF_THE_REST * (100.0 - reached)

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from streamflow_agents.evaluation.kept_episodes import RUN_MARK
 from streamflow_agents.parallel import run_all
-from streamflow_agents.policies.loading import BEST_MODEL
+from streamflow_agents.policies.loading import POLICY
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.yaml_files import parse_yaml
 
 WHOLE: Final = "mixed"
 LEFT_OUT: Final = "mixed-without-slow-auth"
 """The scenarios that agents are trained on. Agents of `LEFT_OUT` take part in the shift `a cascade left out`."""
-FINISHED: Final = "final_model.zip"
+FINISHED: Final = "final_policy.npz"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def _train(learner: Learner) -> Path:
 
     out = learner.folder / f"{learner.scenario}-{learner.seed}"
     given: dict[str, Any]
-    begun = sorted(path.parent for path in out.glob("*/config.yaml") if (path.parent / BEST_MODEL).is_file())
+    begun = sorted(path.parent for path in out.glob("*/config.yaml") if (path.parent / POLICY).is_file())
     if begun:
         given = {"resume": str(begun[-1])}
     else:

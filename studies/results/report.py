@@ -23,6 +23,7 @@ from studies.common.markdown import listed
 from studies.common.plots import save
 from studies.common.study import kept
 from studies.headroom import report as headroom_report
+from studies.headroom.run import DOUBLED_FILE as DOUBLED
 from studies.headroom.run import FILE as HEADROOM
 from studies.headroom.scores import ZERO, mean_score, score, target
 from studies.learners.run import FILE as LEARNERS
@@ -49,13 +50,14 @@ SUMMARY_END: Final = "\n<!-- end -->"
 class Inputs:
     """The files that the page is written from, and the folder of the schedules.
 
-    `learners` may be missing, and `shifts`, and `headroom`; without `headroom`, `schedules` are not used.
+    `learners`, `doubled`, `shifts` and `headroom` may be missing; without `headroom`, `schedules` are not used.
     """
 
     episodes: Path
     learners: Path
     parts: Path
     headroom: Path
+    doubled: Path
     shifts: Path
     schedules: Path
 
@@ -64,7 +66,7 @@ class Inputs:
 class Content:
     """What the inputs hold: the baselines' episodes, with the learners' or not; parts; schedules; the rest is optional.
 
-    `scored` and `shifted` are None where nothing was scored, or no shift test was run.
+    `scored`, `doubled` and `shifted` are None where nothing was scored, searched twice as long, or tested under shifts.
     """
 
     episodes: Episodes
@@ -72,7 +74,13 @@ class Content:
     parts: Episodes
     schedules: list[FoundSchedule]
     scored: Episodes | None
+    doubled: Episodes | None
     shifted: Episodes | None
+
+    @property
+    def scored_here(self) -> Episodes | None:
+        """What was scored in the scenarios of `episodes`: the level that the summary is about."""
+        return self.scored.only(self.episodes.scenarios) if self.scored else None
 
     def studies(self) -> list[str]:
         """The studies that the page has something of."""
@@ -89,6 +97,7 @@ def kept_inputs() -> Inputs:
         learners=kept("learners") / LEARNERS,
         parts=baselines / PARTS,
         headroom=kept("headroom") / HEADROOM,
+        doubled=kept("headroom") / DOUBLED,
         shifts=kept("robustness") / SHIFTS,
         schedules=kept("clairvoyant"),
     )
@@ -136,12 +145,13 @@ def _read(inputs: Inputs) -> Content:
         parts=read_episodes(inputs.parts),
         schedules=schedules,
         scored=read_episodes(inputs.headroom) if has_scores else None,
+        doubled=read_episodes(inputs.doubled) if inputs.doubled.is_file() else None,
         shifted=read_episodes(inputs.shifts) if inputs.shifts.is_file() else None,
     )
 
 
 def _page(content: Content, folder: str) -> Iterator[str]:
-    episodes, scores = content.episodes, _scores(content.scored)
+    episodes, scores = content.episodes, _scores(content.scored_here)
     sources = listed([f"[{name}](../../studies/{name}/data)" for name in content.studies()])
     yield "# Which policy, and how sure we are\n"
     yield "Written by `make study NAME=results` in seconds, from what these studies kept:"
@@ -159,7 +169,8 @@ def _page(content: Content, folder: str) -> Iterator[str]:
         yield f"A *score* is 0 at `{ZERO}` and 100 at the clairvoyant, on the clairvoyant's episodes (below)."
     yield from tables(episodes, ZERO, f"{folder}/{COMPARISON_PNG}", scores)
     if content.scored:
-        yield from headroom_report.section(content.scored, content.schedules, f"{folder}/{CONVERGENCE_PNG}")
+        picture = f"{folder}/{CONVERGENCE_PNG}"
+        yield from headroom_report.section(content.scored, content.schedules, content.doubled, picture)
     yield from ablation(content.parts, next(iter(content.parts.figures)), scores[ALL] if scores else None)
     if content.shifted:
         yield from robustness_report.section(content.shifted, load_shifts(), ZERO)
@@ -173,7 +184,7 @@ def _scores(scored: Episodes | None) -> dict[str, dict[str, float]] | None:
         scenario: {policy: score(scored, policy, index).value for policy in scored.figures}
         for index, scenario in enumerate(scored.scenarios)
     }
-    return {ALL: {policy: mean_score(scored, policy) for policy in scored.figures}, **by_scenario}
+    return {ALL: {policy: mean_score(scored, policy).value for policy in scored.figures}, **by_scenario}
 
 
 def _summary(content: Content) -> Iterator[str]:
@@ -193,7 +204,7 @@ def _summary(content: Content) -> Iterator[str]:
 
 def _in_short(content: Content) -> Iterator[str]:
     """The content of README's summary."""
-    episodes, scores = content.episodes, _scores(content.scored)
+    episodes, scores = content.episodes, _scores(content.scored_here)
     num_scenarios = len(episodes.scenarios)
     yield f"{len(episodes.seeds) * num_scenarios} held-out episodes of an hour, the same for every policy;"
     yield f"*best in* counts scenarios, of {num_scenarios}.\n"
@@ -214,8 +225,8 @@ def _in_short(content: Content) -> Iterator[str]:
 def _on_average(content: Content) -> Iterator[str]:
     """The best policy, the scores, and what was not measured."""
     yield f"On average over all scenarios `{by_return(content.episodes)[0]}` returns most."
-    if content.scored:
-        best, reached, wanted = target(content.scored)
+    if content.scored_here:
+        best, reached, wanted = target(content.scored_here)
         yield f"A score is 0 at `{ZERO}` and 100 at the clairvoyant, which a search with foresight found."
         yield f"The best baseline, `{best}`, scores {reached:.0f}; learning has to reach {wanted:.0f}."
     yield from _not_measured(content)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from streamflow_agents.policies.baselines import StaticBaseline
@@ -26,6 +27,7 @@ from streamflow_env.system.schema import (
     Size,
     Text,
     load,
+    parse,
     read_yaml,
 )
 from studies.common.study import STUDIES, load_plan
@@ -34,6 +36,11 @@ STUDY: Final = "tuning"
 STATIC: Final = "static"
 EXPERT: Final = "expert"
 FORMS: Final = (STATIC, EXPERT)
+Level = Literal["calm", "varied"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+CALM: Final = LEVELS[0]
+SETTINGS: Final = "settings/"
+"""Before a control's name: the path of its setting."""
 Values = dict[str, float]
 
 
@@ -61,6 +68,7 @@ class TuningPlan(Frozen):
     """What is searched, and for how long; `plan.yaml` says what the numbers are.
 
     Attributes:
+        level: the scenarios' level; the name of what is found has it.
         start: by form, the file in configs/baselines where the search begins. A control that it does not name begins
             at its default.
         skip_seeds: the first generation's episodes are of the seed `TUNING.first + skip_seeds`.
@@ -70,6 +78,7 @@ class TuningPlan(Frozen):
 
     scenarios: tuple[Text, ...] = Field(min_length=1)
     start: dict[Text, Text]
+    level: Level
     skip_seeds: Size
     num_steps: Count
     population: Count
@@ -79,15 +88,25 @@ class TuningPlan(Frozen):
     seed: Seed
     expert: dict[Text, Range] = Field(min_length=1)
 
+    def result(self, form: str) -> str:
+        """The name of the baseline that is found."""
+        return f"tuned_{form}" if self.level == CALM else f"tuned_{form}_{self.level}"
 
-def load_tuning_plan() -> TuningPlan:
-    """The plan of the first search. Raises ConfigError where it is wrong."""
-    return load_plan(TuningPlan, STUDY)
+
+def load_tuning_plan(level: str = CALM) -> TuningPlan:
+    """The plan of the first search of a level. Raises ConfigError where it is wrong."""
+    return load_plan(TuningPlan, STUDY) if level == CALM else _read(level)
 
 
-def load_second_plan() -> TuningPlan:
+def load_second_plan(level: str = CALM) -> TuningPlan:
     """The plan of the second search, which begins where the first one ended. Raises ConfigError where it is wrong."""
-    return load(TuningPlan, STUDIES / STUDY / "again.yaml")
+    return _read("again" if level == CALM else f"{level}_again", load_tuning_plan(level))
+
+
+def _read(name: str, first: TuningPlan | None = None) -> TuningPlan:
+    """The plan in the file of this name; what it does not say is that of the `first` plan."""
+    path = STUDIES / STUDY / f"{name}.yaml"
+    return parse(TuningPlan, {**(first.model_dump() if first else {}), **read_yaml(path)}, str(path))
 
 
 class Form:
@@ -133,12 +152,18 @@ class Form:
         """The content of the baseline's file."""
         if self.name == EXPERT:
             content = copy.deepcopy(self._base)
-            for path, value in values.items():
-                _put(content, path, float(f"{value:.4g}"))
+            for path, value in self.numbers(values).items():
+                _put(content, path, value)
             return dict(content)
+        return {"settings": {path.removeprefix(SETTINGS): value for path, value in self.numbers(values).items()}}
+
+    def numbers(self, values: Mapping[str, float]) -> Values:
+        """The numbers as they are in the file, by their path there."""
+        if self.name == EXPERT:
+            return {path: float(f"{value:.4g}") for path, value in values.items()}
         table = self._env.system.control_table
         natural = table.natural(np.array([values[name] for name in table.names], dtype=np.float32))
-        return {"settings": {name: float(f"{v:.6g}") for name, v in zip(table.names, natural, strict=True)}}
+        return {f"{SETTINGS}{name}": float(f"{v:.6g}") for name, v in zip(table.names, natural, strict=True)}
 
     def policy(self, values: Mapping[str, float]) -> Baseline:
         """The policy with these numbers."""
@@ -146,6 +171,11 @@ class Form:
         if self.name == EXPERT:
             return make_expert(env.system, env.observation_table, load(ExpertSettings, content))
         return StaticBaseline(env.system, env.observation_table, content["settings"])
+
+    def policies(self, candidates: Sequence[Values]) -> tuple[Baseline, dict[str, NDArray[np.float64]]]:
+        """One policy that acts in cell i as that of candidate i, and the numbers that `predict` moves for that."""
+        numbers = [self.numbers(values) for values in candidates]
+        return self.policy(self.start), {path: np.array([each[path] for each in numbers]) for path in numbers[0]}
 
 
 def _rule_or_key(content: Any, key: str) -> Any:

@@ -91,8 +91,10 @@ def accounts_of(system: System, run: EpisodeRun) -> Accounts:
     if run.end_s is not None:
         kept = round(run.end_s * 1e9 / episode.bin_ns)
         episode = replace(episode, horizon_s=run.end_s, rates_rps=episode.rates_rps[:, :kept])
-    without_warmup = system.model_copy(update={"warmup_s": 0.0})  # its log would be lost; the episode has its traffic
-    engine = make_engine(run.engine, without_warmup, log=True)
+    no_warmup = {"warmup_s": 0.0}  # its log would be lost; the episode has its traffic
+    if episode.system is not None:
+        episode = replace(episode, system=episode.system.model_copy(update=no_warmup))
+    engine = make_engine(run.engine, system.model_copy(update=no_warmup), log=True)
     engine.reset(_that_ends(episode))
     accounts = Accounts(system, episode.seed)
     traffic_ns = episode.rates_rps.shape[1] * episode.bin_ns

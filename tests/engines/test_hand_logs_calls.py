@@ -160,6 +160,16 @@ def test_the_background_takes_of_the_rest_what_the_reserves_leave(
     assert (result.call("ask", "successes"), result.call("ask", "rate_limited")) == ([asked], [5 - asked])
 
 
+def test_the_share_kept_for_the_background_is_refilled_with_its_share_of_the_quota(engine: str) -> None:
+    """Five of its own and one of the rest; 1.05 s later, at four tokens a second, two and one."""
+    system = shared(0.5, interactive_reserve_fraction=1.0, quota_per_minute=240)
+    episode, _ = schedule(system, {}, background={100: 10, 1150: 10})
+
+    result = run(engine, system, episode, [{}, {}])
+
+    assert (result.call("feed", "successes"), result.call("feed", "rate_limited")) == ([6, 3], [4, 7])
+
+
 def test_the_reserves_are_shares_of_the_rest(engine: str) -> None:
     """Standard users take five tokens down to two: the premium users' half of four."""
     system = shared(0.5, premium_reserve_fraction=0.5)

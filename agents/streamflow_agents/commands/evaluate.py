@@ -49,6 +49,9 @@ class Arguments:
     panels: str = argument("panels", "panels of the pictures: a name of configs/evaluation, or a YAML file")
     jobs: int = argument(os.cpu_count() or 1, "processes that share the work")
     out: str | None = argument(None, "folder for the results, new or empty (by default a new one in results/)")
+    trust: bool = argument(
+        False, "load zips of Stable-Baselines3 too, and their vecnormalize.pkl: that runs any code that they hold"
+    )
     progress: bool = argument(True, "show a progress bar")
 
 
@@ -86,6 +89,7 @@ def run(arguments: Arguments, command: str) -> None:
         jobs=arguments.jobs,
         record_first=True,
         progress=arguments.progress,
+        trust=arguments.trust,
     )
     summaries = summarise(results, arguments.reference)
     print_tables(summaries, arguments.reference)

@@ -76,12 +76,14 @@ def evaluate(
     jobs: int = 1,
     record_first: bool = False,
     progress: bool = False,
+    trust: bool = False,
 ) -> list[EpisodeResult]:
     """Run every policy (label -> name or path) on every seed of every scenario; results in that order.
 
     Args:
         jobs: processes that share the work; the results do not depend on it.
         record_first: keep the first seed's episodes interval by interval, for pictures.
+        trust: load zips of Stable-Baselines3 too, which runs code that they hold; see `load_policy`.
 
     Raises:
         ConfigError: as `load_policy` and `StreamFlowEnv` do, before the first episode is run.
@@ -94,11 +96,11 @@ def evaluate(
     ]
     if not work:
         raise ConfigError("nothing to evaluate: needs at least one policy, one scenario and one seed")
-    runner = EpisodeRunner(setting)
+    runner = EpisodeRunner(setting, trust)
     for job in work:
         runner.prepare(job.source, job.scenario)
     here = jobs == 1
-    with Workers(jobs) if here else Workers(jobs, _open_runner, setting) as workers:
+    with Workers(jobs) if here else Workers(jobs, _open_runner, setting, trust) as workers:
         return workers.run(runner.run if here else _run_in_worker, work, progress=progress)
 
 
@@ -178,8 +180,9 @@ def _has_lookups(env: StreamFlowEnv) -> bool:
 class EpisodeRunner:
     """Runs the episodes of one process: it makes each environment and each policy once."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, trust: bool = False) -> None:
         self._setting = setting
+        self._trust = trust
         self._envs: dict[str, StreamFlowEnv] = {}
         self._policies: dict[tuple[str, str], Policy] = {}
 
@@ -189,7 +192,7 @@ class EpisodeRunner:
             self._envs[scenario] = StreamFlowEnv(scenario, **asdict(self._setting))
         env = self._envs[scenario]
         if (source, scenario) not in self._policies:
-            self._policies[source, scenario] = load_policy(source, env)
+            self._policies[source, scenario] = load_policy(source, env, trust=self._trust)
         return self._policies[source, scenario], env
 
     def run(self, job: EpisodeJob) -> EpisodeResult:
@@ -205,8 +208,8 @@ _RUNNERS: list[EpisodeRunner] = []
 """The runner of a worker process: one, put there as the process starts."""
 
 
-def _open_runner(setting: Setting) -> None:
-    _RUNNERS.append(EpisodeRunner(setting))
+def _open_runner(setting: Setting, trust: bool) -> None:
+    _RUNNERS.append(EpisodeRunner(setting, trust))
 
 
 def _run_in_worker(job: EpisodeJob) -> EpisodeResult:

@@ -49,6 +49,17 @@ class Episodes:
         rows = slice(scenarios, scenarios + 1) if isinstance(scenarios, int) else scenarios
         return self.figures[policy][figure][:, rows]
 
+    def only(self, scenarios: Sequence[str]) -> Episodes:
+        """The same in those of `scenarios` that there are. Raises ConfigError: there is none."""
+        rows = [index for index, name in enumerate(self.scenarios) if name in scenarios]
+        if not rows:
+            raise ConfigError(f"scenarios {', '.join(scenarios)}: none is of {', '.join(self.scenarios)}")
+        figures = {
+            policy: {name: values[:, rows] for name, values in of_policy.items()}
+            for policy, of_policy in self.figures.items()
+        }
+        return Episodes(tuple(self.scenarios[row] for row in rows), self.seeds, figures)
+
     def difference(
         self, policy: str, reference: str, scenarios: slice | int = slice(None), figure: str = RETURN
     ) -> Estimate:
@@ -62,20 +73,22 @@ def read_episodes(*paths: Path) -> Episodes:
     Raises:
         ConfigError: no such file, columns missing, not a number, or a policy that lacks an episode or a figure.
     """
-    rows = [row for path in paths for row in _read_rows(path)]
+    rows = [row for path in paths for row in read_rows(path)]
     try:
         return _as_arrays(rows, [name for name in rows[0] if name not in KEYS], pooled=True)
     except ConfigError as error:
         raise ConfigError(f"{paths[-1]}: {error}") from None
 
 
-def episodes_of(results: Sequence[EpisodeResult]) -> Episodes:
-    """The results of an evaluation as arrays; each label is a policy of its own, whatever its name.
+def episodes_of(results: Sequence[EpisodeResult], *, pooled: bool = False) -> Episodes:
+    """The results of an evaluation as arrays, with the figures of the first.
+
+    Each label is a policy of its own, whatever its name, unless labels that are alike up to `RUN_MARK` are `pooled`.
 
     Raises:
-        ConfigError: a policy lacks an episode.
+        ConfigError: a policy lacks an episode or a figure.
     """
-    return _as_arrays(_rows_of(results), list(results[0].figures), pooled=False)
+    return _as_arrays(_rows_of(results), list(results[0].figures), pooled=pooled)
 
 
 def write_results(
@@ -114,7 +127,8 @@ def _rows_of(results: Sequence[EpisodeResult]) -> list[dict[str, Any]]:
     return [dict(zip(KEYS, (r.policy, r.scenario, r.seed), strict=True)) | dict(r.figures) for r in results]
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The lines of a file of episodes, by column. Raises ConfigError: no such file, no line, or no columns `KEYS`."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

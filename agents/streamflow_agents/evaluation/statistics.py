@@ -102,6 +102,45 @@ def paired_difference(
     return _estimate(parts, mean, confidence, num_resamples, seed)
 
 
+def paired_ratio(
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    *,
+    confidence: float = CONFIDENCE,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """The mean of `numerator` divided by that of `denominator`: an element of each is the same episode.
+
+    Both are resampled together. So a numerator that is a multiple of the denominator has an interval without width. The
+    interval's tails are those of the numerator less the ratio times the denominator (the delta method).
+
+    Args:
+        numerator: a shape of `estimate`.
+        denominator: the same, of one run. Where its mean is not above 0 all is NaN, and where that of a resample is
+            not, there is no interval.
+
+    Raises:
+        ConfigError: scenarios or episodes differ in number.
+    """
+    above, below = _by_run(numerator), _by_run(denominator)
+    if below.shape != (1, *above.shape[1:]):
+        shapes = f"{np.shape(numerator)} and {np.shape(denominator)}"
+        raise ConfigError(f"a ratio's samples have shapes {shapes}, must be of the same episodes, below of one run")
+    whole = float(mean(below).mean())
+    if whole <= 0:
+        return Estimate(math.nan, math.nan, math.nan)
+    ratio = float(mean(above).mean()) / whole
+    if above.shape[2] == 1:
+        return Estimate(ratio, math.nan, math.nan)
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(above.shape[2], size=(num_resamples, *above.shape[1:]))
+    parts, wholes = _resampled(above, mean, drawn, rng), _resampled(below, mean, drawn, rng)
+    if (wholes <= 0).any():
+        return Estimate(ratio, math.nan, math.nan)
+    return Estimate(ratio, *_interval(parts / wholes, (above - ratio * below,), confidence))
+
+
 def _by_run(samples: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(samples, dtype=np.float64)
     if not 1 <= values.ndim <= 3 or values.size == 0:
@@ -123,9 +162,16 @@ def _estimate(
     rng = np.random.default_rng(seed)
     drawn = rng.integers(episodes[1], size=(num_resamples, *episodes))
     resampled = sum(_resampled(part, statistic, drawn, rng) for part in parts)
+    return Estimate(found, *_interval(np.asarray(resampled), parts, confidence))
+
+
+def _interval(
+    resampled: NDArray[np.float64], parts: Sequence[NDArray[np.float64]], confidence: float
+) -> tuple[float, float]:
+    """The expanded percentile interval of `resampled`, a statistic that varies as the sum of the means of `parts`."""
     tail = expanded_tail(confidence, *_shortfall(parts))
     low, high = np.quantile(resampled, [tail, 1.0 - tail])
-    return Estimate(found, float(low), float(high))
+    return float(low), float(high)
 
 
 def _resampled(

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import pickle
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from gymnasium import spaces
 
-from streamflow_agents.policies.baselines import BASELINE_NAMES, is_baseline, make_baseline
+from streamflow_agents.policies.baselines import BASELINE_NAMES, baseline_files, is_baseline, make_baseline
 from streamflow_agents.policies.protocol import Policy
-from streamflow_agents.policies.residual import KEY, Residual, ResidualPolicy, ResidualSettings, make_residual
+from streamflow_agents.policies.residual import KEY, ResidualPolicy, ResidualSettings, make_residual
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.system.schema import parse, read_yaml
 
-BEST_MODEL: Final = "best_model.zip"
-NORMALISATION: Final = "vecnormalize.pkl"
+if TYPE_CHECKING:
+    from streamflow_agents.policies.normalised import NormalisedPolicy
+
+POLICY: Final = "policy.npz"
 DESCRIPTION: Final = "config.yaml"
+BASE_DIGEST: Final = "base_sha256"
+"""In the description of a residual: the digest of its base, without which it is another policy."""
+BEST_MODEL: Final = "best_model.zip"
+"""What Stable-Baselines3's evaluation, RL Zoo, and runs of older versions call their best model."""
 
 
-def load_policy(name: str, env: StreamFlowEnv) -> Policy:
+def load_policy(name: str, env: StreamFlowEnv, *, trust: bool = False) -> Policy:
     """The policy called `name` for the system of `env`: a baseline's name, a run's folder, or the path of a model.
 
-    Beside a model, `config.yaml` names its algorithm; without it the algorithm is PPO. It also has the residual that
-    the model moves a baseline by, if it does. `vecnormalize.pkl`, if there, holds the statistics that the model's
-    observations were normalised with. Loading either can run code: load only files that you trust.
+    A run's folder has `policy.npz` and `config.yaml`, which says how the network is built, and which baseline it moves
+    if it does. Both are data: nothing in them is executed.
+
+    With `trust` a model may also be a zip of Stable-Baselines3. Loading it, and `vecnormalize.pkl` beside it or one
+    folder away, runs whatever code they hold. `config.yaml` beside it names its algorithm; otherwise that is PPO.
 
     Raises:
-        ConfigError: no such baseline or file, not a model, or one trained on other observations or controls.
+        ConfigError: no such baseline or file; not a model, a damaged one, or one that needs `trust`; one trained on
+            other observations or controls.
     """
     if is_baseline(name):
         return make_baseline(name, env.system, env.observation_table)
-    return _load_trained(_model_path(name), env)
+    return _load_trained(_model_path(name), env, trust)
 
 
 def name_policies(given: Sequence[str]) -> dict[str, str]:
@@ -59,105 +70,136 @@ def name_policies(given: Sequence[str]) -> dict[str, str]:
     return policies
 
 
+def policy_digest(name: str) -> str:
+    """The SHA-256, in hex, of the files that make the policy called `name`; comments in YAML do not count.
+
+    They are the parameter files of a baseline, or a model and its description.
+
+    Raises:
+        ConfigError: no such baseline or file.
+    """
+    if is_baseline(name):
+        found, files = hashlib.sha256(name.encode()), baseline_files(name)
+    else:
+        model = _model_path(name)
+        description = model.parent / DESCRIPTION
+        found, files = hashlib.sha256(), (model, *([description] if description.is_file() else []))
+    for path in files:
+        is_yaml = path.suffix == ".yaml"
+        content = json.dumps(read_yaml(path), default=str).encode() if is_yaml else path.read_bytes()
+        found.update(path.name.encode() + hashlib.sha256(content).digest())
+    return found.hexdigest()
+
+
+def check_base(path: Path, base: str, digest: str | None) -> None:
+    """Raise ConfigError where the baseline `base` is not the one with the `digest` in the description at `path`."""
+    if digest is not None and digest != policy_digest(base):
+        files = ", ".join(map(str, baseline_files(base)))
+        raise ConfigError(f"{path}: its network moves {base}, which has changed since it was trained: {files}")
+
+
 def _label(source: str) -> str:
     """The name of the baseline, of the run's folder, or of the model's file."""
     if is_baseline(source):
         return source
     path = _model_path(source)
-    return path.resolve().parent.name if path.name == BEST_MODEL else path.stem
+    return path.resolve().parent.name if path.name in (POLICY, BEST_MODEL) else path.stem
 
 
 def _model_path(name: str) -> Path:
-    path = Path(name) / BEST_MODEL if Path(name).is_dir() else Path(name)
-    if not path.is_file():
-        known = ", ".join(BASELINE_NAMES)
-        raise ConfigError(f"policy {name!r}: neither a baseline ({known}), nor a model, nor a folder with {BEST_MODEL}")
-    return path
+    given = Path(name)
+    for path in (given / POLICY, given / BEST_MODEL) if given.is_dir() else (given,):
+        if path.is_file():
+            return path
+    known = ", ".join(BASELINE_NAMES)
+    raise ConfigError(f"policy {name!r}: neither a baseline ({known}), nor a model, nor a folder with {POLICY}")
 
 
-class NormalisedPolicy:
-    """`model`, a Stable-Baselines3 model, behind the normalisation `statistics` of observations, None for none."""
+class _Description(NamedTuple):
+    """What `config.yaml`, at `path`, says of the model beside it; no `hyperparameters` if no run has written it."""
 
-    def __init__(self, model: Any, statistics: Any) -> None:
-        self._model = model
-        self._statistics = statistics
+    path: Path
+    algorithm: str = "ppo"
+    hyperparameters: dict[str, Any] | None = None
+    base_sha256: str | None = None
 
-    def predict(
-        self,
-        observation: NDArray[np.float32],
-        state: Any = None,
-        episode_start: NDArray[Any] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
-        """The model's action, of a shape that matches the observation's, and its hidden state."""
-        if self._statistics is not None:
-            observation = self._statistics.normalize_obs(observation)
-        action, state = self._model.predict(observation, state, episode_start, deterministic)
-        return action, state
+    def residual(self) -> ResidualSettings | None:
+        """Raises ConfigError, also where the base is no longer what it was in training."""
+        given = (self.hyperparameters or {}).get(KEY)
+        if given is None:
+            return None
+        settings = parse(ResidualSettings, given, f"{self.path}: hyperparameters.{KEY}")
+        check_base(self.path, settings.base, self.base_sha256)
+        return settings
 
 
-def _load_trained(path: Path, env: StreamFlowEnv) -> Policy:
+def _describe(path: Path) -> _Description:
+    content = read_yaml(path) if path.is_file() else {}
+    parts = [content.get(key) if isinstance(content, dict) else None for key in ("arguments", "hyperparameters")]
+    arguments, hyperparameters = (part if isinstance(part, dict) else None for part in parts)
+    digest = content.get(BASE_DIGEST) if isinstance(content, dict) else None
+    return _Description(path, str((arguments or {}).get("algorithm", "ppo")), hyperparameters, digest)
+
+
+def _load_trained(path: Path, env: StreamFlowEnv, trust: bool) -> Policy:
     """The model at `path`, with the normalisation of observations, and the residual, that it was trained with."""
-    model = _load_model(path)
-    residual = _load_residual(path.parent / DESCRIPTION, env)
-    if residual is None:
-        needs = env.observation_space.shape, env.action_space.shape
-    else:
-        needs = (residual.size,), (len(residual.names),)
-    for what, has, needed in (
-        ("observations", model.observation_space.shape, needs[0]),
-        ("actions", model.action_space.shape, needs[1]),
-    ):
-        if has != needed:
-            raise ConfigError(f"{path}: its {what} have shape {has}, those of this system {needed}")
-    statistics = path.parent / NORMALISATION
-    network = NormalisedPolicy(model, _load_normalisation(statistics) if statistics.is_file() else None)
-    return network if residual is None else ResidualPolicy(residual, network)
+    _check_kind(path, trust)
+    description = _describe(path.parent / DESCRIPTION)
+    observations, actions = env.observation_space, env.action_space
+    settings = description.residual()
+    if settings is None:
+        return _load_network(path, description, observations, actions)
+    residual = make_residual(settings, env.system, env.observation_table)
+    network = _load_network(path, description, residual.observation_space, residual.action_space)
+    if network.normalisation is None:
+        raise ConfigError(f"{path}: has no normalisation of observations, which the network of a residual needs")
+    return ResidualPolicy(residual, network)
 
 
-def _load_model(path: Path) -> Any:
+def _check_kind(path: Path, trust: bool) -> None:
+    """Raise ConfigError where the file is neither data nor, with `trust`, a zip."""
+    if _is_data(path):
+        return
+    if not zipfile.is_zipfile(path):
+        raise ConfigError(f"{path}: not a model: neither a run's {POLICY} nor a zip of Stable-Baselines3")
+    if not trust:
+        raise ConfigError(
+            f"{path}: a zip of Stable-Baselines3 (runs of older versions have them too). Loading it runs any code that "
+            f"it holds. If you trust it, give --trust (load_policy: trust=True). A run's {POLICY} needs no trust"
+        )
+
+
+def _is_data(path: Path) -> bool:
+    return path.suffix == Path(POLICY).suffix
+
+
+def _load_network(
+    path: Path, description: _Description, observations: spaces.Space[Any], actions: spaces.Space[Any]
+) -> NormalisedPolicy:
     import torch
 
-    from streamflow_agents.policies.models import find_model
+    from streamflow_agents.policies.foreign import load_foreign
+    from streamflow_agents.policies.models import NetworkSettings, find_model
+    from streamflow_agents.policies.policy_file import read_policy
 
     torch.set_num_threads(1)  # on a busy machine OpenMP's spinning threads cost far more than they give
-    description = path.parent / DESCRIPTION
-    name = _algorithm(description)
+    algorithm, hyperparameters = description.algorithm, description.hyperparameters
+    with _named(description.path):
+        model = find_model(algorithm)
+    if not _is_data(path):
+        return load_foreign(path, algorithm, observations, actions, is_run=hyperparameters is not None)
+    if hyperparameters is None:
+        raise ConfigError(f"{description.path}: {path.name} needs it, with arguments.algorithm and hyperparameters")
+    settings = parse(NetworkSettings, hyperparameters, f"{description.path}: hyperparameters")
+    with _named(description.path):
+        model.arguments(settings)
+    return read_policy(path, algorithm, settings, observations, actions)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors inside are those of the file `path`."""
     try:
-        kind = find_model(name)
+        yield
     except ConfigError as error:
-        raise ConfigError(f"{description}: {error}") from None
-    try:
-        return kind.load(path, device="cpu")
-    except Exception as error:  # a file of something else may raise anything: AssertionError, torch's RuntimeError ...
-        raise ConfigError(f"{path}: not a model that {name} can load: {error}") from error
-
-
-def _algorithm(description: Path) -> str:
-    content = read_yaml(description) if description.is_file() else {}
-    arguments = content.get("arguments") if isinstance(content, dict) else None
-    return str(arguments.get("algorithm", "ppo")) if isinstance(arguments, dict) else "ppo"
-
-
-def _load_residual(description: Path, env: StreamFlowEnv) -> Residual | None:
-    content = read_yaml(description) if description.is_file() else {}
-    settings = content.get("hyperparameters") if isinstance(content, dict) else None
-    given = settings.get(KEY) if isinstance(settings, dict) else None
-    if given is None:
-        return None
-    parsed = parse(ResidualSettings, given, f"{description}: hyperparameters.{KEY}")
-    return make_residual(parsed, env.system, env.observation_table)
-
-
-def _load_normalisation(path: Path) -> Any:
-    from stable_baselines3.common.vec_env import VecNormalize
-
-    try:
-        with path.open("rb") as file:
-            statistics = pickle.load(file)
-    except Exception as error:  # as above
-        raise ConfigError(f"{path}: not a pickled VecNormalize: {error}") from error
-    if not isinstance(statistics, VecNormalize):
-        raise ConfigError(f"{path}: holds a {type(statistics).__name__}, must be a VecNormalize")
-    statistics.training = False
-    return statistics
+        raise ConfigError(f"{path}: {error}") from None

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
@@ -89,6 +90,8 @@ class Residual:
     Attributes:
         size: of what the network sees.
         names: of what the network moves, in the order of its action: controls, then numbers.
+        observation_space: of what the network sees.
+        action_space: of the network, an axis for each of `names`.
 
     Raises:
         ConfigError: nothing is moved; a field, control or number that is not there; a number that is not above 0.
@@ -118,6 +121,8 @@ class Residual:
         half_lives = np.array(settings.memory_half_lives_s, dtype=np.float64)
         self._weights = (1.0 - 0.5 ** (control_interval_s / half_lives)).astype(np.float32)[:, None]
         self.size = len(self._fields) * (1 + len(half_lives)) + len(self._controls)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (self.size,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (len(self.names),), np.float32)
 
     def look(self, observations: Floats, state: ResidualState | None, starts: NDArray[np.bool_]) -> Look:
         """What the network sees, of observations of shape (cells, size); a cell that starts forgets its state."""

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Final
 import numpy as np
 import torch
 from pydantic import Field, model_validator
+from sb3_contrib import TQC, RecurrentPPO
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
-from streamflow_agents.policies.models import MODELS, find_model
+from streamflow_agents.policies.models import find_model
 from streamflow_agents.policies.residual import ResidualSettings
-from streamflow_agents.training.networks import DefaultStartPolicy, DefaultStartRecurrentPolicy, HeldNoisePolicy
 from streamflow_agents.training.same_luck import SameLuckPPO
 from streamflow_agents.training.vec_env import Cut
 from streamflow_env.paths import config_path
@@ -23,8 +24,6 @@ from streamflow_env.system.schema import Count, Flag, Fraction, Frozen, NonNegat
 
 LARGEST_MEAN: Final = 0.97
 """Where SAC and TQC start for a control whose default is at an end of its axis: tanh never reaches 1."""
-CLIPPED_MEAN: Final = 2.5
-"""The largest mean of the actor of SAC and TQC before the tanh; tanh(2.5) is 0.987."""
 
 
 LayerSize = Annotated[Count, Field(le=8192)]
@@ -135,11 +134,13 @@ class TqcSettings(SacSettings):
 
 @dataclass(frozen=True)
 class Algorithm:
-    """`options` turns settings, number of cells and start action into arguments of `model`; `start` sets its actor."""
+    """`options` turns settings, number of cells and start action into arguments of `model`; `start` sets its actor.
+
+    The network is that of `MODELS`.
+    """
 
     settings: type[Settings]
     model: type[BaseAlgorithm]
-    policy: Any
     options: Callable[[Any, int, tuple[float, ...]], dict[str, Any]]
     start: Callable[[Any, Settings, tuple[float, ...], torch.Tensor], None]
 
@@ -170,19 +171,28 @@ def build_model(
     name: str, settings: Settings, cells: VecNormalize, start_action: tuple[float, ...], seed: int
 ) -> BaseAlgorithm:
     """An untrained model on `cells` that takes `start_action`, and a little noise, whatever it observes."""
-    algorithm = find_algorithm(name)
-    model = algorithm.model(
-        algorithm.policy,
+    model = make_model(name, settings, cells, start_action, seed)
+    find_algorithm(name).start(model, settings, start_action, torch.as_tensor(cells.reset()))
+    if settings.residual is not None:
+        _forget_observations(model)
+    return model
+
+
+def make_model(
+    name: str, settings: Settings, cells: VecNormalize, start_action: tuple[float, ...], seed: int
+) -> BaseAlgorithm:
+    """A model on `cells` whose networks are still to be set; the cells are not reset."""
+    algorithm, network = find_algorithm(name), find_model(name)
+    options = algorithm.options(settings, cells.num_envs, start_action)
+    options["policy_kwargs"] = network.arguments(settings) | options.get("policy_kwargs", {})
+    return algorithm.model(
+        network.policy,
         cells,
         learning_rate=Falling(settings.learning_rate, settings.final_learning_rate_fraction),
         seed=seed,
         device="cpu",
-        **algorithm.options(settings, cells.num_envs, start_action),
+        **options,
     )
-    algorithm.start(model, settings, start_action, torch.as_tensor(cells.reset()))
-    if settings.residual is not None:
-        _forget_observations(model)
-    return model
 
 
 def _forget_observations(model: Any) -> None:
@@ -193,7 +203,6 @@ def _forget_observations(model: Any) -> None:
 
 
 def _ppo_options(settings: ClippingSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
-    layers = list(settings.hidden_layers)
     return {
         "n_steps": settings.num_steps,
         "batch_size": min(settings.batch_size, settings.num_steps * num_cells),
@@ -207,16 +216,8 @@ def _ppo_options(settings: ClippingSettings, num_cells: int, start_action: tuple
         "max_grad_norm": settings.max_gradient_norm,
         "use_sde": True,
         "sde_sample_freq": settings.noise_steps,
-        "policy_kwargs": {"net_arch": {"pi": layers, "vf": layers}, "start_action": list(start_action)},
+        "policy_kwargs": {"start_action": list(start_action)},
     }
-
-
-def _recurrent_options(
-    settings: RecurrentPpoSettings, num_cells: int, start_action: tuple[float, ...]
-) -> dict[str, Any]:
-    options = _ppo_options(settings, num_cells, start_action)
-    options["policy_kwargs"]["lstm_hidden_size"] = settings.memory_size
-    return options
 
 
 def _same_luck_options(settings: SameLuckSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
@@ -239,14 +240,13 @@ def _sac_options(settings: SacSettings, num_cells: int, start_action: tuple[floa
         "target_entropy": settings.target_entropy_per_control * len(start_action),
         "use_sde": True,
         "use_sde_at_warmup": True,
-        "policy_kwargs": {"net_arch": list(settings.hidden_layers), "clip_mean": CLIPPED_MEAN},
     }
 
 
 def _tqc_options(settings: TqcSettings, num_cells: int, start_action: tuple[float, ...]) -> dict[str, Any]:
     options = _sac_options(settings, num_cells, start_action)
     options["top_quantiles_to_drop_per_net"] = settings.num_dropped_quantiles
-    options["policy_kwargs"] |= {"n_critics": settings.num_critics, "n_quantiles": settings.num_quantiles}
+    options["policy_kwargs"] = {"n_critics": settings.num_critics, "n_quantiles": settings.num_quantiles}
     return options
 
 
@@ -280,11 +280,9 @@ def _start_sac(model: Any, settings: Settings, start_action: tuple[float, ...], 
 
 
 ALGORITHMS: Final[dict[str, Algorithm]] = {
-    "ppo": Algorithm(PpoSettings, MODELS["ppo"], DefaultStartPolicy, _ppo_options, _start_ppo),
-    "recurrent_ppo": Algorithm(
-        RecurrentPpoSettings, MODELS["recurrent_ppo"], DefaultStartRecurrentPolicy, _recurrent_options, _start_ppo
-    ),
-    "same_luck_ppo": Algorithm(SameLuckSettings, SameLuckPPO, HeldNoisePolicy, _same_luck_options, _start_same_luck),
-    "sac": Algorithm(SacSettings, MODELS["sac"], "MlpPolicy", _sac_options, _start_sac),
-    "tqc": Algorithm(TqcSettings, MODELS["tqc"], "MlpPolicy", _tqc_options, _start_sac),
+    "ppo": Algorithm(PpoSettings, PPO, _ppo_options, _start_ppo),
+    "recurrent_ppo": Algorithm(RecurrentPpoSettings, RecurrentPPO, _ppo_options, _start_ppo),
+    "same_luck_ppo": Algorithm(SameLuckSettings, SameLuckPPO, _same_luck_options, _start_same_luck),
+    "sac": Algorithm(SacSettings, SAC, _sac_options, _start_sac),
+    "tqc": Algorithm(TqcSettings, TQC, _tqc_options, _start_sac),
 }

@@ -87,7 +87,7 @@ class TrainingLog(BaseCallback):
             self._log()
 
     def _on_training_end(self) -> None:
-        if self.num_timesteps > self._logged_at:
+        if self.model.num_timesteps > self._logged_at:
             self._log()
 
     def _log(self) -> None:
@@ -146,7 +146,7 @@ class EvaluationLog(BaseCallback):
             if name not in levels:
                 levels[name] = self._judge(policy)
         for name in levels:
-            self._lines[name] = Curves(self._folder / f"baseline-{name}", self.model.num_timesteps)
+            self._lines[name] = Curves(self._folder / f"baseline-{name}", self._progress.resumed_at)
         shown = ", ".join(f"{name} {figures['return']:.1f}" for name, figures in levels.items())
         log(f"return of the baselines on the evaluation's episodes: {shown or 'none given'}")
 

@@ -1,7 +1,8 @@
 """Checkpoints: all that a training run needs to go on, in one folder that is complete or does not exist.
 
 A checkpoint is written beside its place and renamed into it, and lists the digests of its files: a process killed at
-any moment, or a disk that lost the end of a file, leaves the checkpoint before to go on from.
+any moment, or a disk that lost the end of a file, leaves the checkpoint before to go on from. It holds arrays and JSON
+(`streamflow_agents.training.state`) and the policy as evaluation loads it; nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -10,45 +11,49 @@ import hashlib
 import json
 import math
 import os
-import pickle
-import random
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-import numpy as np
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from streamflow_agents.policies.loading import BEST_MODEL, NORMALISATION
+from streamflow_agents.policies.loading import POLICY
+from streamflow_agents.policies.normalised import normalisation_of
+from streamflow_agents.policies.policy_file import write_policy
+from streamflow_agents.training.state import STATE, VALUES, read_state, write_state
 from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 
 FOLDER: Final = "checkpoints"
-MODEL: Final = "model.zip"
-REPLAY: Final = "replay.npz"
-RANDOM: Final = "random.pkl"
 MANIFEST: Final = "complete.json"
+FORMAT: Final = 2
+"""Of what checkpoints hold. Those of older versions, which say nothing of it, held pickles."""
 PARTIAL: Final = ".partial-"
+FINAL_POLICY: Final = "final_policy.npz"
+"""The policy at the end of a run; it is not there before."""
 NUM_KEPT: Final = 3
 """How many of the newest checkpoints are kept; with a replay memory one can take hundreds of megabytes."""
-
-REPLAY_ARRAYS: Final = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 @dataclass
 class TrainingProgress:
-    """What the evaluations of a run have shown so far; `levels` are the baselines' figures, by baseline and figure."""
+    """What the evaluations of a run have shown so far; `levels` are the baselines' figures, by baseline and figure.
+
+    `evaluated_at` and `best_at` are control steps; -1: there was none yet.
+    """
 
     evaluated_at: int = -1
     best_at: int = -1
     best_return: float = -math.inf
     levels: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def resumed_at(self) -> int | None:
+        """The step that a resumed run starts at; None at the start of a new one."""
+        return None if self.evaluated_at < 0 else self.evaluated_at
 
 
 @dataclass(frozen=True)
@@ -59,41 +64,42 @@ class Checkpoint:
     steps: int
     progress: TrainingProgress
 
-    def load_normalisation(self, cells: VecEnv) -> VecNormalize:
-        """`cells` behind the normalisation as it was."""
-        return VecNormalize.load(str(self.folder / NORMALISATION), cells)
+    def load(self, model: BaseAlgorithm, cells: SeededVecEnv) -> None:
+        """Set `model`, its replay memory and normalisation, and every random generator, to what they were.
 
-    def load_model(self, kind: type[BaseAlgorithm], normalised: VecNormalize, cells: SeededVecEnv) -> BaseAlgorithm:
-        """The model as it was, optimiser and replay memory included; sets every random generator as it was."""
-        model = kind.load(self.folder / MODEL, env=normalised, device="cpu")
-        buffer = getattr(model, "replay_buffer", None)
-        if buffer is not None:
-            _fill(buffer, self.folder / REPLAY)
-        with (self.folder / RANDOM).open("rb") as file:
-            _set_random_states(pickle.load(file), cells)
-        return model
+        Raises:
+            ConfigError: a file of it cannot be read, or is of another model.
+        """
+        normalised = model.get_vec_normalize_env()
+        assert normalised is not None
+        read_state(self.folder, model, normalised, cells)
 
     def publish_best(self, run: Path) -> None:
-        """Copy the model to where evaluation looks for it, if it is the best so far."""
+        """Copy the policy to where evaluation looks for it, if it is the best so far."""
         if self.progress.best_at == self.steps:
-            _replace(self.folder / NORMALISATION, run / NORMALISATION)
-            _replace(self.folder / MODEL, run / BEST_MODEL)
+            _replace(self.folder / POLICY, run / POLICY)
+
+    def publish_final(self, run: Path) -> None:
+        """Copy the policy to where that of a finished run is."""
+        _replace(self.folder / POLICY, run / FINAL_POLICY)
 
 
-def save_checkpoint(run: Path, model: BaseAlgorithm, cells: SeededVecEnv, progress: TrainingProgress) -> Checkpoint:
+class OtherVersionError(ConfigError):
+    """A checkpoint that is not damaged, but was written by another version."""
+
+
+def save_checkpoint(
+    run: Path, algorithm: str, model: BaseAlgorithm, cells: SeededVecEnv, progress: TrainingProgress
+) -> Checkpoint:
     """Write a checkpoint of `model` into the folder `run`, and remove the oldest beyond `NUM_KEPT`."""
     normalised = model.get_vec_normalize_env()
     assert normalised is not None
     partial = run / FOLDER / f"{PARTIAL}{uuid4().hex}"
     partial.mkdir(parents=True)
-    model.save(partial / MODEL)
-    normalised.save(str(partial / NORMALISATION))
-    (partial / RANDOM).write_bytes(pickle.dumps(_random_states(cells)))
-    buffer = getattr(model, "replay_buffer", None)
-    if buffer is not None:
-        _write(buffer, partial / REPLAY)
+    write_state(partial, model, normalised, cells)
+    write_policy(partial / POLICY, algorithm, model.policy, normalisation_of(normalised))
     files = {path.name: _digest(path) for path in partial.iterdir()}
-    manifest = {"steps": model.num_timesteps, "progress": asdict(progress), "files": files}
+    manifest = {"format": FORMAT, "steps": model.num_timesteps, "progress": asdict(progress), "files": files}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     place = run / FOLDER / f"{model.num_timesteps:012d}"
     if place.exists():
@@ -109,13 +115,16 @@ def newest_checkpoint(run: Path, log: Callable[[str], None]) -> Checkpoint:
 
     Raises:
         ConfigError: there is none; the message says what is wrong with each checkpoint.
+        OtherVersionError: the newest that is whole was written by another version; none is removed.
     """
     for leftover in (run / FOLDER).glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover)
     faults = []
     for folder in _folders(run):
         try:
-            checkpoint = _read(folder)
+            checkpoint = _read(folder, log)
+        except OtherVersionError:
+            raise
         except ConfigError as error:
             faults.append((folder, str(error)))
             continue
@@ -127,29 +136,36 @@ def newest_checkpoint(run: Path, log: Callable[[str], None]) -> Checkpoint:
     raise ConfigError(f"{run / FOLDER}: no complete checkpoint to go on from: {found}")
 
 
-def save_model(model: BaseAlgorithm, path: Path) -> None:
-    """Save `model` at `path`; whoever reads there meanwhile finds the old file, or the new one whole."""
-    partial = path.with_name(f"{PARTIAL}{path.name}")
-    model.save(partial)
-    partial.replace(path)
-
-
 def _folders(run: Path) -> list[Path]:
     """Newest first."""
     return sorted((path for path in (run / FOLDER).glob("[0-9]*") if path.is_dir()), reverse=True)
 
 
-def _read(folder: Path) -> Checkpoint:
+def _read(folder: Path, log: Callable[[str], None]) -> Checkpoint:
     manifest = folder / MANIFEST
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
-        steps, progress, files = content["steps"], TrainingProgress(**content["progress"]), content["files"]
+        steps, progress, files = int(content["steps"]), dict(content["progress"]), dict(content["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{manifest}: missing or damaged ({error})") from None
-    for name, digest in files.items():
-        if not (folder / name).is_file() or _digest(folder / name) != digest:
+    _check_format(manifest, content.get("format"))
+    for name in (POLICY, STATE, VALUES, *files):
+        if not (folder / name).is_file() or _digest(folder / name) != files.get(name):
             raise ConfigError(f"{folder / name}: missing or damaged")
-    return Checkpoint(folder, steps, progress)
+    known = {item.name for item in fields(TrainingProgress)}
+    for key in set(progress) - known:
+        log(f"{manifest}: progress.{key}: unknown key, which is left out")
+    return Checkpoint(folder, steps, TrainingProgress(**{key: progress[key] for key in known & set(progress)}))
+
+
+def _check_format(manifest: Path, found: Any) -> None:
+    if found is None:
+        raise OtherVersionError(
+            f"{manifest.parent}: written by an older version, as pickles, which run any code that they hold. They are "
+            "not read: train anew, or go on with the version in the run's versions.txt"
+        )
+    if found != FORMAT:
+        raise OtherVersionError(f"{manifest}: format {found!r}: this version reads format {FORMAT}; see versions.txt")
 
 
 def _digest(path: Path) -> str:
@@ -166,32 +182,3 @@ def _replace(source: Path, target: Path) -> None:
     partial = target.with_name(f"{PARTIAL}{target.name}")
     shutil.copyfile(source, partial)
     os.replace(partial, target)
-
-
-def _write(buffer: ReplayBuffer, path: Path) -> None:
-    """Write the transitions that are in `buffer`, without its empty places."""
-    arrays = {name: getattr(buffer, name)[: buffer.size()] for name in REPLAY_ARRAYS}
-    np.savez(path, pos=buffer.pos, full=buffer.full, **arrays)
-
-
-def _fill(buffer: ReplayBuffer, path: Path) -> None:
-    with np.load(path) as saved:
-        for name in REPLAY_ARRAYS:
-            getattr(buffer, name)[: len(saved[name])] = saved[name]
-        buffer.pos, buffer.full = int(saved["pos"]), bool(saved["full"])
-
-
-def _random_states(cells: SeededVecEnv) -> dict[str, Any]:
-    return {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),  # noqa: NPY002 - what Stable-Baselines3 draws from
-        "torch": torch.get_rng_state(),
-        "cells": cells.streams,
-    }
-
-
-def _set_random_states(states: dict[str, Any], cells: SeededVecEnv) -> None:
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])  # noqa: NPY002
-    torch.set_rng_state(states["torch"])
-    cells.streams = states["cells"]

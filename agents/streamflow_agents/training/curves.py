@@ -14,20 +14,23 @@ from streamflow_env.system.yaml_files import dump_yaml
 
 
 class Curves(TensorBoardOutputFormat):
-    """An event file in `folder` of what follows the first `steps`; later points of older files are not shown."""
+    """An event file in `folder` of what follows `resumed_at` (None: a new run); later points of older files are hidden.
 
-    def __init__(self, folder: Path, steps: int) -> None:
-        self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps + 1 if steps else None)
+    A step of 0 is not None: a run that is resumed there has points of before.
+    """
+
+    def __init__(self, folder: Path, resumed_at: int | None) -> None:
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=None if resumed_at is None else resumed_at + 1)
         self._is_closed = False
 
 
-def open_curves(folder: Path, configuration: dict[str, Any], steps: int) -> Logger:
-    """A logger whose curves go on after `steps`, with each part of `configuration` as a text."""
-    curves = Curves(folder, steps)
+def open_curves(folder: Path, configuration: dict[str, Any], resumed_at: int | None) -> Logger:
+    """A logger whose curves go on after `resumed_at`, with each part of `configuration` as a text."""
+    curves = Curves(folder, resumed_at)
     for name, part in configuration.items():
         text = dump_yaml(part)
         indented = "".join(f"    {line}\n" for line in text.splitlines())  # Markdown's block of code
-        curves.writer.add_text(f"configuration/{name}", indented, steps)
+        curves.writer.add_text(f"configuration/{name}", indented, resumed_at or 0)
     curves.writer.flush()
     return Logger(folder=None, output_formats=[curves])
 

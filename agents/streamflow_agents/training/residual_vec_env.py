@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
@@ -17,11 +16,7 @@ class ResidualVecEnv(VecEnvWrapper):
     """`cells`, observed and moved as `residual` says: see `streamflow_agents.policies.residual`."""
 
     def __init__(self, cells: VecEnv, residual: Residual) -> None:
-        super().__init__(
-            cells,
-            observation_space=spaces.Box(-np.inf, np.inf, (residual.size,), np.float32),
-            action_space=spaces.Box(-1.0, 1.0, (len(residual.names),), np.float32),
-        )
+        super().__init__(cells, residual.observation_space, residual.action_space)
         self._residual = residual
         self._look: Look | None = None
         self._state: ResidualState | None = None

@@ -22,12 +22,11 @@ from uuid import uuid4
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from streamflow_agents.arguments import argument
-from streamflow_agents.policies.loading import DESCRIPTION, NormalisedPolicy
-from streamflow_agents.policies.protocol import Policy
-from streamflow_agents.policies.residual import KEY, Residual, ResidualPolicy
+from streamflow_agents.policies.baselines import is_baseline
+from streamflow_agents.policies.loading import BASE_DIGEST, DESCRIPTION, check_base, policy_digest
+from streamflow_agents.policies.residual import Residual
 from streamflow_agents.training.algorithms import (
     ALGORITHMS,
     SameLuckSettings,
@@ -35,11 +34,13 @@ from streamflow_agents.training.algorithms import (
     build_model,
     find_algorithm,
     load_settings,
+    make_model,
 )
 from streamflow_agents.training.callbacks import EvaluationLog, ProgressBar, TrainingLog, log
-from streamflow_agents.training.checkpoints import TrainingProgress, newest_checkpoint, save_checkpoint, save_model
+from streamflow_agents.training.cells import as_policy, check_groups, make_cells, make_residual, normalise, start_action
+from streamflow_agents.training.checkpoints import FINAL_POLICY, TrainingProgress, newest_checkpoint, save_checkpoint
 from streamflow_agents.training.curves import open_curves
-from streamflow_agents.training.residual_vec_env import ResidualVecEnv
+from streamflow_agents.training.interrupts import SignalStop
 from streamflow_agents.training.task import Task, streamflow_task
 from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.engines import ENGINE_NAMES
@@ -50,8 +51,8 @@ from streamflow_env.system.yaml_files import dump_yaml
 LOG_STEPS = 32
 """The least steps of each cell between two points of TensorBoard's curves."""
 
-LARGEST_INPUT = 5.0
-"""Normalised inputs of a residual's network are clipped at so many standard deviations."""
+VERSIONS = ("streamflow-env", "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium")
+"""Packages whose versions `config.yaml` has; those of all are in `versions.txt`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class TrainingArguments:
     out: str = argument("runs", "folder in which the run gets a folder of its own")
     progress: bool = argument(True, "show a progress bar")
     resume: str | None = argument(
-        None, "folder of a run to go on with from its newest checkpoint; beside it only --total-steps may be given"
+        None, "folder of a run to go on with from its newest checkpoint; beside it: --total-steps, --no-progress"
     )
 
     def __post_init__(self) -> None:
@@ -99,6 +100,7 @@ def run_training(given: dict[str, Any]) -> Path:
 
     Raises:
         ConfigError: an option, a file or a checkpoint cannot be used; the message names it.
+        KeyboardInterrupt, SystemExit: as `train` does.
     """
     if given.get("resume") is None:
         arguments = TrainingArguments(**given)
@@ -108,42 +110,40 @@ def run_training(given: dict[str, Any]) -> Path:
             num_members = 1 if task.members is None else len(task.members.names)
             arguments = replace(arguments, num_cells=settings.num_cells(num_members))
         return train(arguments, task, settings)
-    others = sorted(set(given) - {"resume", "total_steps"})
+    others = sorted(set(given) - {"resume", "total_steps", "progress"})
     if others:
-        raise ConfigError(f"--{others[0].replace('_', '-')}: beside --resume only --total-steps may be given")
-    run = read_run(Path(given["resume"]), given.get("total_steps"))
+        option = others[0].replace("_", "-")
+        raise ConfigError(f"--{option}: beside --resume only --total-steps and --no-progress may be given")
+    run = read_run(Path(given["resume"]), given.get("total_steps"), given.get("progress"))
     return resume(run, _task(run.arguments, run.configuration))
 
 
 def train(arguments: TrainingArguments, task: Task, settings: Settings | None = None) -> Path:
     """Train on `task`; returns the run's folder.
 
-    The folder holds `best_model.zip`, `final_model.zip`, checkpoints and TensorBoard's log.
+    The folder holds `policy.npz`, the best policy, `final_policy.npz`, checkpoints and TensorBoard's log.
 
-    An interrupt (Ctrl-C) ends the training early and keeps what was learned.
+    Raises:
+        ConfigError: a setting cannot be used.
+        KeyboardInterrupt: there was an interrupt (Ctrl-C). What was learned is judged and kept, to be gone on with.
+        SystemExit: as KeyboardInterrupt, for SIGTERM.
     """
     settings = settings or load_settings(arguments.algorithm)
     torch.set_num_threads(1)
-    _check_groups(arguments, settings)
-    residual = _make_residual(settings, task)
+    check_groups(settings, arguments.num_cells)
+    residual = make_residual(settings, task)
     run = _new_run(arguments, settings, task)
-    cells = _make_cells(run, task)
-    normalised = VecNormalize(
-        _monitored(cells, residual),
-        norm_obs=residual is not None,
-        norm_reward=settings.normalises_rewards,
-        clip_obs=LARGEST_INPUT,
-        gamma=settings.discount,
-    )
-    start_action = task.start_action if residual is None else (0.0,) * len(residual.names)
+    cells = make_cells(task, run.settings, run.arguments.num_cells, run.arguments.seed)
+    normalised = normalise(cells, run.settings, residual)
     with closing(normalised):
-        model = build_model(arguments.algorithm, settings, normalised, start_action, arguments.seed)
+        start = start_action(task, residual)
+        model = build_model(arguments.algorithm, settings, normalised, start, arguments.seed)
         _learn(run, task, model, cells, TrainingProgress(), residual)
     return run.folder
 
 
-def read_run(folder: Path, total_steps: int | None = None) -> Run:
-    """The run in `folder` as its `config.yaml` describes it, but for `total_steps` if given. Raises ConfigError."""
+def read_run(folder: Path, total_steps: int | None = None, progress: bool | None = None) -> Run:
+    """The run in `folder` as its `config.yaml` describes it, but for what else is given. Raises ConfigError."""
     path = folder / DESCRIPTION
     content = read_yaml(path)
     if not isinstance(content, dict) or not {"arguments", "hyperparameters", "scenario", "system"} <= set(content):
@@ -154,32 +154,44 @@ def read_run(folder: Path, total_steps: int | None = None) -> Run:
     arguments = TrainingArguments(**content["arguments"])
     if total_steps is not None:
         arguments = replace(arguments, total_steps=total_steps)
+    if progress is not None:
+        arguments = replace(arguments, progress=progress)
     kind = find_algorithm(arguments.algorithm).settings
-    return Run(folder, arguments, parse(kind, content["hyperparameters"], f"{path}: hyperparameters"), content)
+    settings = parse(kind, content["hyperparameters"], f"{path}: hyperparameters")
+    if settings.residual is not None:
+        check_base(path, settings.residual.base, content.get(BASE_DIGEST))
+    return Run(folder, arguments, settings, content)
 
 
 def resume(run: Run, task: Task) -> Path:
     """Go on with `run` from its newest complete checkpoint until its `total_steps`; returns its folder.
 
+    A run that was killed between its last checkpoint and its end is finished.
+
     Raises:
-        ConfigError: there is no complete checkpoint, or the run has its `total_steps`.
+        ConfigError: there is no complete checkpoint, or the run is finished and has its `total_steps`.
+        KeyboardInterrupt, SystemExit: as `train` does.
     """
     torch.set_num_threads(1)
     checkpoint = newest_checkpoint(run.folder, log)
-    if run.arguments.total_steps <= checkpoint.steps:
-        raise ConfigError(f"{run.folder}: has {checkpoint.steps} steps already; give more with --total-steps")
-    log(f"going on with {run.folder} from step {checkpoint.steps:,}")
-    resumed = [*run.configuration.get("resumed_at_steps", []), checkpoint.steps]
-    configuration = {**run.configuration, "arguments": asdict(run.arguments), "resumed_at_steps": resumed}
-    run = replace(run, configuration=configuration)
-    _write_configuration(run)
     checkpoint.publish_best(run.folder)
-    residual = _make_residual(run.settings, task)
-    cells = _make_cells(run, task)
-    normalised = checkpoint.load_normalisation(_monitored(cells, residual))
+    if run.arguments.total_steps <= checkpoint.steps:
+        if (run.folder / FINAL_POLICY).is_file():
+            raise ConfigError(f"{run.folder}: has {checkpoint.steps} steps already; give more with --total-steps")
+        log(f"{run.folder}: has its {checkpoint.steps:,} steps, and is finished now")
+        checkpoint.publish_final(run.folder)
+        return run.folder
+    log(f"going on with {run.folder} from step {checkpoint.steps:,}")
+    run = _describe_resumption(run, checkpoint.steps)
+    (run.folder / FINAL_POLICY).unlink(missing_ok=True)
+    residual = make_residual(run.settings, task)
+    cells = make_cells(task, run.settings, run.arguments.num_cells, run.arguments.seed)
+    normalised = normalise(cells, run.settings, residual)
     with closing(normalised):
-        kind = find_algorithm(run.arguments.algorithm).model
-        _learn(run, task, checkpoint.load_model(kind, normalised, cells), cells, checkpoint.progress, residual)
+        arguments, start = run.arguments, start_action(task, residual)
+        model = make_model(arguments.algorithm, run.settings, normalised, start, arguments.seed)
+        checkpoint.load(model, cells)
+        _learn(run, task, model, cells, checkpoint.progress, residual)
     return run.folder
 
 
@@ -194,12 +206,29 @@ def make_run_folder(arguments: TrainingArguments) -> Path:
 
 def _new_run(arguments: TrainingArguments, settings: Settings, task: Task) -> Run:
     """A run in a folder of its own, with what is needed to repeat it: `config.yaml`, resolved, and `versions.txt`."""
-    described = {"arguments": asdict(arguments), "hyperparameters": settings.model_dump(mode="json")}
+    installed = {item.name: item.version for item in importlib.metadata.distributions()}
+    described: dict[str, Any] = {
+        "arguments": asdict(arguments),
+        "hyperparameters": settings.model_dump(mode="json"),
+        "versions": {"python": platform.python_version()} | {name: installed.get(name, "") for name in VERSIONS},
+    }
+    if settings.residual is not None and is_baseline(settings.residual.base):
+        described[BASE_DIGEST] = policy_digest(settings.residual.base)
     run = Run(make_run_folder(arguments), arguments, settings, described | task.description)
     _write_configuration(run)
-    packages = sorted({f"{item.name}=={item.version}" for item in importlib.metadata.distributions()}, key=str.lower)
+    packages = sorted((f"{name}=={version}" for name, version in installed.items()), key=str.lower)
     lines = [f"# Python {platform.python_version()}, {platform.platform()}", *packages]
     (run.folder / "versions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return run
+
+
+def _describe_resumption(run: Run, steps: int) -> Run:
+    """`run` with a configuration that says that it goes on at `steps`, also in its folder."""
+    content = run.configuration
+    arguments = content["arguments"] | {"total_steps": run.arguments.total_steps}
+    resumed = [*content.get("resumed_at_steps", []), steps]
+    run = replace(run, configuration=content | {"arguments": arguments, "resumed_at_steps": resumed})
+    _write_configuration(run)
     return run
 
 
@@ -222,42 +251,6 @@ def _task(arguments: TrainingArguments, sources: dict[str, Any]) -> Task:
     )
 
 
-def _check_groups(arguments: TrainingArguments, settings: Settings) -> None:
-    """Raise ConfigError, before anything is made, where the cells are not whole groups."""
-    if isinstance(settings, SameLuckSettings) and arguments.num_cells % settings.group_size:
-        raise ConfigError(f"num_cells {arguments.num_cells}: must be a multiple of group_size = {settings.group_size}")
-
-
-def _make_residual(settings: Settings, task: Task) -> Residual | None:
-    if settings.residual is None:
-        return None
-    if task.make_residual is None:
-        raise ConfigError(f"{KEY}: this task has no baseline to be on")
-    return task.make_residual(settings.residual)
-
-
-def _make_cells(run: Run, task: Task) -> SeededVecEnv:
-    arguments, settings = run.arguments, run.settings
-    groups: dict[str, Any] = {}
-    if isinstance(settings, SameLuckSettings):
-        groups["group_size"] = settings.group_size
-        groups["even_members"] = task.members if settings.even_members else None
-    cells = task.make_cells(arguments.num_cells)
-    cut = settings.cut(arguments.num_cells)
-    return SeededVecEnv(cells, seed=arguments.seed, seed_limit=task.seed_limit, cut=cut, **groups)
-
-
-def _monitored(cells: SeededVecEnv, residual: Residual | None) -> VecEnv:
-    return VecMonitor(cells if residual is None else ResidualVecEnv(cells, residual))
-
-
-def _as_policy(model: Any, residual: Residual | None) -> Policy:
-    """What acts in an environment as `model` does in training."""
-    if residual is None:
-        return model  # type: ignore[no-any-return]
-    return ResidualPolicy(residual, NormalisedPolicy(model, model.get_vec_normalize_env()))
-
-
 def _learn(
     run: Run,
     task: Task,
@@ -266,14 +259,18 @@ def _learn(
     progress: TrainingProgress,
     residual: Residual | None,
 ) -> None:
-    arguments, steps = run.arguments, model.num_timesteps
+    arguments, steps, stop = run.arguments, model.num_timesteps, SignalStop()
     bar = ProgressBar(arguments.total_steps, first_step=steps, shown=arguments.progress)
 
     def keep() -> None:
-        save_checkpoint(run.folder, model, cells, progress).publish_best(run.folder)
+        kept = save_checkpoint(run.folder, arguments.algorithm, model, cells, progress)
+        kept.publish_best(run.folder)
+        if kept.steps >= arguments.total_steps:
+            kept.publish_final(run.folder)
 
     callbacks = CallbackList(
         [
+            stop,
             bar,
             TrainingLog(LOG_STEPS * arguments.num_cells, () if residual is None else residual.names),
             EvaluationLog(
@@ -283,17 +280,18 @@ def _learn(
                 run.folder,
                 progress,
                 keep,
-                as_policy=partial(_as_policy, residual=residual),
-                paired_with=task.paired_with,
+                as_policy=partial(as_policy, residual=residual),
+                paired_with=task.paired_with if run.settings.residual is None else run.settings.residual.base,
             ),
         ]
     )
-    model.set_logger(open_curves(run.folder, run.configuration, steps))
+    model.set_logger(open_curves(run.folder, run.configuration, progress.resumed_at))
     try:
-        model.learn(arguments.total_steps - steps, callbacks, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
-    except KeyboardInterrupt:
-        log("interrupted: what was learned is kept")
+        with stop:
+            model.learn(arguments.total_steps - steps, callbacks, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
     finally:
         bar.close()
         model.logger.close()
-    save_model(model, run.folder / "final_model.zip")
+    if model.num_timesteps < arguments.total_steps:
+        log(f"stopped at step {model.num_timesteps:,}, which is kept; to go on: --resume {run.folder}")
+    stop.end()

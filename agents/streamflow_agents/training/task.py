@@ -28,7 +28,7 @@ SHARES: Final = ("sla_fraction", "error_fraction", "hit_fraction", "llm_use_frac
 LEVELS: Final = ("cost_per_hour", "llm_requests_per_min", "replicas.")
 """Metrics whose names begin so are averaged over time."""
 
-REFERENCES: Final = ("do_nothing", "playbook_hpa", "expert", "tuned_static", "tuned_expert")
+REFERENCES: Final = ("do_nothing", "playbook_hpa", "tuned_static", "tuned_expert", "tuned_expert_varied")
 """The baselines whose scores TensorBoard shows; all of them are judged before the first step."""
 
 PAIRED_WITH: Final = "tuned_expert"

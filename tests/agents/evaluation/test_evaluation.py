@@ -272,9 +272,9 @@ def test_the_shipped_panels_all_have_values(env: StreamFlowEnv) -> None:
 def test_policies_are_named(tmp_path: Path) -> None:
     run = tmp_path / "ppo-1"
     run.mkdir()
-    (run / "best_model.zip").write_bytes(b"not a model")
-    given = ["do_nothing", f"agent={run}", f"{run}/best_model.zip"]
-    assert name_policies(given) == {"do_nothing": "do_nothing", "agent": str(run), "ppo-1": f"{run}/best_model.zip"}
+    (run / "policy.npz").write_bytes(b"not a model")
+    given = ["do_nothing", f"agent={run}", f"{run}/policy.npz"]
+    assert name_policies(given) == {"do_nothing": "do_nothing", "agent": str(run), "ppo-1": f"{run}/policy.npz"}
     odd = run.rename(tmp_path / "lr=0.1")
     assert name_policies([str(odd)]) == {"lr=0.1": str(odd)}
     assert name_policies([f"mine={odd}"]) == {"mine": str(odd)}
@@ -295,14 +295,14 @@ def test_a_trained_model_is_loaded_with_its_normalisation(tmp_path: Path, env: S
     model = PPO("MlpPolicy", normalised, n_steps=8, batch_size=8, seed=0, device="cpu")
     model.save(tmp_path / "best_model.zip")
     observation, _ = env.reset(options={"episode_seed": SEEDS[0]})
-    plain, _ = load_policy(str(tmp_path), env).predict(observation, deterministic=True)
+    plain, _ = load_policy(str(tmp_path), env, trust=True).predict(observation, deterministic=True)
     np.testing.assert_allclose(plain, model.predict(observation, deterministic=True)[0])
     normalised.save(str(tmp_path / "vecnormalize.pkl"))
-    seen, _ = load_policy(str(tmp_path), env).predict(observation, deterministic=True)
+    seen, _ = load_policy(str(tmp_path), env, trust=True).predict(observation, deterministic=True)
     expected, _ = model.predict(normalised.normalize_obs(observation), deterministic=True)
     np.testing.assert_allclose(seen, expected)
     assert not np.allclose(seen, plain)
-    assert run_episode(load_policy(str(tmp_path), env), env, SEEDS[0])[RETURN] < 0
+    assert run_episode(load_policy(str(tmp_path), env, trust=True), env, SEEDS[0])[RETURN] < 0
 
 
 def test_what_is_no_model_for_this_system_is_an_error(tmp_path: Path, env: StreamFlowEnv) -> None:
@@ -311,21 +311,36 @@ def test_what_is_no_model_for_this_system_is_an_error(tmp_path: Path, env: Strea
 
     (tmp_path / "best_model.zip").write_bytes(b"not a model")
     with pytest.raises(ConfigError, match="not a model"):
-        load_policy(str(tmp_path), env)
+        load_policy(str(tmp_path), env, trust=True)
     with zipfile.ZipFile(tmp_path / "best_model.zip", "w") as archive:
         archive.writestr("something", "else")
     with pytest.raises(ConfigError, match="not a model"):
-        load_policy(str(tmp_path), env)
+        load_policy(str(tmp_path), env, trust=True)
     PPO("MlpPolicy", gymnasium.make("Pendulum-v1"), n_steps=8, batch_size=8, device="cpu").save(tmp_path / "other.zip")
     with pytest.raises(ConfigError, match="its observations have shape"):
-        load_policy(str(tmp_path / "other.zip"), env)
+        load_policy(str(tmp_path / "other.zip"), env, trust=True)
     whole = (tmp_path / "other.zip").read_bytes()
     (tmp_path / "half.zip").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ConfigError, match="not a model"):
-        load_policy(str(tmp_path / "half.zip"), env)
+        load_policy(str(tmp_path / "half.zip"), env, trust=True)
     (tmp_path / "config.yaml").write_text("arguments: {algorithm: nosuch}", encoding="utf-8")
     with pytest.raises(ConfigError, match="nosuch"):
-        load_policy(str(tmp_path / "other.zip"), env)
+        load_policy(str(tmp_path / "other.zip"), env, trust=True)
+
+
+def test_the_command_loads_a_zip_only_with_trust(tmp_path: Path, scenario: str) -> None:
+    from stable_baselines3 import PPO
+
+    from streamflow_agents.arguments import parse_arguments
+    from streamflow_agents.commands.evaluate import Arguments, run
+
+    PPO("MlpPolicy", StreamFlowEnv(scenario), n_steps=8, batch_size=8, device="cpu").save(tmp_path / "mine.zip")
+    options = ["--scenarios", scenario, "--num-seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
+    given = ["--policies", f"do_nothing,{tmp_path / 'mine.zip'}", "--no-progress", *options]
+    with pytest.raises(ConfigError, match=r"mine\.zip: a zip of Stable-Baselines3 .* give --trust"):
+        run(parse_arguments(Arguments, given), "untrusted")
+    run(parse_arguments(Arguments, [*given, "--trust"]), "trusted")
+    assert "mine" in (tmp_path / "out" / "summary.csv").read_text()
 
 
 def test_the_command_writes_everything(tmp_path: Path, scenario: str) -> None:

@@ -9,6 +9,7 @@ from streamflow_agents.evaluation.statistics import (
     interquartile_mean,
     mean,
     paired_difference,
+    paired_ratio,
     student_quantile,
 )
 from streamflow_env.errors import ConfigError
@@ -143,3 +144,49 @@ def test_pairs_must_match() -> None:
         paired_difference([1.0, 2.0], [1.0])
     with pytest.raises(ConfigError, match="confidence"):
         estimate([1.0, 2.0], confidence=1.0)
+
+
+def test_a_ratio_is_that_of_the_means_and_a_multiple_has_no_width() -> None:
+    below = np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 5.0, 6.0, 8.0]])
+    above = below * 0.5 + [[0.3, -0.1, 0.2, 0.4], [0.1, 0.0, -0.2, 0.3]]
+    found = paired_ratio(above, below)
+    assert found.value == pytest.approx(above.mean() / below.mean())
+    assert found.low < found.value < found.high
+    for factor in (0.0, 1.0):
+        exact = paired_ratio(factor * below, below)
+        assert (exact.value, exact.low, exact.high) == (factor, factor, factor)
+    assert paired_ratio(above, below) == found
+
+
+def test_a_ratio_s_interval_covers_the_truth_and_pairing_narrows_it() -> None:
+    rng = np.random.default_rng(6)
+    covered, widths = [], []
+    for _ in range(300):
+        below = rng.gamma(4.0, 1.0, (2, 12))
+        found = paired_ratio(0.7 * below + rng.normal(0.0, 0.5, below.shape), below, num_resamples=800)
+        covered.append(found.low <= 0.7 <= found.high)
+        widths.append(found.high - found.low)
+    assert 0.91 <= np.mean(covered) <= 0.98
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(24) / 4.0, rel=0.2)
+
+
+def test_a_ratio_needs_something_below() -> None:
+    assert np.isnan(paired_ratio([1.0, 2.0], [-1.0, 0.5]).value)
+    unsure = paired_ratio([1.0, 2.0, 2.0], [-1.0, 0.5, 4.0])
+    assert unsure.value == pytest.approx(5.0 / 3.5)
+    assert np.isnan([unsure.low, unsure.high]).all()
+    one = paired_ratio([[1.0], [2.0]], [[2.0], [4.0]])
+    assert one.value == 0.5
+    assert np.isnan(one.low)
+    with pytest.raises(ConfigError, match=r"shapes .*must be of the same episodes, below of one run"):
+        paired_ratio([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+def test_several_runs_widen_a_ratio() -> None:
+    rng = np.random.default_rng(7)
+    below = rng.gamma(9.0, 1.0, (3, 20))
+    runs = np.stack([factor * below for factor in (0.2, 0.5, 0.8)])
+    found = paired_ratio(runs, below)
+    assert found.value == pytest.approx(0.5)
+    assert found.low < 0.3
+    assert found.high > 0.7

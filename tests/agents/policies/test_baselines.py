@@ -2,15 +2,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamflow_agents.policies.baselines import BASELINE_NAMES, Baseline, StaticBaseline, make_baseline
+from streamflow_agents.policies import baselines
+from streamflow_agents.policies.baselines import (
+    BASELINE_NAMES,
+    Baseline,
+    StaticBaseline,
+    baseline_files,
+    make_baseline,
+)
 from streamflow_agents.policies.baselines.hpa import Hpa, HpaSettings
+from streamflow_agents.policies.loading import policy_digest
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
+from streamflow_env.paths import config_path
 from streamflow_env.system import System, load_system
 from streamflow_env.system.schema import load
 
@@ -179,3 +189,34 @@ def test_baselines_do_not_import_torch() -> None:
     imports = ", ".join(f"streamflow_agents.{name}" for name in modules)
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", [*BASELINE_NAMES, "expert~hpa"])
+def test_the_files_of_a_baseline_are_those_that_it_reads(
+    name: str, system: System, table: ObservationTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, read = set(baseline_files(name)), set()
+
+    def watched(folder: str, file: str) -> Path:
+        read.add(config_path(folder, file))
+        return config_path(folder, file)
+
+    monkeypatch.setattr(baselines, "config_path", watched)
+    make_baseline(name, system, table)
+    assert read == expected
+
+
+def test_a_digest_is_of_numbers_and_model_not_of_comments(tmp_path: Path) -> None:
+    digests = {policy_digest(name) for name in (*BASELINE_NAMES, "expert~hpa")}
+    assert len(digests) == len(BASELINE_NAMES) + 1
+    (tmp_path / "policy.npz").write_bytes(b"a model")
+    description = tmp_path / "config.yaml"
+    found = []
+    for text in ("arguments: {seed: 1}", "# a comment\narguments:\n  seed: 1\n", "arguments: {seed: 2}"):
+        description.write_text(text, encoding="utf-8")
+        found.append(policy_digest(str(tmp_path)))
+    assert found[0] == found[1] != found[2]
+    (tmp_path / "policy.npz").write_bytes(b"another")
+    assert policy_digest(str(tmp_path)) not in {*found, *digests}
+    with pytest.raises(ConfigError, match="policy 'nosuch': neither a baseline"):
+        policy_digest("nosuch")

@@ -16,7 +16,7 @@ from streamflow_env.environment.vector_env import StreamFlowVectorEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_names
 from streamflow_env.system import load_system
-from studies.tuning.form import EXPERT, Form, load_second_plan, load_tuning_plan
+from studies.tuning.form import EXPERT, LEVELS, Form, TuningPlan, load_second_plan, load_tuning_plan
 
 SYSTEM = load_system()
 TABLE = ObservationTable(SYSTEM)
@@ -70,24 +70,27 @@ def test_cells_together_act_as_each_alone(name: str, recorded: Recorded) -> None
         np.testing.assert_array_equal(together[:, cell], alone)
 
 
-def test_a_number_moved_in_one_cell_is_that_of_a_policy_with_it_in_its_file(recorded: Recorded) -> None:
+@pytest.mark.parametrize("plan", [load_second_plan(), load_tuning_plan("varied")], ids=LEVELS)
+def test_a_number_moved_in_one_cell_is_that_of_a_policy_with_it_in_its_file(
+    plan: TuningPlan, recorded: Recorded
+) -> None:
     """Every number that is tuned, in each cell at another place of its range."""
-    form, rng = Form(EXPERT, load_second_plan()), np.random.default_rng(0)
+    form, rng = Form(EXPERT, plan), np.random.default_rng(0)
     cells = [0, 5, 6, 11]
     some = Recorded(recorded.observations[:, cells], recorded.starts[:, cells])
     files = [form.values({path: float(rng.random()) for path in form.ranges}) for _ in cells]
-    files = [{path: float(f"{value:.4g}") for path, value in values.items()} for values in files]
-    numbers = {path: np.array([values[path] for values in files]) for path in form.ranges}
-    together = run(form.policy(form.start), some, numbers=numbers)
+    policy, numbers = form.policies(files)
+    together = run(policy, some, numbers=numbers)
     for cell, values in enumerate(files):
         alone = run(form.policy(values), Recorded(some.observations[:, [cell]], some.starts[:, [cell]]))
         np.testing.assert_array_equal(together[:, cell], alone[:, 0])
     assert len(np.unique(together.reshape(-1, together.shape[-1]), axis=0)) > 2 * len(cells)
 
 
-@pytest.mark.parametrize("plan", [load_tuning_plan, load_second_plan])
-def test_every_number_that_is_tuned_can_be_moved(plan: Any) -> None:
-    assert set(plan().expert) <= set(make_baseline("expert", SYSTEM, TABLE).numbers)
+@pytest.mark.parametrize("load_plan", [load_tuning_plan, load_second_plan])
+@pytest.mark.parametrize(("level", "expert"), [("calm", "expert"), ("varied", "adaptive_expert")])
+def test_every_number_that_is_tuned_can_be_moved(load_plan: Any, level: str, expert: str) -> None:
+    assert set(load_plan(level).expert) <= set(make_baseline(expert, SYSTEM, TABLE).numbers)
 
 
 @pytest.mark.parametrize("name", BASELINE_NAMES)

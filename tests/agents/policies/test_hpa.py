@@ -158,7 +158,7 @@ def test_the_noise_of_floats_starts_no_replica() -> None:
     assert asked == [10, 12]
 
 
-@pytest.mark.parametrize("target", [1e-9, 1e-6])
+@pytest.mark.parametrize("target", [1e-9, 1e-10])
 @pytest.mark.parametrize("kind", ["average_value", "total_value", "total_average_value"])
 def test_a_tiny_target_is_a_thousandth(kind: str, target: float) -> None:
     metric = MetricSpec.model_validate({"name": "queue", "type": kind, "target": target})

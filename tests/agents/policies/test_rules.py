@@ -189,7 +189,7 @@ def test_an_expert_without_a_part_is_a_baseline_by_name() -> None:
     assert not is_baseline("hpa~hpa")
     assert each_without("expert")[:2] == ("expert~predictive", "expert~hpa")
     assert all(is_baseline(name) for name in each_without("tuned_expert"))
-    with pytest.raises(ConfigError, match="must be one of expert, tuned_expert"):
+    with pytest.raises(ConfigError, match="must be one of expert, adaptive_expert, tuned_expert"):
         each_without("hpa")
     with pytest.raises(ConfigError, match="nosuch"):
         make_baseline("expert~nosuch", SYSTEM, TABLE)

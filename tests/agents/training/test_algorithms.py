@@ -12,13 +12,13 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import VecNormalize
 
-from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.training.algorithms import ALGORITHMS, Settings, build_model, find_algorithm, load_settings
 from streamflow_agents.training.run import read_run, resume, train
 from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_names, config_path
 from streamflow_env.system.schema import load, read_yaml
+from tests.agents.training import kept
 from tests.agents.training.fake_cells import DO_NOTHING, FakeCell, FakeCells
 from tests.agents.training.fake_task import TASK as SHORT_TASK
 from tests.agents.training.fake_task import fake_arguments, judge
@@ -72,21 +72,19 @@ def test_it_starts_at_the_default_action_with_a_little_noise(name: str) -> None:
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_it_trains_goes_on_and_is_loaded(name: str, tmp_path: Path) -> None:
     folder = start(name, tmp_path)
-    kind = ALGORITHMS[name].model
-    before = kind.load(folder / "final_model.zip", device="cpu")
+    before = kept.model(folder, TASK)
     assert before.num_timesteps == 256
     resume(read_run(folder, total_steps=384), TASK)
-    after = kind.load(folder / "final_model.zip", device="cpu")
+    after = kept.model(folder, TASK)
     assert after.num_timesteps == 384
     assert after._n_updates > before._n_updates > 0
-    policy = load_policy(str(folder), FakeCell())  # type: ignore[arg-type]
-    assert np.isfinite(judge(policy)["return"])
+    assert np.isfinite(judge(kept.policy(folder))["return"])
 
 
 def test_a_recurrent_policy_remembers_until_the_episode_starts(tmp_path: Path) -> None:
-    policy = load_policy(str(start("recurrent_ppo", tmp_path, 128)), FakeCell())  # type: ignore[arg-type]
+    policy = kept.policy(start("recurrent_ppo", tmp_path, 128))
     with torch.no_grad():
-        for weights in policy._model.policy.action_net.parameters():  # type: ignore[attr-defined]
+        for weights in policy.network.action_net.parameters():
             weights.mul_(0.5).add_(torch.randn(weights.shape, generator=torch.Generator().manual_seed(0)) * 0.1)
     observations = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)
     _, state = policy.predict(observations[0], None, np.array([True, True]), deterministic=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from streamflow_agents.policies.loading import load_policy
 from streamflow_agents.policies.residual import Residual
 from streamflow_agents.seeds import VALIDATION
 from streamflow_agents.training.algorithms import build_model, load_settings
+from streamflow_agents.training.checkpoints import Checkpoint, TrainingProgress
 from streamflow_agents.training.paired import compare, difference_figures
 from streamflow_agents.training.residual_vec_env import ResidualVecEnv
 from streamflow_agents.training.run import TrainingArguments, read_run, resume, run_training, train
@@ -29,6 +31,7 @@ from streamflow_agents.training.task import streamflow_task
 from streamflow_agents.training.vec_env import Cut, Members, SeededVecEnv
 from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
+from tests.agents.training import kept
 from tests.agents.training.fake_cells import CONTROLS, FakeCells
 from tests.agents.training.fake_task import TASK as SHORT_TASK
 from tests.agents.training.fake_task import fake_arguments
@@ -208,12 +211,14 @@ def test_a_residual_of_zero_steps_as_the_base() -> None:
 def test_it_starts_as_the_base_and_goes_on_after_a_stop(tmp_path: Path) -> None:
     settings = small("same_luck_ppo", residual=RESIDUAL)
     folder = train(fake_arguments(tmp_path, "same_luck_ppo", 256, 128), RESIDUAL_TASK, settings)
-    first = SameLuckPPO.load(folder / "checkpoints" / "000000000000" / "model.zip", device="cpu")
+    untrained = Checkpoint(folder / "checkpoints" / "000000000000", 0, TrainingProgress())
+    first: Any = kept.model(folder, RESIDUAL_TASK, untrained)
     inputs = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
     assert not first.predict(inputs, deterministic=True)[0].any()
     assert not first.policy.predict_values(torch.as_tensor(inputs)).any()
     resume(read_run(folder, 512), RESIDUAL_TASK)
-    last = SameLuckPPO.load(folder / "final_model.zip", device="cpu")
+    last: Any = kept.model(folder, RESIDUAL_TASK)
+    assert isinstance(last, SameLuckPPO)
     assert last.num_timesteps == 512
     assert isinstance(last.rollout_buffer, GroupRolloutBuffer)
     assert last.rollout_buffer.group_size == 2
@@ -243,14 +248,14 @@ def test_the_noise_is_held_whatever_is_observed() -> None:
 
 def test_with_a_critic_it_trains_too(tmp_path: Path) -> None:
     folder = train(fake_arguments(tmp_path, "same_luck_ppo", 256), TASK, small("same_luck_ppo", critic=True))
-    model = SameLuckPPO.load(folder / "final_model.zip", device="cpu")
+    model: Any = kept.model(folder, TASK)
     assert model.policy.predict_values(torch.ones(1, 4)).any()
 
 
 def test_it_learns(tmp_path: Path) -> None:
     settings = small("same_luck_ppo", learning_rate=6e-3, num_epochs=5, start_std=0.2, discount=0.9)
     folder = train(fake_arguments(tmp_path, "same_luck_ppo", 4_000, 1_000), TASK, settings)
-    assert TASK.judge(SameLuckPPO.load(folder / "best_model.zip", device="cpu"))["return"] > (
+    assert TASK.judge(kept.policy(folder))["return"] > (
         TASK.judge(SHORT_TASK.reference_policies["do_nothing"])["return"] + 1.0
     )
 
@@ -304,14 +309,24 @@ def test_training_on_the_simulator_from_end_to_end(tmp_path: Path, capsys: pytes
     task = streamflow_task(str(scenario), "streamflow", "compiled", num_episodes=2, num_threads=2, log=lambda _: None)
     folder = train(arguments, task, settings)
     said = capsys.readouterr().err
-    assert "+0.00 (+0.00 to +0.00) to tuned_expert" in said
+    assert shipped is not None
+    assert f"+0.00 (+0.00 to +0.00) to {shipped.base}\n" in said.replace(" (best so far)", "")
     assert run_training({"resume": str(folder), "total_steps": 120}) == folder
     env = StreamFlowEnv(str(scenario))
-    policy, base = load_policy(str(folder), env), make_baseline("tuned_expert", env.system, env.observation_table)
+    policy, base = load_policy(str(folder), env), make_baseline(shipped.base, env.system, env.observation_table)
     observation, _ = env.reset(seed=0)
     np.testing.assert_allclose(
         policy.predict(observation, deterministic=True)[0], base.predict(observation)[0], atol=0.2
     )
+    description = folder / "config.yaml"
+    changed = re.sub(r"(?m)^base_sha256: \w+$", f"base_sha256: {'0' * 64}", description.read_text())
+    description.write_text(changed)
+    for load in (
+        lambda: load_policy(str(folder), env),
+        lambda: run_training({"resume": str(folder), "total_steps": 160}),
+    ):
+        with pytest.raises(ConfigError, match=f"moves {shipped.base}, which has changed since it was trained"):
+            load()
     judged = task.judge(policy)
     assert judged["return"] == pytest.approx(evaluate_policy(policy, env, VALIDATION.seeds(2))["return"], rel=1e-4)
     log = EventAccumulator(str(folder))

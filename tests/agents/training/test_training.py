@@ -14,13 +14,14 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from streamflow_agents.policies.networks import DefaultStartPolicy, ToBox
 from streamflow_agents.training.algorithms import PpoSettings, build_model, load_settings
-from streamflow_agents.training.networks import DefaultStartPolicy, ToBox
 from streamflow_agents.training.run import TrainingArguments, make_run_folder, train
 from streamflow_agents.training.vec_env import SeededVecEnv
 from streamflow_env.errors import ConfigError
 from streamflow_env.paths import config_path
 from streamflow_env.system.schema import load, read_yaml
+from tests.agents.training import kept
 from tests.agents.training.fake_cells import CONTROLS, DO_NOTHING, FakeCell, FakeCells
 from tests.agents.training.fake_task import TASK, Constant, fake_arguments, judge
 
@@ -79,7 +80,7 @@ def test_means_at_an_end_of_the_axis_can_come_back_but_not_leave() -> None:
 
 
 def test_a_run_leaves_everything_behind(run: Path) -> None:
-    assert {"best_model.zip", "final_model.zip", "checkpoints", "config.yaml", "versions.txt"} <= {
+    assert {"policy.npz", "final_policy.npz", "checkpoints", "config.yaml", "versions.txt"} <= {
         path.name for path in run.iterdir()
     }
     assert [path.name for path in sorted((run / "checkpoints").iterdir())] == [f"{n:012d}" for n in (0, 256, 512)]
@@ -87,10 +88,11 @@ def test_a_run_leaves_everything_behind(run: Path) -> None:
     assert config["arguments"]["total_steps"] == 512
     assert config["hyperparameters"]["num_steps"] == 32
     assert config["system"] == {"name": "fake"}
+    assert config["versions"]["torch"] == torch.__version__
     assert "torch==" in (run / "versions.txt").read_text()
-    model = PPO.load(run / "best_model.zip", device="cpu")
-    assert isinstance(model.policy, DefaultStartPolicy)
-    assert model.predict(np.zeros(4, dtype=np.float32))[0].shape == (len(CONTROLS),)
+    policy = kept.policy(run)
+    assert isinstance(policy.network, DefaultStartPolicy)
+    assert policy.predict(np.zeros(4, dtype=np.float32))[0].shape == (len(CONTROLS),)
 
 
 def test_tensorboard_shows_the_run(run: Path) -> None:
@@ -122,14 +124,14 @@ def test_tensorboard_shows_the_run(run: Path) -> None:
 def test_training_learns(tmp_path: Path) -> None:
     quick = settings(learning_rate=6e-3, num_epochs=5, start_std=0.2, discount=0.9)
     folder = train(fake_arguments(tmp_path, total_steps=4_000, evaluate_every=1_000), TASK, quick)
-    trained = judge(PPO.load(folder / "best_model.zip", device="cpu"))["return"]
+    trained = judge(kept.policy(folder))["return"]
     assert trained > judge(Constant())["return"] + 2.0
 
 
 def test_same_seed_same_policy(run: Path, tmp_path: Path) -> None:
     folders = run, train(fake_arguments(tmp_path), TASK, settings())
-    first, second = (PPO.load(folder / "final_model.zip", device="cpu").policy.state_dict() for folder in folders)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    first, second = ((folder / "final_policy.npz").read_bytes() for folder in folders)
+    assert first == second
 
 
 def test_two_runs_at_once_do_not_collide(tmp_path: Path) -> None:

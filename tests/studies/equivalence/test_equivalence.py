@@ -19,10 +19,10 @@ MODES: tuple[tuple[ActionMode, int], ...] = (("near", 0), ("random", 1))
 """Each kind of actions, with its seed."""
 EPISODES = [
     (name, mode, seed)
-    for index, name in enumerate(name for name in scenario_names() if not name.startswith("varied-"))
+    for index, name in enumerate(name for name in scenario_names() if not name.startswith(("varied-", "storm-")))
     for mode, seed in (MODES if name in INCIDENTS else [MODES[index % 2]])
 ]
-"""The scenarios with an incident have both kinds of actions; the others take turns. `varied` stands for its members."""
+"""The scenarios with an incident have both kinds of actions; the others take turns; mixtures stand for members."""
 
 
 @pytest.mark.parametrize(("name", "mode", "seed"), EPISODES)

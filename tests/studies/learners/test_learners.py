@@ -19,7 +19,7 @@ def test_learners_are_trained_once_and_found_by_seed(tmp_path: Path, monkeypatch
         asked.append(given)
         folder = Path(given["resume"]) if "resume" in given else Path(given["out"]) / "ppo-normal-time"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("config.yaml", "best_model.zip", "final_model.zip")[: 2 if len(asked) == 2 else 3]:
+        for name in ("config.yaml", "policy.npz", "final_policy.npz")[: 2 if len(asked) == 2 else 3]:
             (folder / name).write_text("arguments: {algorithm: ppo, total_steps: 3100}", encoding="utf-8")
         return folder
 

@@ -59,7 +59,7 @@ def powerset(*names: str) -> list[tuple[str, ...]]:
 
 def inputs(folder: Path) -> Inputs:
     """The inputs in the folder of the fixture `kept`."""
-    names = ("episodes", "learners", "parts", "headroom", "shifts")
+    names = ("episodes", "learners", "parts", "headroom", "doubled", "shifts")
     return Inputs(**{name: folder / f"{name}.csv.gz" for name in names}, schedules=folder / "schedules")
 
 
@@ -71,10 +71,13 @@ def kept(tmp_path: Path) -> Path:
     write_rows(folder / "learners.csv.gz", rows({"ppo#0": -84.0, "ppo#1": -82.0}))
     write_rows(folder / "parts.csv.gz", rows({"tuned_expert": -80.0, "tuned_expert~hpa": -95.0}))
     write_rows(folder / "headroom.csv.gz", rows({**rules, "clairvoyant": -70.0, "clairvoyant@llm_ask": -75.0}))
+    doubled = [row for row in rows({"clairvoyant, doubled": -69.0}) if row["episode_seed"] == 0]
+    write_rows(folder / "doubled.csv.gz", doubled)
     write_rows(folder / "shifts.csv.gz", rows(rules, ("none", "the load times 1.3")))
     (folder / "schedules").mkdir()
-    found = FoundSchedule("calm", 0, "tuned_expert", 60.0, ("llm_ask",), ((0.1,),), ((-1.0, 2.0), (2.0, 3.0)))
-    (folder / "schedules" / "calm-0.json").write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
+    for name in SCENARIOS:
+        found = FoundSchedule("calm", name, 0, "tuned_expert", 60.0, ("llm_ask",), ((0.1,),), "whole", (-1.0, 2.0))
+        (folder / "schedules" / f"{name}-0.json").write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
     return folder
 
 
@@ -95,6 +98,7 @@ def test_the_page_says_which_policy_and_how_sure(kept: Path) -> None:
     assert "reach **67**" in text
     assert "**Go.** The tuned fixed setting scores above 60 in 0 of" in text
     assert "| `llm_ask` | -5.0 | -5.0 | -5.0 |" in text
+    assert "| calm | storm | 20.00 | +1.00 | +5.0 % |" in text
     assert "| hpa | -15.0" in text
     assert "| ppo (2 runs) | 3.0 | 1.0 | **4.0** | 1.0 | 3.0 | 12.0 |" in text
     assert "| do_nothing | storm | 3.0 | 1.0 | **4.0** | 1.0 | 3.0 | 12.0 |" in text
@@ -129,7 +133,8 @@ def test_what_is_optional_may_be_missing(kept: Path, missing: tuple[str, ...]) -
     for name in missing:
         (kept / f"{name}.csv.gz").unlink()
         if name == "headroom":
-            (kept / "schedules" / "calm-0.json").unlink()
+            for path in (kept / "schedules").iterdir():
+                path.unlink()
     write_page(inputs(kept), page, readme)
     text, summary = page.read_text(encoding="utf-8"), readme.read_text(encoding="utf-8")
     for written in (text, summary):
@@ -173,7 +178,8 @@ def test_what_is_missing_is_named_and_nothing_written(kept: Path, name: str) -> 
 
 
 def test_scores_without_their_schedules_are_an_error(kept: Path) -> None:
-    (kept / "schedules" / "calm-0.json").unlink()
+    for path in (kept / "schedules").iterdir():
+        path.unlink()
     with pytest.raises(ConfigError, match="run the study clairvoyant"):
         write_page(inputs(kept), kept.parent / "results.md")
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import yaml
 
+from streamflow_agents.evaluation.episodes import RETURN, run_episode
 from streamflow_agents.policies.baselines.expert import ExpertSettings
 from streamflow_agents.policies.baselines.static import Playbook
+from streamflow_agents.seeds import TUNING
+from streamflow_env.environment.env import StreamFlowEnv
 from streamflow_env.errors import ConfigError
+from streamflow_env.paths import config_path
 from streamflow_env.system import load_system
-from streamflow_env.system.schema import load
-from studies.tuning.form import Form, Range, TuningPlan, load_second_plan, load_tuning_plan
-from studies.tuning.run import quick_plan
-from studies.tuning.search import tune
+from streamflow_env.system.schema import load, read_yaml
+from studies.tuning.form import FORMS, Form, Range, TuningPlan, load_second_plan, load_tuning_plan
+from studies.tuning.run import Arguments, quick_plan
+from studies.tuning.search import returns, tune
 
 SHORT = {
     "name": "short",
@@ -46,7 +51,7 @@ def tiny(short: str, **changes: Any) -> TuningPlan:
     return load(TuningPlan, content)
 
 
-@pytest.mark.parametrize("name", ["static", "expert"])
+@pytest.mark.parametrize("name", FORMS)
 def test_a_form_begins_as_its_file(name: str) -> None:
     form = Form(name, load_tuning_plan())
     content = form.settings(form.start)
@@ -72,6 +77,34 @@ def test_a_form_without_a_start_is_an_error() -> None:
     content = load_tuning_plan().model_dump() | {"start": {"static": "playbook"}}
     with pytest.raises(ConfigError, match=r"start\.expert"):
         Form("expert", load(TuningPlan, content))
+
+
+def test_on_cells_that_differ_other_files_are_written_and_no_limit_is_below_what_is_served() -> None:
+    first, second = load_tuning_plan("varied"), load_second_plan("varied")
+    assert set(first.scenarios) == set(read_yaml(config_path("scenarios", "varied"))["members"])
+    found = {form: first.result(form) for form in FORMS}
+    assert second.start == found == {"static": "tuned_static_varied", "expert": "tuned_expert_varied"}
+    assert load_second_plan().start == {form: load_tuning_plan().result(form) for form in FORMS}
+    assert first.expert == second.expert
+    assert first.expert["rules/users come again/at_most/gateway_rate_limit/times"].low > 1.0
+    for name in FORMS:
+        form = Form(name, first)
+        assert form.numbers(form.start).keys() <= form.policy(form.start).numbers.keys()
+
+
+def test_an_unknown_level_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"level 'mild': must be one of calm, varied"):
+        Arguments(level="mild")
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_candidates_simulated_together_return_what_each_returns_alone(name: str, short: str) -> None:
+    form, rng = Form(name, tiny(short)), np.random.default_rng(0)
+    candidates = [form.values({path: float(rng.random()) for path in form.ranges}) for _ in range(3)]
+    env = StreamFlowEnv(short)
+    alone = [run_episode(form.policy(values), env, TUNING.first)[RETURN] for values in candidates]
+    assert returns(form, candidates, short, TUNING.first) == alone
+    assert len(set(alone)) == 3
 
 
 @pytest.mark.parametrize("axis", [Range(low=-1.0, high=3.0), Range(low=5.0, high=1200.0, log=True)])

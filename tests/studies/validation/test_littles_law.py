@@ -23,6 +23,12 @@ def test_at_every_service_in_trouble() -> None:
     assert (accounts.of_visits.sum(axis=1) > 0).all()
 
 
+def test_at_every_service_of_a_cell_that_differs() -> None:
+    """Its system is the episode's own; there, too, the log begins with the first request."""
+    differences = accounts_of(SYSTEM, EpisodeRun("varied-compound", 0, "compiled", end_s=300.0)).differences()
+    assert differences == dict.fromkeys(CHECKED, 0.0)
+
+
 def test_the_engines_agree() -> None:
     whole, beginning = littles_law_checks(scenarios=("normal",), repeated_s=600.0)
     assert whole.passes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from streamflow_agents.policies.baselines.admission import Admission, AdmissionSettings
@@ -15,7 +16,7 @@ from streamflow_agents.policies.baselines.predictive import Predictive, Predicti
 from streamflow_agents.policies.baselines.static import Playbook, StaticBaseline
 from streamflow_env.environment.observations import ObservationTable
 from streamflow_env.errors import ConfigError
-from streamflow_env.paths import config_path
+from streamflow_env.paths import config_names, config_path
 from streamflow_env.system import System
 from streamflow_env.system.schema import load
 
@@ -26,6 +27,7 @@ __all__ = [
     "DoesNotFitError",
     "Playbook",
     "StaticBaseline",
+    "baseline_files",
     "each_without",
     "is_baseline",
     "make_baseline",
@@ -81,14 +83,16 @@ def _aimd() -> Maker:
     )
 
 
-def _expert(name: str, without: str = "") -> Maker:
+def _settings_of(name: str) -> Maker:
+    """The fixed settings in the file of this name."""
+    settings = load(Playbook, config_path("baselines", name)).settings
+    return lambda system, table: StaticBaseline(system, table, settings)
+
+
+def _expert_of(name: str, without: str = "") -> Maker:
+    """The expert in the file of this name, without its part or rule called `without`."""
     settings = load(ExpertSettings, config_path("baselines", name)).without([without] if without else [])
     return lambda system, table: make_expert(system, table, settings)
-
-
-def _tuned_static() -> Maker:
-    settings = load(Playbook, config_path("baselines", "tuned_static")).settings
-    return lambda system, table: StaticBaseline(system, table, settings)
 
 
 def _hpa_settings() -> HpaSettings:
@@ -104,6 +108,11 @@ def _playbook_settings() -> dict[str, float]:
     return dict(load(Playbook, config_path("baselines", "playbook")).settings)
 
 
+def _tuned(form: str) -> list[str]:
+    """The names of what the tuning of this form has written, one for each level."""
+    return [name for name in config_names("baselines") if name.startswith(form)]
+
+
 _MAKERS: Final[dict[str, Callable[[], Maker]]] = {
     "do_nothing": _do_nothing,
     "hpa": _hpa,
@@ -112,21 +121,35 @@ _MAKERS: Final[dict[str, Callable[[], Maker]]] = {
     "playbook_hpa": _playbook_hpa,
     "predictive": _predictive,
     "aimd": _aimd,
-    "expert": partial(_expert, "expert"),
-    "tuned_static": _tuned_static,
-    "tuned_expert": partial(_expert, "tuned_expert"),
+    "expert": partial(_expert_of, "expert"),
+    "adaptive_expert": partial(_expert_of, "adaptive_expert"),
+    **{name: partial(_settings_of, name) for name in _tuned("tuned_static")},
+    **{name: partial(_expert_of, name) for name in _tuned("tuned_expert")},
 }
 BASELINE_NAMES: Final = tuple(_MAKERS)
+_FILES: Final[dict[str, tuple[str, ...]]] = {
+    "do_nothing": (),
+    "playbook_hpa": ("hpa", "playbook"),
+    "predictive": ("playbook", "predictive"),
+    "aimd": ("aimd", "hpa", "playbook"),
+}
+"""The files of a baseline that has not just the one of its name."""
 
 
 WITHOUT: Final = "~"
-_EXPERTS: Final = ("expert", "tuned_expert")
+_EXPERTS: Final = ("expert", "adaptive_expert", *_tuned("tuned_expert"))
 
 
 def is_baseline(name: str) -> bool:
     """Whether `name` names a baseline, or an expert without one of its parts: `expert~hpa`."""
     base, mark, _ = name.partition(WITHOUT)
     return base in _MAKERS and (not mark or base in _EXPERTS)
+
+
+def baseline_files(name: str) -> tuple[Path, ...]:
+    """The parameter files of the baseline called `name`. Raises ConfigError: there is no such file."""
+    base = name.partition(WITHOUT)[0]
+    return tuple(config_path("baselines", file) for file in _FILES.get(base, (base,)))
 
 
 def each_without(name: str) -> tuple[str, ...]:
@@ -148,7 +171,7 @@ def make_baseline(name: str, system: System, table: ObservationTable) -> Baselin
     if not is_baseline(name):
         raise ConfigError(f"baseline {name!r}: must be one of {', '.join(BASELINE_NAMES)}")
     base, mark, left_out = name.partition(WITHOUT)
-    make = _expert(base, left_out) if mark else _MAKERS[base]()
+    make = _expert_of(base, left_out) if mark else _MAKERS[base]()
     try:
         return make(system, table)
     except ConfigError as error:

@@ -29,10 +29,10 @@ class DefaultStartPolicy(ActorCriticPolicy):
         action_space: spaces.Space[Any],
         lr_schedule: Callable[[float], float],
         *,
-        start_action: list[float],
+        start_action: list[float] | None = None,
         **settings: Any,
     ) -> None:
-        self._start_action = start_action
+        self._start_action = start_action or [0.0] * spaces.flatdim(action_space)
         super().__init__(observation_space, action_space, lr_schedule, **settings)
 
     def _build(self, lr_schedule: Callable[[float], float]) -> None:
