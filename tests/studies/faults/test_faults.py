@@ -16,6 +16,7 @@ from streamflow_env.scenarios import load_scenario
 from streamflow_env.system import load_system
 from streamflow_env.system.scaling import scaled
 from streamflow_env.system.schema import read_yaml
+from studies.common.study import outputs
 from studies.faults import run as study
 from studies.faults import workers
 from studies.faults.cases import EVERYTHING, VALUES, Case, cases, kinds, whole
@@ -159,3 +160,10 @@ def test_a_quick_run_finds_nothing_else_than_clear_errors_and_sane_runs(
     rows = list(study.read(tmp_path / "faults" / "data" / "faults.csv"))
     assert {row["value"] for row in rows} == set(VALUES)
     assert (tmp_path / "faults" / "faults.md").read_text(encoding="utf-8") == page(rows)
+
+
+def test_the_page_is_that_of_what_was_kept() -> None:
+    kept = outputs("faults")
+    rows = list(study.read(kept.data / "faults.csv"))
+    assert kept.page.read_text(encoding="utf-8") == page(rows)
+    assert {row["ended"] for row in rows} <= {ERROR, SANE, "sane load"}
