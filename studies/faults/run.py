@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from studies.faults.report import page
 from studies.faults.trial import OTHER
 from studies.faults.workers import run_all
 
+KEPT: Final = "faults.csv.gz"
 COLUMNS: Final = ("kind", "field", "value", "ended", "said")
 MOST_SAID: Final = 300
 
@@ -46,7 +49,7 @@ def run(arguments: Arguments) -> int:
     rows = [row(*ended) for ended in run_all(chosen, arguments.jobs, plan.num_steps, plan.limit_s)]
     if arguments.quick or (every == 1 and not arguments.kind):
         to = outputs(NAME, arguments.quick)
-        keep(to.data / "faults.csv", rows)
+        keep(to.data / KEPT, rows)
         to.page.parent.mkdir(parents=True, exist_ok=True)
         to.page.write_text(page(rows), encoding="utf-8")
         print(to.page)
@@ -64,15 +67,16 @@ def row(case: Case, ended: str, said: str) -> dict[str, str]:
 
 
 def keep(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Write the trials, as a CSV."""
+    """Write the trials, as a CSV with gzip."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
 
 
 def read(path: Path) -> Iterable[dict[str, str]]:
     """The trials that were kept."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
         yield from csv.DictReader(file)

@@ -157,7 +157,7 @@ def test_a_quick_run_finds_nothing_else_than_clear_errors_and_sane_runs(
     assert study.run(parse_arguments(study.Arguments, ["--quick", "--jobs", "1", "--no-progress"])) == 0, (
         capsys.readouterr().out
     )
-    rows = list(study.read(tmp_path / "faults" / "data" / "faults.csv"))
+    rows = list(study.read(tmp_path / "faults" / "data" / study.KEPT))
     assert {row["value"] for row in rows} == set(VALUES)
     assert (tmp_path / "faults" / "faults.md").read_text(encoding="utf-8") == page(rows)
 
