@@ -164,6 +164,7 @@ def test_a_quick_run_finds_nothing_else_than_clear_errors_and_sane_runs(
 
 def test_the_page_is_that_of_what_was_kept() -> None:
     kept = outputs("faults")
-    rows = list(study.read(kept.data / "faults.csv"))
+    rows = list(study.read(kept.data / study.KEPT))
     assert kept.page.read_text(encoding="utf-8") == page(rows)
     assert {row["ended"] for row in rows} <= {ERROR, SANE, "sane load"}
+    assert len(rows) == len(list(cases()))
