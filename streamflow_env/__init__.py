@@ -40,8 +40,8 @@ SCENARIOS = (
     "normal", "peak-hour", "evening-peak", "whole-day", "llm-rate-limit", "invalidation-storm", "retry-storm",
     "campaign", "compound", "trace", "mixed", "mixed-without-slow-auth", "varied-normal", "varied-peak-hour",
     "varied-llm-rate-limit", "varied-invalidation-storm", "varied-retry-storm", "varied-campaign", "varied-compound",
-    "varied-real-hour", "varied-test-hour", "varied", "storm-normal", "storm-peak-hour", "storm-llm-rate-limit",
-    "storm-invalidation-storm", "storm-retry-storm", "storm-campaign", "storm-compound", "storm-test-hour", "storm",
+    "varied-real-hour", "varied-held-out-hour", "varied", "storm-normal", "storm-peak-hour", "storm-llm-rate-limit",
+    "storm-invalidation-storm", "storm-retry-storm", "storm-campaign", "storm-compound", "storm-held-out-hour", "storm",
 )  # fmt: skip
 """The scenarios that have an id of their own: `evening-peak` is `StreamFlow-EveningPeak-v1`."""
 

@@ -21,8 +21,8 @@ from streamflow_env.traffic import TraceTraffic
 
 HOURLY = ("normal", "peak-hour", "llm-rate-limit", "invalidation-storm", "retry-storm", "campaign", "compound")
 VARIED = tuple(f"varied-{name}" for name in (*HOURLY, "real-hour"))
-TEST_HOURS = ("varied-test-hour", "storm-test-hour")
-STORM = (*(f"storm-{name}" for name in HOURLY), "storm-test-hour")
+HELD_OUT_HOURS = ("varied-held-out-hour", "storm-held-out-hour")
+STORM = (*(f"storm-{name}" for name in HOURLY), "storm-held-out-hour")
 CASCADES = ("llm-rate-limit", "invalidation-storm", "retry-storm", "compound")
 SEEDS = range(30)
 CALM: dict[str, Any] = {"name": "calm", "horizon_s": 600, "traffic": {"kind": "ramps", "level": 1.0}}
@@ -50,7 +50,7 @@ def at_s(system: System, episode: Episode) -> list[float]:
 
 def test_the_shipped_scenarios() -> None:
     others = {"evening-peak", "mixed", "mixed-without-slow-auth", "trace", "whole-day", "varied", "storm"}
-    assert set(scenario_names()) == {*HOURLY, *VARIED, *STORM, *TEST_HOURS, *others}
+    assert set(scenario_names()) == {*HOURLY, *VARIED, *STORM, *HELD_OUT_HOURS, *others}
     for name in scenario_names():
         scenario = load_scenario(name)
         assert scenario.name == name
@@ -261,14 +261,14 @@ def test_a_storm_scenario_is_the_varied_one_in_another_cell(system: System, name
     assert (storm.cell, varied.cell) == (load_cell("storm"), load_cell("varied"))
     own = {"name", "meaning", "cell"}
     assert storm.model_dump(exclude=own) == varied.model_dump(exclude=own)
-    if name not in TEST_HOURS:
+    if name not in HELD_OUT_HOURS:
         mixture = load_scenario("storm")
         assert isinstance(mixture, Mixture)
         member = next(member for member in mixture.scenarios if member.name == varied.name)
         assert storm.model_dump(exclude={"name", "meaning"}) == member.model_dump(exclude={"name", "meaning"})
 
 
-def test_the_test_hours_are_28_to_30_june_and_nothing_else_reaches_them(system: System) -> None:
+def test_the_held_out_hours_are_28_to_30_june_and_nothing_else_reaches_them(system: System) -> None:
     def june(day: int) -> float:
         return datetime(1998, 6, day, tzinfo=UTC).timestamp()
 
@@ -282,15 +282,15 @@ def test_the_test_hours_are_28_to_30_june_and_nothing_else_reaches_them(system: 
     july = datetime(1998, 7, 1, tzinfo=UTC).timestamp()
     assert reached == {
         "varied-real-hour": (june(24), june(28)),
-        **dict.fromkeys(TEST_HOURS, (june(28), july)),
+        **dict.fromkeys(HELD_OUT_HOURS, (june(28), july)),
     }
-    traffic = load_scenario("varied-test-hour").traffic  # type: ignore[attr-defined]
+    traffic = load_scenario("varied-held-out-hour").traffic  # type: ignore[attr-defined]
     assert traffic.recorded.times_s[-1] == july - 60
 
 
-def test_a_test_hour_is_the_recorded_one(system: System) -> None:
+def test_a_held_out_hour_is_the_recorded_one(system: System) -> None:
     """The level from t = 0 on is that of a window of the trace that begins in the recorded hour of the day."""
-    scenario = load_scenario("varied-test-hour")
+    scenario = load_scenario("varied-held-out-hour")
     assert isinstance(scenario, Timeline)
     traffic = scenario.traffic
     assert isinstance(traffic, TraceTraffic)
@@ -306,14 +306,14 @@ def test_a_test_hour_is_the_recorded_one(system: System) -> None:
         assert abs(episode.start_hour - best / 60 % 24) < 0.02
 
 
-def test_no_mixture_has_a_test_hour_and_no_plan_tunes_on_one() -> None:
+def test_no_mixture_has_a_held_out_hour_and_no_plan_tunes_on_one() -> None:
     for name in scenario_names():
         scenario = load_scenario(name)
         if isinstance(scenario, Mixture):
-            assert not {member.name for member in scenario.scenarios} & set(TEST_HOURS)
+            assert not {member.name for member in scenario.scenarios} & set(HELD_OUT_HOURS)
     files = [*(CONFIGS / "training").glob("*.yaml"), *(CONFIGS.parent / "studies").glob("*/*.yaml")]
     assert len(files) > 20
-    assert [str(path) for path in files if "test-hour" in path.read_text(encoding="utf-8")] == []
+    assert [str(path) for path in files if "held-out-hour" in path.read_text(encoding="utf-8")] == []
 
 
 def test_like_takes_over_all_but_the_name(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from streamflow_env.system import System, load_system
 from streamflow_env.system.parameters import PARAMETERS, Parameter
+from streamflow_env.system.schema import SMALLEST
 from streamflow_env.system.system import MAX_HELD
 from studies.accounting.random_services import SERVICES, breaker, duration, random_call, some, worker_pool
 
@@ -245,6 +246,8 @@ def _control(rng: random.Random, parameter: Parameter, of: str, default: float |
     high = most if most <= 1 else rng.choice([middle + 1, middle * 3 + 1, middle * 10 + 1])
     if parameter.whole:
         low, high = float(int(low)), float(int(high))
+    if abs(low) < SMALLEST:  # which the system file refuses
+        low = 0.0
     low, high = max(least, min(low, middle)), min(most, high)
     if low >= high:
         low = least

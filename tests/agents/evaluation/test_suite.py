@@ -64,8 +64,8 @@ def members(name: str) -> list[str]:
 def test_the_shipped_suite_has_what_its_mixtures_have_and_other_hours_of_real_traffic() -> None:
     suite = load_suite()
     assert (suite.name, suite.version) == ("streamflow", 1)
-    varied = [name.replace("real-hour", "test-hour") for name in members("varied")]
-    assert "varied-test-hour" in varied
+    varied = [name.replace("real-hour", "held-out-hour") for name in members("varied")]
+    assert "varied-held-out-hour" in varied
     assert {name: list(level.scenarios) for name, level in suite.levels.items()} == {
         "calm": members("mixed"),
         "varied": varied,

@@ -15,7 +15,7 @@ from studies.accounting.random_systems import random_system
 SYSTEMS = [random_system(seed) for seed in range(150)]
 WORDS = {
     "System.name", "Users.entry", "Control.meaning", "TokenLatency.trace", "TokenLatency.input_column",
-    "TokenLatency.output_column",
+    "TokenLatency.output_column", "TokenLatency.digest",
 }  # fmt: skip
 """What may always be the same, for it only names something."""
 
