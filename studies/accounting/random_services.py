@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from streamflow_env.paths import CONFIGS
+from streamflow_env.system.schema import SMALLEST
 
 Data = dict[str, Any]
 
@@ -23,6 +24,12 @@ def some(rng: random.Random, low: float, high: float, *extremes: float) -> float
         return rng.choice(extremes)
     value = low * math.exp(rng.random() * math.log(high / low))
     return min(max(round(value, 6), low), high)
+
+
+def part(rng: random.Random, whole: float) -> float:
+    """A number in [0, `whole`), uniform; 0 where it would be smaller than a system file may have it."""
+    value = whole * rng.random()
+    return value if value >= SMALLEST else 0.0
 
 
 def duration(rng: random.Random, mean_s: float) -> Data:
@@ -182,7 +189,7 @@ def _fallback(rng: random.Random) -> Data:
     widest = 1.0 if loss_milli <= 500 else max(0.0, 1000 / loss_milli - 1.0 - 1e-9)
     return {
         "fallback_quality": quality,
-        "fallback_spread": rng.choice([0.0, widest, widest * rng.random()]),
+        "fallback_spread": rng.choice([0.0, widest, part(rng, widest)]),
         "ask_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
         "fallback_fraction": some(rng, 0.1, 1.0, 0.0, 1.0),
     }

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from streamflow_env.system import System, load_system
 from streamflow_env.system.parameters import PARAMETERS, Parameter
-from streamflow_env.system.schema import SMALLEST
 from streamflow_env.system.system import MAX_HELD
-from studies.accounting.random_services import SERVICES, breaker, duration, random_call, some, worker_pool
+from studies.accounting.random_services import SERVICES, breaker, duration, part, random_call, some, worker_pool
 
 Data = dict[str, Any]
 
@@ -242,12 +241,10 @@ def _control(rng: random.Random, parameter: Parameter, of: str, default: float |
     least, most = parameter.least, parameter.most
     is_off = default is None
     middle = default if default is not None else (least if parameter.name.endswith("fraction") else max(least, 1.0))
-    low = rng.choice([least, middle, middle * rng.random()])
+    low = rng.choice([least, middle, part(rng, middle)])
     high = most if most <= 1 else rng.choice([middle + 1, middle * 3 + 1, middle * 10 + 1])
     if parameter.whole:
         low, high = float(int(low)), float(int(high))
-    if abs(low) < SMALLEST:  # which the system file refuses
-        low = 0.0
     low, high = max(least, min(low, middle)), min(most, high)
     if low >= high:
         low = least
